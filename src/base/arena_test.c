@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+#include "support/test.h"
+
+TEST(pieces_are_zeroed_and_apart)
+{
+    struct arena *arena = arena_new();
+    char *a = arena_alloc(arena, 100);
+    char *b = arena_alloc(arena, 100);
+
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(a[i], 0);
+    memset(a, 1, 100);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(b[i], 0);
+    arena_free(arena);
+}
+
+TEST(rewinding_gives_zeroed_memory_again)
+{
+    struct arena *arena = arena_new();
+    struct arena_mark mark;
+
+    arena_alloc(arena, 10);
+    mark = arena_mark(arena);
+    for (int round = 0; round < 3; round++) {
+        char *piece = arena_alloc(arena, 5000);
+
+        assert_int_equal(piece[0], 0);
+        assert_int_equal(piece[4999], 0);
+        memset(piece, 7, 5000);
+        arena_rewind(arena, mark);
+    }
+    arena_free(arena);
+}
+
+TEST(a_large_piece_gets_its_own_block)
+{
+    struct arena *arena = arena_new();
+    char *large = arena_alloc(arena, 10 << 20);
+
+    large[(10 << 20) - 1] = 1;
+    assert_true(arena_size(arena) >= 10 << 20);
+    arena_reset(arena);
+    arena_free(arena);
+}
+
+TEST(pushing_keeps_what_was_there)
+{
+    struct arena *arena = arena_new();
+    size_t count = 0, capacity = 0;
+    int *items = NULL;
+
+    for (int i = 0; i < 1000; i++)
+        ARENA_PUSH(arena, items, count, capacity) = i;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(items[i], i);
+    arena_free(arena);
+}
+
+TEST(printing_is_terminated)
+{
+    struct arena *arena = arena_new();
+    struct str text = arena_printf(arena, "%d-%s", 42, "x");
+
+    assert_str_equal(text, STR("42-x"));
+    assert_int_equal(text.data[text.len], 0);
+    arena_free(arena);
+}
+
+TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart), TEST_CASE(rewinding_gives_zeroed_memory_again),
+          TEST_CASE(a_large_piece_gets_its_own_block), TEST_CASE(pushing_keeps_what_was_there),
+          TEST_CASE(printing_is_terminated))

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
+                      struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    size_t done = 0;
+    char *data;
+
+    if (fd < 0)
+        return error_errno(err, errno, "open '%s'", path);
+    if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+        close(fd);
+        return error_set(err, STATUS_INVALID, "read '%s': not a file", path);
+    }
+    if ((uint64_t)info.st_size > max) {
+        close(fd);
+        return error_set(err, STATUS_LIMIT, "read '%s': %lld bytes, the limit is %zu", path,
+                         (long long)info.st_size, max);
+    }
+    data = arena_alloc(arena, (size_t)info.st_size + 1);
+    while (done < (size_t)info.st_size) {
+        ssize_t n = read(fd, data + done, (size_t)info.st_size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int reason = errno;
+
+            close(fd);
+            return error_errno(err, reason, "read '%s'", path);
+        }
+        if (n == 0)
+            break; /* it shrank meanwhile */
+        done += (size_t)n;
+    }
+    close(fd);
+    *out = (struct str){ data, done };
+    return STATUS_OK;
+}
+
+static bool write_all(int fd, struct str content)
+{
+    while (content.len > 0) {
+        ssize_t n = write(fd, content.data, content.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        content = str_slice(content, (size_t)n, content.len);
+    }
+    return true;
+}
+
+enum status file_write(const char *path, struct str content, struct error *err)
+{
+    char temporary[4096];
+    char folder[4096];
+    int fd, reason;
+    bool good;
+
+    if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+        return error_set(err, STATUS_INVALID, "write '%.200s…': the path is too long", path);
+    fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, errno, "write '%s'", path);
+    good = fchmod(fd, 0644) == 0 && write_all(fd, content) && fsync(fd) == 0;
+    reason = errno;
+    if (close(fd) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (!good) {
+        unlink(temporary);
+        return error_errno(err, reason, "write '%s'", path);
+    }
+    snprintf(folder, sizeof(folder), "%s", path);
+    return folder_sync(dirname(folder), err);
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+enum status folder_create(const char *path, struct error *err)
+{
+    char part[4096];
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= sizeof(part))
+        return error_set(err, STATUS_INVALID, "create folder: the path is empty or too long");
+    memcpy(part, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (part[i] != '/' && part[i] != '\0')
+            continue;
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return error_errno(err, errno, "create folder '%s'", part);
+        part[i] = path[i];
+    }
+    return STATUS_OK;
+}
+
+static int remove_at(int parent, const char *name);
+
+static int remove_content(int fd)
+{
+    DIR *dir = fdopendir(fd);
+    struct dirent *entry;
+    int result = 0;
+
+    if (dir == NULL) {
+        close(fd);
+        return -1;
+    }
+    while (result == 0 && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        result = remove_at(dirfd(dir), entry->d_name);
+    }
+    closedir(dir);
+    return result;
+}
+
+static int remove_at(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOTDIR || errno == ELOOP ? unlinkat(parent, name, 0)
+             : errno == ENOENT                    ? 0
+                                                  : -1;
+    if (remove_content(fd) != 0)
+        return -1;
+    return unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+enum status folder_remove(const char *path, struct error *err)
+{
+    if (remove_at(AT_FDCWD, path) != 0)
+        return error_errno(err, errno, "remove folder '%s'", path);
+    return STATUS_OK;
+}
+
+enum status folder_sync(const char *path, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result;
+
+    if (fd < 0)
+        return error_errno(err, errno, "open folder '%s'", path);
+    result = fsync(fd);
+    close(fd);
+    if (result != 0)
+        return error_errno(err, errno, "sync folder '%s'", path);
+    return STATUS_OK;
+}
+
+static int compare_strs(const void *a, const void *b)
+{
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+enum status folder_list(struct arena *arena, const char *path, struct str **names, size_t *count,
+                        struct error *err)
+{
+    DIR *dir = opendir(path);
+    struct str *list = NULL;
+    size_t used = 0, capacity = 0;
+    struct dirent *entry;
+
+    if (dir == NULL)
+        return error_errno(err, errno, "open folder '%s'", path);
+    while ((entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ARENA_PUSH(arena, list, used, capacity) = arena_str(arena, str_from(entry->d_name));
+    }
+    closedir(dir);
+    if (used > 0)
+        qsort(list, used, sizeof(*list), compare_strs);
+    *names = list;
+    *count = used;
+    return STATUS_OK;
+}
+
+enum status file_glob(struct arena *arena, const char *pattern, struct str **paths, size_t *count,
+                      struct error *err)
+{
+    glob_t found;
+    int rc = glob(pattern, GLOB_NOSORT, NULL, &found);
+
+    if (rc == GLOB_NOMATCH) {
+        *paths = NULL;
+        *count = 0;
+        return STATUS_OK;
+    }
+    if (rc != 0)
+        return error_set(err, STATUS_INTERNAL, "search for files '%s' failed", pattern);
+    *paths = ARENA_ARRAY(arena, struct str, found.gl_pathc);
+    *count = found.gl_pathc;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        (*paths)[i] = arena_str(arena, str_from(found.gl_pathv[i]));
+    globfree(&found);
+    /* glob() sorts by the locale; ties of equal times go by the bytes of the names. */
+    qsort(*paths, *count, sizeof(**paths), compare_strs);
+    return STATUS_OK;
+}
+
+enum status path_below(struct arena *arena, const char *folder, struct str relative, char **out,
+                       struct error *err)
+{
+    struct str rest = relative;
+    struct str part;
+
+    if (relative.len == 0 || relative.data[0] == '/' ||
+        memchr(relative.data, '\0', relative.len) != NULL)
+        return error_set(err, STATUS_INVALID, "path '" STR_FMT "': expected a path inside the project",
+                         STR_ARG(str_slice(relative, 0, 200)));
+    while (str_split(&rest, '/', &part))
+        if (str_equal(part, STR("..")))
+            return error_set(err, STATUS_INVALID,
+                             "path '" STR_FMT "': '..' would leave the project",
+                             STR_ARG(str_slice(relative, 0, 200)));
+    *out = arena_cstr(arena, arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(relative)));
+    return STATUS_OK;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Whole files. What is written appears under its name complete or not at all:
+ * temporary name, fsync, rename, fsync of the folder.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+
+/* LIMIT if it is larger than max. */
+MUST_USE enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
+                               struct error *err);
+MUST_USE enum status file_write(const char *path, struct str content, struct error *err);
+bool file_exists(const char *path);
+/* With its parents; one that is there already is fine. */
+MUST_USE enum status folder_create(const char *path, struct error *err);
+/* With everything in it; follows no symbolic link; an absent one is fine. */
+MUST_USE enum status folder_remove(const char *path, struct error *err);
+MUST_USE enum status folder_sync(const char *path, struct error *err);
+/*
+ * Names in a folder, sorted bytewise, without "." and "..". NOT_FOUND if there is no folder.
+ */
+MUST_USE enum status folder_list(struct arena *arena, const char *path, struct str **names,
+                                 size_t *count, struct error *err);
+/*
+ * Files that match a path with '*' and '?' in its components ("data/tx-*.parquet"), sorted
+ * bytewise by path. A path without either is the file itself, if it exists.
+ */
+MUST_USE enum status file_glob(struct arena *arena, const char *pattern, struct str **paths,
+                               size_t *count, struct error *err);
+/*
+ * folder + '/' + relative, refused unless it stays below folder: no absolute path, no ".." part,
+ * no NUL. Symbolic links are the caller's affair.
+ */
+MUST_USE enum status path_below(struct arena *arena, const char *folder, struct str relative,
+                                char **out, struct error *err);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+#include "support/test.h"
+
+TEST(what_is_written_is_read)
+{
+    struct arena *arena = arena_new();
+    char *folder = test_folder();
+    char *path = arena_cstr(arena, arena_printf(arena, "%s/a/b/file", folder));
+    struct error err;
+    struct str text;
+
+    assert_ok(folder_create(arena_cstr(arena, arena_printf(arena, "%s/a/b", folder)), &err));
+    assert_ok(file_write(path, STR("first"), &err));
+    assert_ok(file_write(path, STR("second"), &err));
+    assert_ok(file_read(arena, path, 100, &text, &err));
+    assert_str_equal(text, STR("second"));
+    assert_fails(STATUS_LIMIT, file_read(arena, path, 3, &text, &err));
+    assert_ok(folder_remove(folder, &err));
+    assert_false(file_exists(folder));
+    assert_fails(STATUS_NOT_FOUND, file_read(arena, path, 3, &text, &err));
+    assert_ok(folder_remove(folder, &err));
+    free(folder);
+    arena_free(arena);
+}
+
+TEST(globs_are_sorted_by_bytes)
+{
+    static const char *const names[] = { "b.csv", "B.csv", "a-10.csv", "a-9.csv", "other" };
+    struct arena *arena = arena_new();
+    char *folder = test_folder();
+    struct error err;
+    struct str *paths;
+    size_t count;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_ok(file_write(arena_printf(arena, "%s/%s", folder, names[i]).data, STR("x"), &err));
+    assert_ok(file_glob(arena, arena_printf(arena, "%s/*.csv", folder).data, &paths, &count, &err));
+    assert_int_equal(count, 4);
+    assert_true(str_ends(paths[0], STR("/B.csv")));
+    assert_true(str_ends(paths[1], STR("/a-10.csv")));
+    assert_true(str_ends(paths[3], STR("/b.csv")));
+    assert_ok(folder_remove(folder, &err));
+    free(folder);
+    arena_free(arena);
+}
+
+TEST(paths_stay_below)
+{
+    struct arena *arena = arena_new();
+    struct error err;
+    char *path;
+
+    assert_ok(path_below(arena, "/p", STR("a/b..c"), &path, &err));
+    assert_string_equal(path, "/p/a/b..c");
+    assert_fails(STATUS_INVALID, path_below(arena, "/p", STR("/etc/passwd"), &path, &err));
+    assert_fails(STATUS_INVALID, path_below(arena, "/p", STR("a/../../b"), &path, &err));
+    assert_fails(STATUS_INVALID, path_below(arena, "/p", STR("a\0b"), &path, &err));
+    assert_fails(STATUS_INVALID, path_below(arena, "/p", STR(""), &path, &err));
+    arena_free(arena);
+}
+
+TEST_MAIN(TEST_CASE(what_is_written_is_read), TEST_CASE(globs_are_sorted_by_bytes),
+          TEST_CASE(paths_stay_below))
