@@ -51,7 +51,7 @@ enum status file_read(struct arena *arena, const char *path, size_t max, struct 
     return STATUS_OK;
 }
 
-static bool write_all(int fd, struct str content)
+bool file_write_all(int fd, struct str content)
 {
     while (content.len > 0) {
         ssize_t n = write(fd, content.data, content.len);
@@ -77,7 +77,7 @@ enum status file_write(const char *path, struct str content, struct error *err)
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "write '%s'", path);
-    good = fchmod(fd, 0644) == 0 && write_all(fd, content) && fsync(fd) == 0;
+    good = fchmod(fd, 0644) == 0 && file_write_all(fd, content) && fsync(fd) == 0;
     reason = errno;
     if (close(fd) != 0 && good) {
         good = false;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Bytes by the hash of their content: models, code, reports. What is put is
+ * never changed, so a hash that was given out names the same bytes for ever,
+ * and putting the same bytes again costs nothing. One store may be used by
+ * many threads and processes at once.
+ */
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/status.h"
+
+struct blob_store; /* opaque: only its drivers see inside */
+
+struct blob {
+    char hash[SHA256_HEX_LEN + 1]; /* SHA-256 of the content, lower-case hex */
+    int64_t size;                  /* bytes */
+};
+
+/* location is "driver:rest", as in "folder:.onggi/blobs"; the folder is made. */
+MUST_USE enum status blob_store_open(struct str location, struct blob_store **out,
+                                     struct error *err);
+void blob_store_close(struct blob_store **store);
+
+/* On disk when it returns. */
+MUST_USE enum status blob_put(struct blob_store *store, struct str content, struct blob *out,
+                              struct error *err);
+MUST_USE enum status blob_put_file(struct blob_store *store, const char *path, struct blob *out,
+                                   struct error *err);
+/* A local file with the content, readable as long as the store is open; do not write to it. */
+MUST_USE enum status blob_path(struct blob_store *store, struct arena *arena, struct str hash,
+                               char **out, struct error *err);
+MUST_USE enum status blob_get(struct blob_store *store, struct arena *arena, struct str hash,
+                              size_t max, struct str *out, struct error *err);

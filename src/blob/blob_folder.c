@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blobs as files: FOLDER/ab/cdef…, two digits of the hash for the folder so
+ * that none grows too wide. A file appears under its name complete or not at
+ * all, and is read-only from then on.
+ */
+#include "base/file.h"
+#include "blob/blob_driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct folder_store {
+    struct blob_store base; /* first: what the callers hold */
+    char *root;
+};
+
+static const char *root_of(const struct blob_store *base)
+{
+    return container_of(base, struct folder_store, base)->root;
+}
+
+static enum status folder_open(struct str location, struct blob_store **out, struct error *err)
+{
+    struct folder_store *store;
+    char *root = strndup(location.data, location.len);
+
+    if (folder_create(root, err) != STATUS_OK) {
+        free(root);
+        return error_wrap(err, "open blob store");
+    }
+    store = calloc(1, sizeof(*store));
+    store->base.driver = &blob_folder;
+    store->root = root;
+    *out = &store->base;
+    return STATUS_OK;
+}
+
+static void folder_close(struct blob_store *base)
+{
+    struct folder_store *store = container_of(base, struct folder_store, base);
+
+    free(store->root);
+    free(store);
+}
+
+#define PATH_SIZE 4096
+
+static enum status path_of(const char *root, const char *hash, char path[PATH_SIZE],
+                           struct error *err)
+{
+    int len = snprintf(path, PATH_SIZE, "%s/%.2s/%s", root, hash, hash + 2);
+
+    if (len >= PATH_SIZE)
+        return error_set(err, STATUS_LIMIT, "blob store: the path is too long");
+    return STATUS_OK;
+}
+
+static enum status begin(const char *root, char path[PATH_SIZE], int *fd, struct error *err)
+{
+    if (snprintf(path, PATH_SIZE, "%s/new-XXXXXX", root) >= PATH_SIZE)
+        return error_set(err, STATUS_LIMIT, "blob store: the path is too long");
+    *fd = mkostemp(path, O_CLOEXEC);
+    if (*fd < 0)
+        return error_errno(err, errno, "blob store: create '%s'", path);
+    return STATUS_OK;
+}
+
+/* The temporary file becomes the blob; the name is durable when this returns. */
+static enum status publish(const char *root, const char *temporary, const char *hash,
+                           struct error *err)
+{
+    char path[PATH_SIZE];
+    char folder[PATH_SIZE];
+
+    TRY(path_of(root, hash, path, err));
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
+    if (mkdir(folder, 0755) == 0)
+        TRY(folder_sync(root, err));
+    else if (errno != EEXIST)
+        return error_errno(err, errno, "blob store: create '%s'", folder);
+    if (rename(temporary, path) != 0)
+        return error_errno(err, errno, "blob store: rename to '%s'", path);
+    return folder_sync(folder, err);
+}
+
+/* Closes fd; on any failure the temporary file is gone. */
+static enum status finish(const char *root, const char *temporary, int fd, bool written,
+                          const char *hash, struct error *err)
+{
+    int reason = errno;
+
+    if (written && (fchmod(fd, 0444) != 0 || fsync(fd) != 0)) {
+        written = false;
+        reason = errno;
+    }
+    close(fd);
+    if (written && publish(root, temporary, hash, err) == STATUS_OK)
+        return STATUS_OK;
+    unlink(temporary);
+    return written ? err->status : error_errno(err, reason, "blob store: write");
+}
+
+static enum status folder_put(struct blob_store *base, struct str content, struct blob *out,
+                              struct error *err)
+{
+    struct sha256 *hash = sha256_new();
+    char temporary[PATH_SIZE];
+    struct blob blob = { .size = (int64_t)content.len };
+    int fd;
+
+    sha256_add(hash, content.data, content.len);
+    sha256_end(hash, blob.hash);
+    TRY(begin(root_of(base), temporary, &fd, err));
+    TRY(finish(root_of(base), temporary, fd, file_write_all(fd, content), blob.hash,
+               err));
+    *out = blob;
+    return STATUS_OK;
+}
+
+/* Hashes what it writes, so that a file that changes meanwhile still gets the name of its bytes. */
+static bool copy_and_hash(int from, int to, struct blob *blob)
+{
+    struct sha256 *hash = sha256_new();
+    char piece[65536];
+    ssize_t n;
+    bool good = true;
+
+    while (good && (n = read(from, piece, sizeof(piece))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        good = n > 0 && file_write_all(to, (struct str){ piece, (size_t)n });
+        if (good) {
+            sha256_add(hash, piece, (size_t)n);
+            blob->size += n;
+        }
+    }
+    sha256_end(hash, blob->hash);
+    return good;
+}
+
+static enum status folder_put_file(struct blob_store *base, const char *path, struct blob *out,
+                                   struct error *err)
+{
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    char temporary[PATH_SIZE];
+    struct blob blob = { .size = 0 };
+    enum status status;
+    bool written;
+    int to;
+
+    if (from < 0)
+        return error_errno(err, errno, "open '%s'", path);
+    status = begin(root_of(base), temporary, &to, err);
+    if (status == STATUS_OK) {
+        written = copy_and_hash(from, to, &blob);
+        status = finish(root_of(base), temporary, to, written, blob.hash, err);
+    }
+    close(from);
+    if (status == STATUS_OK)
+        *out = blob;
+    return status;
+}
+
+static enum status folder_path(struct blob_store *base, struct arena *arena, struct str hash,
+                               char **out, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    TRY(path_of(root_of(base), arena_cstr(arena, hash), path, err));
+    if (!file_exists(path))
+        return error_set(err, STATUS_NOT_FOUND, "no blob " STR_FMT, STR_ARG(hash));
+    *out = arena_cstr(arena, str_from(path));
+    return STATUS_OK;
+}
+
+const struct blob_driver blob_folder = {
+    .name = "folder",
+    .open = folder_open,
+    .close = folder_close,
+    .put = folder_put,
+    .put_file = folder_put_file,
+    .path = folder_path,
+};
