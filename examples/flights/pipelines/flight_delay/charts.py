@@ -10,7 +10,7 @@ class Chart:
     def __init__(self, title, x_range, y_range, width=520, height=380, left=52, bottom=46):
         self.title, self.width, self.height = title, width, height
         self.x_range, self.y_range = x_range, y_range
-        self.left, self.right, self.top, self.floor = left, width - 14, 14, height - bottom
+        self.left, self.right, self.top, self.floor = left, width - 16, 36, height - bottom
         self.parts = []
 
     def x(self, value):
@@ -38,7 +38,7 @@ class Chart:
         middle = (self.left + self.right) / 2
         self.add(f'<text class="name" x="{middle}" y="{self.height - 6}" text-anchor="middle">{x_label}</text>')
         # The value axis is named above its ticks: text that lies on its side is hard to read.
-        self.add(f'<text class="name" x="{self.left + 6}" y="{self.top + 14}">{y_label}</text>')
+        self.add(f'<text class="name" x="0" y="13">{y_label}</text>')
         return self
 
     def path(self, xs, ys):

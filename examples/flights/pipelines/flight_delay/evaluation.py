@@ -85,7 +85,7 @@ def evaluate(arguments, model, valid, test):
     confusion = measures.confusion(test.label, test.score, threshold)
     scores = {"model": test.score, "baseline": test.baseline}
     return {
-        "threshold": threshold, "cost": cost, "confusion": confusion,
+        "features": model.names, "threshold": threshold, "cost": cost, "confusion": confusion,
         "calibration": table, "calibration_error": gap,
         "roc": {name: measures.roc(test.label, score) for name, score in scores.items()},
         "precision_recall": {name: measures.precision_recall(test.label, score)

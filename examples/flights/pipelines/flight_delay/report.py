@@ -13,7 +13,7 @@ from charts import Chart, dots, steps
 
 
 def percent(value, digits=1):
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f}\u202f%"
 
 
 def day_text(iso):
@@ -83,16 +83,16 @@ def feature_groups(names):
 
 
 def data_section(result):
-    parts = (("train", "To learn from"), ("valid", "To choose the threshold"), ("test", "To judge by"))
+    parts = (("train", "To learn from"), ("valid", "To set the threshold"), ("test", "To judge by"))
     total = sum(np.sqrt(result["data"][name]["rows"]) for name, _ in parts)
     bands = "".join(
         f'<div class="{name}" style="flex:{np.sqrt(part["rows"]) / total:.3f}"><strong>{title}</strong>'
-        f'{part["rows"]:,} flights, {percent(part["late"])} late<br>'
+        f'{part["rows"]:,} flights<br>{percent(part["late"])} of them late<br>'
         f'<span>{date.fromisoformat(part["from"]):%-d %b} to {date.fromisoformat(part["to"]):%-d %b %Y}</span></div>'
         for name, title in parts for part in [result["data"][name]])
-    features = [item["feature"] for item in result["importances"]]
-    groups = [(escape(entity), count, escape(what), escape(windows) or "as asked")
-              for entity, count, what, windows in sorted(feature_groups(features), key=lambda g: -g[1])]
+    features = result["features"]
+    groups = [(escape(entity), count, escape(what), escape(windows) or "none: as asked")
+              for entity, count, what, windows in feature_groups(features)]
     return section(
         "What was asked, of which data",
         f"<p>For each flight, at the minute it was to leave: will it land more than 15 minutes late? "
@@ -147,7 +147,7 @@ def calibration_section(values, result):
     bins = result["calibration"]
     top = min(1.0, np.ceil(max(max(b["promised"], b["observed"]) for b in bins) * 10 + .3) / 10)
     ticks = steps(0, top, .1 if top <= .7 else .2, lambda v: percent(v, 0))
-    chart = Chart("Calibration", (0, top), (0, top)).axes(ticks, ticks, "promised: mean score", "observed: share late")
+    chart = Chart("Calibration", (0, top), (0, top), height=462).axes(ticks, ticks, "promised: mean score", "observed: share late")
     chart.line((0, top), (0, top), "chance")
     chart.line([b["promised"] for b in bins], [b["observed"] for b in bins], "model")
     for b in bins:
@@ -157,7 +157,7 @@ def calibration_section(values, result):
             for b in bins]
     return section(
         "Can a score be read as a probability?",
-        f"<p>Flights in ten equal parts by score. On the dashed line, a promise of 30 % comes true for three "
+        f"<p>Flights in ten equal parts by score. On the dashed line, a promise of 30\u202f% comes true for three "
         f"flights in ten. The mean gap is {percent(values['calibration_error'], 2)}; Brier score "
         f"{values['brier']:.4f}, log loss {values['log_loss']:.4f}.</p>",
         '<div class="pair">', card("Promise and outcome", chart.svg()),
@@ -168,7 +168,7 @@ def cost_chart(result):
     xs, ys = (np.array(result["cost"][name]) for name in ("threshold", "cost"))
     xs, ys = xs[xs <= .8], ys[xs <= .8]
     top = float(np.ceil(ys.max() * 5 + .2) / 5)
-    chart = Chart("Cost by threshold", (0, .8), (0, top)).axes(
+    chart = Chart("Cost by threshold", (0, .8), (0, top), height=430).axes(
         steps(0, .8, .2, lambda v: f"{v:.1f}"), steps(0, top, .2, lambda v: f"{v:.1f}"),
         "threshold", "mean cost of a flight, May")
     threshold = result["threshold"]
@@ -179,38 +179,40 @@ def cost_chart(result):
 
 
 def threshold_section(values, result, asked):
-    counts, total = result["confusion"], sum(result["confusion"].values())
+    counts = result["confusion"]
     kinds = (("late_warned", "fill-model", "model", "late, and we warned"),
              ("late_missed", "fill-bad", "bad", "late, and nobody was warned"),
              ("on_time_warned", "fill-warn", "warn", "warned, but on time"),
              ("on_time_passed", "fill-quiet", "quiet", "on time, and left in peace"))
     thousand = thousandths(counts)
     warned = thousand["late_warned"] + thousand["on_time_warned"]
-    rows = [(text, f"{counts[name]:,}", percent(counts[name] / total)) for name, _, _, text in kinds]
+    rows = [(f'<i class="key" style="background:var(--{colour})"></i>{text}', thousand[name], f"{counts[name]:,}")
+            for name, _, colour, text in kinds]
     return section(
         "What the threshold does",
-        f"<p>A late flight nobody was warned of is taken to cost {asked['cost_miss']:g} times as much as a needless "
-        f"warning costs ({asked['cost_alarm']:g}). On May, {values['threshold']:.2f} was cheapest. On June, of "
-        f"1,000 flights, <strong>{warned} get a warning, {thousand['late_warned']} of them rightly, and "
+        f"<p>A late flight nobody was warned of is taken to cost {asked['cost_miss'] / asked['cost_alarm']:g} times as "
+        f"much as a needless warning. On May, {values['threshold']:.2f} was cheapest. On June, of 1,000 flights, "
+        f"<strong>{warned} get a warning, {thousand['late_warned']} of them rightly, and "
         f"{thousand['late_missed']} late flights go without one.</strong></p>",
         '<div class="pair">', card("Cost by threshold, on May", cost_chart(result).svg()),
         card("1,000 flights of June",
              dots([(style, thousand[name]) for name, style, _, _ in kinds])
-             + legend([(colour, f"{thousand[name]} {text}") for name, _, colour, text in kinds])
-             + table((), rows, numbers=(1, 2))), "</div>")
+             + table(("", "of 1,000", "in all"), rows, numbers=(1, 2))), "</div>")
 
 
 def thousandths(counts):
-    """Counts scaled to a thousand, the rounding error given to the largest."""
+    """Counts scaled to a thousand; what rounding down leaves goes to the largest remainders."""
     total = max(1, sum(counts.values()))
-    scaled = {name: round(1000 * count / total) for name, count in counts.items()}
-    scaled[max(scaled, key=scaled.get)] += 1000 - sum(scaled.values())
+    scaled = {name: 1000 * count // total for name, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: -(1000 * counts[name] % total))
+    for name in by_remainder[:1000 - sum(scaled.values())]:
+        scaled[name] += 1
     return scaled
 
 
 def day_chart(days):
     low = min(.5, np.floor(10 * min(min(d["model"], d["baseline"]) for d in days)) / 10)
-    chart = Chart("AUC by day", (-.6, len(days) - .4), (low, 1), width=1000, height=300)
+    chart = Chart("AUC by day", (-.6, len(days) - .4), (low, 1), width=1000, height=290, bottom=28)
     step = max(1, round(len(days) / 8))
     chart.axes([(index, f"{date.fromisoformat(d['day']):%-d %b}") for index, d in enumerate(days) if index % step == 0],
                steps(low, 1, .1, lambda v: f"{v:.1f}"), "", "AUC of each day; bars: share late")
@@ -231,8 +233,9 @@ def stability_section(result):
              "" if r["auc"] is None else f'{r["auc"]:.3f}') for r in result["by_origin"]]
     return section(
         "Is it as good every day, and at every airport?",
-        f'<p>The model beats the one without history on {len(days) - worse} of {len(days)} days. Days with many late '
-        f"flights are those of storms, which no history foresees.</p>",
+        f"<p>The model beats the one without history on {len(days) - worse} of {len(days)} days. On the worst day "
+        f"{percent(max(d['late'] for d in days), 0)} of the flights were late, on the best "
+        f"{percent(min(d['late'] for d in days), 0)}; no day is left out.</p>",
         card("Day by day", day_chart(days).svg() + legend((("model", "the model"), ("baseline", "without stored features"),
              ("quiet", "share of flights late"))), wide=True),
         card("The ten largest origins", table(("Origin", "Flights", "Promised late", "Observed late", "AUC"), rows,
