@@ -6,8 +6,8 @@
  * write returns when it is on disk. Reads run on the caller's thread, on a
  * connection of a small pool, and see a snapshot.
  *
- * One struct sql may be used by many threads at once. It reopens nothing
- * across fork().
+ * One struct sql may be used by many threads at once, not across fork(). A
+ * commit that fails (full disk) fails all works that it carried.
  */
 #include "base/arena.h"
 #include "base/status.h"
@@ -23,10 +23,10 @@ void sql_close(struct sql **db); /* waits for the writer; a NULL one is fine */
 
 /*
  * Each subsystem brings its own steps, under its own name; the ones not yet done are run in
- * order, each in a transaction. Steps are never changed once released, only added.
+ * order, in one transaction. Steps are never changed once released, only added.
  */
-MUST_USE enum status sql_migrate(struct sql *db, const char *subsystem, const char *const *steps,
-                                 size_t count, struct error *err);
+MUST_USE enum status sql_migrate(struct sql *db, const char *subsystem,
+                                 const char *const *steps, size_t count, struct error *err);
 
 typedef enum status (*sql_work)(struct sql_tx *tx, void *context, struct error *err);
 /*
@@ -55,7 +55,7 @@ int64_t sql_changes(const struct sql_tx *tx);
 /* For args: (struct value[]){ sql_arg_str(name), sql_arg_int64(version) } */
 struct value sql_arg_str(struct str s);
 struct value sql_arg_int64(int64_t integer);
-struct value sql_arg_double(double number);
+struct value sql_arg_double(double number); /* a NaN is stored as NULL: databases have none */
 struct value sql_arg_null(void);
 #define SQL_ARGS(...) \
     (const struct value[]){ __VA_ARGS__ }, \
