@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The recorded definitions: what `apply` last wrote into the metadata, which
+ * is what training sets, materialisation and requests go by, whatever the
+ * files say meanwhile. One store per process; any thread may call.
+ */
+#include "features/definition_load.h"
+#include "net/router.h"
+#include "sql/sql.h"
+
+struct definition_store;
+
+struct definition_store_config {
+    const char *project;
+    struct sql *db;
+    const struct definition_kind *const *kinds; /* NULL-terminated; may be NULL */
+    source_describe describe;
+    void *describe_context;
+};
+
+/* Reads what is recorded; nothing but the metadata is touched. The config's pointers must outlive the store. */
+MUST_USE enum status definition_store_open(const struct definition_store_config *config,
+                                           struct definition_store **out, struct error *err);
+void definition_store_close(struct definition_store **store);
+
+/* A reference to the snapshot in force; definitions_unref() it. */
+const struct definitions *definition_store_current(struct definition_store *store);
+/* Its revision, without a lock: to see whether something worked out from it is still good. */
+int64_t definition_store_revision(const struct definition_store *store);
+
+/* Called after each apply that changed something, on the thread that applied, before it answers. */
+typedef void (*definitions_changed)(void *context, const struct definitions *now);
+void definition_store_on_change(struct definition_store *store, definitions_changed callback,
+                                void *context);
+
+enum definition_change_kind { DEFINITION_ADDED, DEFINITION_CHANGED, DEFINITION_REMOVED };
+
+struct definition_change {
+    enum definition_change_kind change;
+    struct str kind; /* "view" */
+    struct str name;
+    struct place place; /* of a removed one: where it was */
+};
+
+struct definition_changes {
+    struct definition_change *items;
+    size_t count;
+    bool applied;
+    int64_t revision; /* now in force */
+};
+
+/*
+ * Loads the files and compares them with what is recorded; unless dry_run, records them in one
+ * transaction and puts the new snapshot in force. INVALID with `errors` filled when they are wrong: nothing changes.
+ */
+MUST_USE enum status definition_store_apply(struct definition_store *store, struct arena *arena,
+                                            bool dry_run, struct definition_changes *out,
+                                            struct definition_errors *errors, struct error *err);
+
+/* POST /api/v1/validate and /api/v1/apply, GET /api/v1/definitions/…; the context is the store. */
+extern const struct door definition_door;
