@@ -24,15 +24,19 @@ seconds_since()
     printf '%d.%d s' $((us / 1000000)) $((us / 100000 % 10))
 }
 
+# need_root WHAT: says what would need it when there is no way to be root.
+need_root()
+{
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+        { say "$1 needs root: run dev/setup as root, or install sudo" && return 1; }
+}
+
 as_root()
 {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        say "'$1' needs root: run this as root, or install sudo"
-        return 1
+        sudo "$@"
     fi
 }
 
