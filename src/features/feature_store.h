@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The feature store: definitions, training sets, and the values that are
+ * true now. This face is what other subsystems see of features/.
+ *
+ * Who reads features often takes a plan: a service worked out once into keys,
+ * request fields and outputs. A plan is immutable and counted; reading by it
+ * takes no lock, allocates from the given arena only, does not block as long
+ * as the online store is local, and may be done by any thread.
+ */
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "base/value.h"
+
+struct definitions;
+struct feature_plan;
+struct feature_store;
+struct sql;
+
+struct feature_store_config {
+    const char *project; /* the folder of onggi.yaml */
+    struct sql *metadata;
+    struct str online;         /* "lmdb:.onggi/online"; a relative path is below the project */
+    size_t job_memory_bytes;   /* of one job; 0: the job's own default */
+    unsigned job_threads;      /* 0: one a core */
+};
+
+/* Everything in the configuration is copied, but for the database, which must live longer. */
+MUST_USE enum status feature_store_open(const struct feature_store_config *config,
+                                        struct feature_store **out, struct error *err);
+/* Sets *store to NULL; a NULL store is fine. Plans must have been given back. */
+void feature_store_close(struct feature_store **store);
+
+enum feature_status {
+    FEATURE_PRESENT,
+    FEATURE_NULL_VALUE,      /* the entity has a row, its value is null */
+    FEATURE_NOT_FOUND,       /* nothing is known about the entity */
+    FEATURE_OUTSIDE_MAX_AGE, /* older than the view's ttl */
+    FEATURE_TOO_EARLY,       /* what is known is newer than the time asked for */
+};
+/* "PRESENT", … */
+const char *feature_status_name(enum feature_status status);
+
+struct feature_field {
+    struct str name;
+    enum value_type type;
+};
+struct feature_output {
+    struct str name;
+    struct str view;
+    enum value_type type;
+};
+
+/* NOT_FOUND names the nearest service. Give it back with feature_plan_unref. */
+MUST_USE enum status feature_store_plan_get(struct feature_store *store, struct str service,
+                                            struct feature_plan **out, struct error *err);
+struct feature_plan *feature_plan_ref(struct feature_plan *plan);
+/* Sets *plan to NULL; a NULL plan is fine. */
+void feature_plan_unref(struct feature_plan **plan);
+/* False once an apply has changed the definitions: time to take a new one. Costs one load. */
+bool feature_plan_is_current(const struct feature_plan *plan);
+
+/* The arrays live as long as the plan. */
+struct str feature_plan_service(const struct feature_plan *plan);
+const struct feature_field *feature_plan_keys(const struct feature_plan *plan, size_t *count);
+/* The service's `time` field is among them. */
+const struct feature_field *feature_plan_request(const struct feature_plan *plan, size_t *count);
+const struct feature_output *feature_plan_outputs(const struct feature_plan *plan, size_t *count);
+
+#define FEATURE_ROWS_MAX 10000
+
+/* Each value has the type that the plan says, or is null. */
+struct feature_query {
+    size_t rows;
+    const struct value *keys;    /* rows × keys */
+    const struct value *request; /* rows × request fields; a null time means now_us */
+    int64_t now_us;              /* the instant asked about, where the service has no `time` */
+};
+#define FEATURE_TIME_NONE INT64_MIN
+/* rows × outputs each; any of the last two may be NULL if it is not wanted. */
+struct feature_answer {
+    struct value *values; /* text is copied into the arena */
+    enum feature_status *statuses;
+    int64_t *event_times_us; /* FEATURE_TIME_NONE where there is none */
+};
+/* The caller gives the arrays of the answer. UNAVAILABLE if a view is not materialised yet. */
+MUST_USE enum status feature_plan_read(struct feature_plan *plan, struct arena *arena,
+                                       const struct feature_query *query,
+                                       const struct feature_answer *answer, struct error *err);
+
+/*
+ * "entities" and "request" of a request body, as every door takes them. With `columns` each
+ * field is an array, all of one length; without, each is one value, and the query has one row.
+ * Either object may be NULL if nothing is wanted of it. INVALID names the field, with the
+ * nearest known one; LIMIT beyond FEATURE_ROWS_MAX rows.
+ */
+MUST_USE enum status feature_plan_query(const struct feature_plan *plan, struct arena *arena,
+                                        const yyjson_val *entities, const yyjson_val *request,
+                                        bool columns, struct feature_query *out,
+                                        struct error *err);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The online store answers one question fast: what is known about this entity
+ * now? It keeps one packed row of bytes per view and entity; what is in a row
+ * is the affair of window_state.h and online_row.h, which database keeps it
+ * that of the driver.
+ *
+ * The rows of a view come in generations. A materialisation builds a new one
+ * beside the one that is served, and publishing switches to it at one instant,
+ * for this process and for others that have the store open; a read that is
+ * under way keeps the generation that it began with.
+ *
+ * One store may be used by many threads at once; a builder and a snapshot
+ * belong to one thread at a time.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+
+struct online_store;      /* opaque, as are the next two: only the drivers see inside */
+struct online_view;       /* the rows of one view; lives as long as its store */
+struct online_builder;    /* a generation that is being written */
+
+/* location is "driver:rest", as in "lmdb:.onggi/online". Creates what is not there. */
+MUST_USE enum status online_store_open(struct str location, struct online_store **out,
+                                       struct error *err);
+/* No snapshot may be open any more. Sets *store to NULL; a NULL store is fine. */
+void online_store_close(struct online_store **store);
+
+/* A view that was never materialised is fine: it gets its rows when they are published. */
+MUST_USE enum status online_store_view(struct online_store *store, struct str name,
+                                       struct online_view **out, struct error *err);
+
+/* What was said when the generation was built. */
+struct online_info {
+    struct str generation; /* sorts by the time of building */
+    struct str layout;     /* how its rows are laid out: who reads compares it with what it knows */
+    uint64_t entities;
+    int64_t newest_us; /* the newest event time in it; INT64_MIN if it has no rows */
+    int64_t built_us;
+};
+
+struct online_snapshot {
+    const struct online_info *info; /* until the snapshot ends */
+    struct online_view *view;
+    void *held; /* the driver's */
+};
+
+/* NOT_FOUND if the view was never materialised; err is not written then, for that is no failure. */
+MUST_USE enum status online_snapshot_begin(struct online_view *view, struct online_snapshot *out,
+                                           struct error *err);
+void online_snapshot_end(struct online_snapshot *snapshot);
+/*
+ * Rows of several entities in one go. An absent one has data NULL. The bytes may be the store's own
+ * pages: they are valid until the snapshot ends, and are aligned for int64_t by no promise.
+ */
+MUST_USE enum status online_snapshot_find(struct online_snapshot *snapshot, struct arena *arena,
+                                          const struct str *keys, size_t count, struct str *rows,
+                                          struct error *err);
+
+/* The longest key that every driver takes. */
+#define ONLINE_KEY_MAX 480
+
+/* A new generation, seen by nobody until it is published. The store may be another process's. */
+MUST_USE enum status online_builder_new(struct online_store *store, struct str view,
+                                        struct str layout, struct online_builder **out,
+                                        struct error *err);
+/* Keys must come in ascending order of their bytes, each once. */
+MUST_USE enum status online_builder_add(struct online_builder *builder, struct str key,
+                                        struct str row, struct error *err);
+/*
+ * Brings everything to disk and frees the builder, on failure too. The generation's name is
+ * what online_store_publish wants.
+ */
+MUST_USE enum status online_builder_finish(struct online_builder **builder, struct arena *arena,
+                                           int64_t newest_us, struct str *generation,
+                                           struct error *err);
+/* Removes what was written; a NULL builder is fine. */
+void online_builder_discard(struct online_builder **builder);
+
+struct online_publication {
+    struct str view;
+    struct str generation;
+};
+/*
+ * Switches all these views at the same instant, and removes the generations that are older. It is
+ * durable when it returns. CONFLICT if a newer generation of a view is there already.
+ */
+MUST_USE enum status online_store_publish(struct online_store *store,
+                                          const struct online_publication *items, size_t count,
+                                          struct error *err);
