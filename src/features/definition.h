@@ -2,9 +2,10 @@
 #pragma once
 /*
  * What the features of a project are: entities, sources, views, services, as
- * features/*.yaml defines them, checked and linked. A `struct definitions` is
- * one immutable snapshot: every pointer in it leads into the same snapshot
- * and lives as long as a reference to it is held. Any thread may read it.
+ * the YAML files of features/ define them, checked and linked. A `struct
+ * definitions` is one immutable snapshot: every pointer in it leads into the
+ * same snapshot and lives as long as a reference to it is held. Any thread may
+ * read it.
  *
  * definition_load.h makes snapshots from files, apply.h keeps the recorded one.
  */

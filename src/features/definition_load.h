@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * From files to a snapshot: reads features/*.yaml and the files of other
- * kinds, checks every name, type and reference, and collects all that is
+ * From files to a snapshot: reads the YAML files of features/ and the files of
+ * other kinds, checks every name, type and reference, and collects all that is
  * wrong, each with its place, instead of stopping at the first.
  */
 #include "base/yaml.h"

@@ -32,6 +32,7 @@ void exact_sum_add(struct exact_sum *sum, struct arena *arena, double number);
 void exact_sum_remove(struct exact_sum *sum, struct arena *arena, double number);
 /* `other` stays as it is and need not outlive the call. */
 void exact_sum_merge(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other);
+void exact_sum_subtract(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other);
 /* Rounded to nearest, ties to even; an empty sum is 0, inf − inf is NaN, too large is ±inf. */
 double exact_sum_round(const struct exact_sum *sum);
 
