@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The registry remembers what was trained, on what, how good it was, who
+ * approved it and where it answers. Runs collect parameters, metrics and
+ * artifacts; a model version is one trained model with its lineage; a
+ * deployment says which version an endpoint serves. Nothing is ever
+ * overwritten: decisions and deployments are appended.
+ *
+ * One registry may be used by many threads at once. Functions that write
+ * return when the change is on disk. JSON goes in and out as text; strings
+ * that come out live in the arena given.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+#include "blob/blob.h"
+#include "sql/sql.h"
+
+struct registry;
+
+/* Borrows both; they must outlive the registry. */
+MUST_USE enum status registry_open(struct sql *db, struct blob_store *blobs, struct registry **out,
+                                   struct error *err);
+void registry_close(struct registry **registry);
+struct blob_store *registry_blobs(const struct registry *registry);
+
+enum run_status { RUN_RUNNING, RUN_FINISHED, RUN_FAILED };
+
+struct run {
+    struct str id;
+    struct str name; /* the pipeline's, or what the user calls it */
+    enum run_status status;
+    int64_t started_us;
+    int64_t ended_us;    /* 0 while it runs */
+    struct str params;   /* JSON object */
+    struct str metrics;  /* JSON object of numbers */
+};
+
+struct artifact {
+    struct str path; /* "evaluate/report.html" */
+    struct str hash;
+    int64_t size;
+};
+
+/* Beginning a run that exists already is fine: a pipeline resumes. */
+MUST_USE enum status run_begin(struct registry *registry, struct str id, struct str name,
+                               struct error *err);
+/* Members of the JSON object replace those of equal name; metrics must be numbers, a null is left out. */
+MUST_USE enum status run_log_params(struct registry *registry, struct str id, struct str json,
+                                    struct error *err);
+MUST_USE enum status run_log_metrics(struct registry *registry, struct str id, struct str json,
+                                     struct error *err);
+/* Every file below the folder becomes an artifact "prefix/relative path". */
+MUST_USE enum status run_log_folder(struct registry *registry, struct str id, struct str prefix,
+                                    const char *folder, struct error *err);
+MUST_USE enum status run_end(struct registry *registry, struct str id, enum run_status status,
+                             struct error *err);
+MUST_USE enum status run_get(struct registry *registry, struct arena *arena, struct str id,
+                             struct run *out, struct error *err);
+/* Newest first. */
+MUST_USE enum status run_list(struct registry *registry, struct arena *arena, int64_t limit,
+                              struct run **out, size_t *count, struct error *err);
+MUST_USE enum status run_artifacts(struct registry *registry, struct arena *arena, struct str id,
+                                   struct artifact **out, size_t *count, struct error *err);
+/* NOT_FOUND names the nearest path there is. */
+MUST_USE enum status run_artifact_get(struct registry *registry, struct arena *arena,
+                                      struct str id, struct str path, struct artifact *out,
+                                      struct error *err);
+const char *run_status_name(enum run_status status);
+
+enum version_status { VERSION_PENDING, VERSION_APPROVED, VERSION_REJECTED };
+
+struct model_version {
+    struct str model;
+    int64_t version; /* 1, 2, … within the model */
+    enum version_status status;
+    int64_t created_us;
+    struct str created_by;
+    struct str run;       /* id, or empty */
+    struct str hash;      /* the model file's blob */
+    int64_t size;         /* bytes */
+    struct str signature; /* JSON: ordered input features and their types; "{}" when the file tells */
+    struct str params;    /* JSON object */
+    struct str metrics;   /* JSON object */
+    struct str lineage;   /* JSON object: training set, data fingerprint, code hash, execution */
+};
+
+struct decision {
+    enum version_status status;
+    struct str by;
+    struct str reason;
+    int64_t time_us;
+};
+
+/*
+ * The number is chosen here. `key` makes it happen once: the same key again gives the version it
+ * made the first time, whatever else is given.
+ */
+MUST_USE enum status model_version_create(struct registry *registry,
+                                          const struct model_version *wanted, struct str key,
+                                          int64_t *version, struct error *err);
+/* NOT_FOUND names the nearest model, or the versions there are. */
+MUST_USE enum status model_version_get(struct registry *registry, struct arena *arena,
+                                       struct str model, int64_t version,
+                                       struct model_version *out, struct error *err);
+MUST_USE enum status model_version_list(struct registry *registry, struct arena *arena,
+                                        struct str model, struct model_version **out,
+                                        size_t *count, struct error *err);
+MUST_USE enum status model_list(struct registry *registry, struct arena *arena, struct str **out,
+                                size_t *count, struct error *err);
+/* An empty reason is INVALID: whoever reads it later has nothing else. */
+MUST_USE enum status model_version_decide(struct registry *registry, struct str model,
+                                          int64_t version, enum version_status status,
+                                          struct str by, struct str reason, struct error *err);
+/* Newest first. */
+MUST_USE enum status model_version_decisions(struct registry *registry, struct arena *arena,
+                                             struct str model, int64_t version,
+                                             struct decision **out, size_t *count,
+                                             struct error *err);
+const char *version_status_name(enum version_status status);
+
+struct deployment {
+    struct str endpoint;
+    struct str model;
+    int64_t version;
+    int64_t time_us;
+    struct str by;
+};
+
+/* CONFLICT unless the version is approved: nothing else may decide about people. */
+MUST_USE enum status deployment_record(struct registry *registry, struct str endpoint,
+                                       struct str model, int64_t version, struct str by,
+                                       struct error *err);
+/* back 0: what the endpoint serves; 1: what it served before, skipping equal neighbours. */
+MUST_USE enum status deployment_get(struct registry *registry, struct arena *arena,
+                                    struct str endpoint, int back, struct deployment *out,
+                                    struct error *err);
+/* The current one of each endpoint. */
+MUST_USE enum status deployment_list(struct registry *registry, struct arena *arena,
+                                     struct deployment **out, size_t *count, struct error *err);
