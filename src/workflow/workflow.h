@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The workflow engine runs state machines in the Amazon States Language and
+ * forgets nothing: each step of an execution is an event on disk before it has
+ * an effect, and after a crash the events alone tell where to go on.
+ *
+ * pipeline.h compiles the short form into ASL; asl.h reads and checks ASL;
+ * execution.h holds what one execution knows and decides, without threads or
+ * disk; engine.h brings events to disk, keeps time and starts tasks; task.h is
+ * the face for task types; workflow_http.h has the doors.
+ *
+ * One process at a time runs the engine of a project: the first that calls
+ * workflow_resume() or starts an execution. Reading needs no engine. All
+ * functions may be called from any thread but the event loops': they block.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+#include "sql/sql.h"
+#include "workflow/task.h"
+
+struct workflow;
+
+struct workflow_config {
+    struct sql *db;
+    struct str project; /* folder; executions keep their files in its .onggi/ */
+    struct str python;  /* for scripts; empty: $ONGGI_PYTHON, else python3 */
+    uint64_t
+        memory_limit; /* of one script with its children, in bytes; 0: three quarters of the machine */
+};
+
+MUST_USE enum status workflow_open(const struct workflow_config *config, struct workflow **out,
+                                   struct error *err);
+/* Running tasks are cancelled and count as interrupted: the next engine goes on with them. */
+void workflow_close(struct workflow **workflow);
+/* Before workflow_resume(). The type must outlive the workflow. */
+void workflow_add_task_type(struct workflow *workflow, const struct task_type *type,
+                            void *context);
+/*
+ * Takes the engine's lock and goes on with all executions that a crash or a stop left running.
+ * CONFLICT, naming the process, if another one runs the engine. A second call does nothing.
+ */
+MUST_USE enum status workflow_resume(struct workflow *workflow, struct error *err);
+
+enum execution_status {
+    EXECUTION_RUNNING,
+    EXECUTION_SUCCEEDED,
+    EXECUTION_FAILED,
+    EXECUTION_TIMED_OUT,
+    EXECUTION_ABORTED,
+};
+const char *execution_status_name(enum execution_status status); /* "RUNNING", … */
+
+struct execution_info {
+    struct str id;
+    struct str pipeline; /* empty for a definition without one */
+    enum execution_status status;
+    struct str state; /* where it is, or was when it ended */
+    int64_t start_us;
+    int64_t stop_us; /* 0 while it runs */
+    int64_t redrive_count;
+    int64_t last_event;
+    struct str user;
+    struct str input;  /* JSON */
+    struct str output; /* JSON; empty unless SUCCEEDED */
+    struct str error, cause;
+    struct str definition; /* ASL; only from workflow_execution_get() */
+};
+
+/* params is a JSON object, or empty; names and types are checked against the pipeline's. */
+MUST_USE enum status workflow_start_pipeline(struct workflow *workflow, struct arena *arena,
+                                             struct str pipeline, struct str params,
+                                             struct str user, struct str *id,
+                                             struct error *err);
+/* Any ASL; input is a JSON text. */
+MUST_USE enum status workflow_start_definition(struct workflow *workflow, struct arena *arena,
+                                               struct str definition, struct str input,
+                                               struct str user, struct str *id,
+                                               struct error *err);
+MUST_USE enum status workflow_execution_get(struct workflow *workflow, struct arena *arena,
+                                            struct str id, struct execution_info *out,
+                                            struct error *err);
+/* Newest first. pipeline may be empty; only those older than before, unless that is empty. */
+MUST_USE enum status workflow_execution_list(struct workflow *workflow, struct arena *arena,
+                                             struct str pipeline, struct str before,
+                                             size_t limit, struct execution_info **out,
+                                             size_t *count, struct error *err);
+/* Returns when the execution is ABORTED on disk. CONFLICT if it has ended already. */
+MUST_USE enum status workflow_execution_stop(struct workflow *workflow, struct str id,
+                                             struct str error, struct str cause,
+                                             struct error *err);
+/* From the state that failed, with the input it had and the definition of then. */
+MUST_USE enum status workflow_execution_redrive(struct workflow *workflow, struct str id,
+                                                struct error *err);
+
+struct workflow_event {
+    int64_t id, previous_id, time_us;
+    struct str type; /* "TaskStateEntered" */
+    struct str
+        details; /* {"stateEnteredEventDetails": {…}}, as GetExecutionHistory has it; or empty */
+};
+MUST_USE enum status workflow_event_list(struct workflow *workflow, struct arena *arena,
+                                         struct str id, int64_t after, size_t limit,
+                                         struct workflow_event **out, size_t *count,
+                                         struct error *err);
+/* Waits for an event of this execution behind `after`, at most so long. */
+void workflow_wait(struct workflow *workflow, struct str id, int64_t after,
+                   unsigned timeout_ms);
+
+/* For tasks that were submitted (task_submit). NOT_FOUND for a token nobody waits for any more. */
+MUST_USE enum status workflow_task_succeed(struct workflow *workflow, struct str token,
+                                           struct str output, struct error *err);
+MUST_USE enum status workflow_task_fail(struct workflow *workflow, struct str token,
+                                        struct str error, struct str cause, struct error *err);
