@@ -518,7 +518,7 @@ static bool write_odd(struct buffer *out, double number)
 
 void json_write_double(struct buffer *out, double number)
 {
-    yyjson_val value;
+    yyjson_val value = { 0 };
 
     if (write_odd(out, number))
         return;
