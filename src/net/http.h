@@ -101,11 +101,11 @@ bool request_is_abandoned(const struct request *req);
 
 /* Before the body. The strings are copied. */
 void response_header(struct response *res, const char *name, struct str value);
-/* The body is copied into the reply. */
-MUST_USE enum status response_json(struct response *res, int code, struct str json);
-MUST_USE enum status response_bytes(struct response *res, int code, const char *content_type,
-                                    struct str body);
-MUST_USE enum status response_empty(struct response *res, int code);
+/* The body is copied into the reply. These never fail; the status lets a handler end with them. */
+enum status response_json(struct response *res, int code, struct str json);
+enum status response_bytes(struct response *res, int code, const char *content_type,
+                           struct str body);
+enum status response_empty(struct response *res, int code);
 /* Sends a file without reading it into memory; removes it afterwards if so told. */
 MUST_USE enum status response_file(struct response *res, int code, const char *content_type,
                                    const char *path, bool remove_after, struct error *err);
@@ -114,8 +114,7 @@ MUST_USE enum status response_file(struct response *res, int code, const char *c
  * was written; ends with response_commit(res, code, content_type, len).
  */
 char *response_reserve(struct response *res, size_t max);
-MUST_USE enum status response_commit(struct response *res, int code, const char *content_type,
-                                     size_t len);
+enum status response_commit(struct response *res, int code, const char *content_type, size_t len);
 
 /*
  * Streams, only from DEFERRED handlers: chunked, each write handed to the loop, with

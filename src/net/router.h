@@ -14,7 +14,11 @@ void router_free(struct router **router);
 /* The door must outlive the router. A path already taken by another door ends the process: a bug. */
 void router_mount(struct router *router, const struct door *door, void *context);
 
-/* Answers who a request comes from; INVALID becomes 401. Not called for PERMIT_ANYONE routes. */
+/*
+ * Answers who a request comes from; INVALID becomes 401. Called on a loop thread, must not block;
+ * not called for PERMIT_ANYONE routes, nor where router_call names an identity. Without such a
+ * function everybody is the user "local" and an admin.
+ */
 typedef enum status (*authenticate)(void *context, const struct request *req,
                                     struct identity *out, struct error *err);
 void router_set_authenticate(struct router *router, authenticate function, void *context);
