@@ -22,7 +22,7 @@ struct yaml_node {
     enum yaml_kind kind;
     bool quoted;      /* a scalar in quotes or a block: text, whatever it looks like */
     struct str file;  /* as given to yaml_parse */
-    int line, column; /* of its first character, from 1; a block scalar begins at its | or > */
+    int line, column; /* of its first character, from 1; a block of text begins in the line below its "|" */
     struct str text;  /* of a scalar */
     struct yaml_node *items; /* of a sequence; the values of a mapping */
     struct yaml_node *keys;  /* of a mapping: scalars, in the order of the file */
@@ -75,10 +75,9 @@ MUST_USE enum status yaml_to_value(struct arena *arena, const struct yaml_node *
 
 /*
  * The tree as JSON, for keeping and comparing: plain scalars that read as JSON numbers or
- * booleans become such, all others strings. yaml_from_json() makes an equal tree of it, whose
- * nodes all stand at the given place; it is also the quick way to read it back.
+ * booleans become such, digit by digit, all others strings. yaml_from_json() makes an equal tree
+ * of it, faster than YAML is parsed; all its nodes stand at the place given.
  */
 yyjson_mut_val *yaml_to_json(yyjson_mut_doc *doc, const struct yaml_node *node);
 MUST_USE enum status yaml_from_json(struct arena *arena, struct str file_name, int line,
-                                    const yyjson_val *json, struct yaml_node **out,
-                                    struct error *err);
+                                    struct str json, struct yaml_node **out, struct error *err);
