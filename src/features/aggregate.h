@@ -40,7 +40,7 @@ struct aggregate_row {
 struct aggregate_partial {
     int64_t count; /* of what was added */
     union {
-        __int128 integer;          /* sum, avg of ints and bools */
+        int128 integer;          /* sum, avg of ints and bools */
         struct exact_sum number;   /* sum, avg of floats */
         struct aggregate_row row;  /* min, max, first, last; valid when count > 0 */
     };
@@ -87,6 +87,12 @@ void aggregate_subtract(const struct aggregate_spec *spec, struct arena *arena,
 MUST_USE enum status aggregate_finish(const struct aggregate_spec *spec,
                                       const struct aggregate_partial *partial, struct value *out,
                                       struct error *err);
+
+/* What aggregate_finish does, for those who keep sums of their own: the exact sum of ints … */
+MUST_USE enum status aggregate_finish_sum(int128 sum, int64_t count, struct value *out,
+                                          struct error *err);
+/* … and the rounded sum of floats, or of ints to average: sum and avg (divided once). */
+struct value aggregate_finish_number(enum aggregate_function function, double sum, int64_t count);
 
 /* Versioned and compact: 2 to 34 bytes for numbers that fit 128 bits. */
 void aggregate_encode(const struct aggregate_spec *spec, const struct aggregate_partial *partial,

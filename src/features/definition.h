@@ -11,6 +11,7 @@
  */
 #include "base/arena.h"
 #include "base/value.h"
+#include "features/aggregate.h"
 #include "features/expression.h"
 
 struct definitions;
@@ -68,17 +69,6 @@ struct source {
     struct notes notes;
     struct place place;
 };
-
-enum aggregate_function {
-    AGGREGATE_COUNT,
-    AGGREGATE_SUM,
-    AGGREGATE_AVG,
-    AGGREGATE_MIN,
-    AGGREGATE_MAX,
-    AGGREGATE_FIRST,
-    AGGREGATE_LAST,
-};
-#define AGGREGATE_FUNCTION_COUNT 7
 
 struct aggregation {
     enum aggregate_function function;

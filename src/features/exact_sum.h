@@ -13,11 +13,15 @@
 #include "base/buffer.h"
 #include "base/status.h"
 
+/* Wider than ISO C knows; gcc and clang have them on all 64-bit machines. */
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;
+
 /* 2^-1074 to 2^1024, 63 bits of headroom for counts, and a sign. */
 #define EXACT_SUM_LIMBS 34
 
 struct exact_sum {
-    __int128 fixed;   /* × 2^exponent; unused once wide is set */
+    int128 fixed;   /* × 2^exponent; unused once wide is set */
     uint64_t *wide;   /* two's complement, unit 2^-1074; in the arena of who added */
     int64_t nans;     /* signed counts: a removal may come before its addition */
     int64_t positive_infinities;
@@ -37,7 +41,7 @@ void exact_sum_subtract(struct exact_sum *sum, struct arena *arena, const struct
 double exact_sum_round(const struct exact_sum *sum);
 
 /* fixed × 2^exponent, rounded once. */
-double exact_round(__int128 fixed, int exponent);
+double exact_round(int128 fixed, int exponent);
 
 /*
  * Splits a finite number into integer × 2^exponent with an odd integer (0: 0 × 2^0): what
