@@ -17,9 +17,9 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-struct online_store;      /* opaque, as are the next two: only the drivers see inside */
-struct online_view;       /* the rows of one view; lives as long as its store */
-struct online_builder;    /* a generation that is being written */
+struct online_store;   /* opaque, as are the next two: only the drivers see inside */
+struct online_view;    /* the rows of one view; lives as long as its store */
+struct online_builder; /* a generation that is being written */
 
 /* location is "driver:rest", as in "lmdb:.onggi/online". Creates what is not there. */
 MUST_USE enum status online_store_open(struct str location, struct online_store **out,
@@ -33,7 +33,7 @@ MUST_USE enum status online_store_view(struct online_store *store, struct str na
 
 /* What was said when the generation was built. */
 struct online_info {
-    struct str generation; /* sorts by the time of building */
+    struct str generation; /* a later one sorts behind an earlier one */
     struct str layout;     /* how its rows are laid out: who reads compares it with what it knows */
     uint64_t entities;
     int64_t newest_us; /* the newest event time in it; INT64_MIN if it has no rows */

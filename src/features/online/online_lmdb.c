@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded online store: one LMDB file per view and generation, so that a
+ * materialisation never blocks a reader and never leaves holes in a file.
+ *
+ * A read takes no lock. It claims one of the view's slots, each with a read
+ * transaction that is renewed, not begun, and a reference to the generation
+ * that the transaction belongs to. Publishing puts the new generation in place
+ * and takes the old one away from the slots that are idle; a busy one gives it
+ * up when its read ends. The last reference closes the file.
+ */
+#include "features/online/online_lmdb.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "features/online/online_folder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+/* Address space, not memory: room for a file that grows, without ever mapping it anew. */
+#define MAP_BYTES ((size_t)64 << 30)
+/* Reads of one view at the same instant, in this process; and of all processes together. */
+#define SLOTS 64
+#define READERS 1024
+
+struct generation {
+    struct arena *arena; /* it lives in it */
+    struct online_info info;
+    MDB_env *env;
+    MDB_dbi rows;
+    unsigned references; /* under the view's lock */
+};
+
+struct slot {
+    _Alignas(64) atomic_bool busy; /* who sets it owns what follows */
+    struct generation *generation; /* NULL: never used, or given up */
+    MDB_txn *txn;                  /* reset while the slot is idle */
+};
+
+struct lmdb_view {
+    struct online_view base;
+    struct lmdb_view *next;
+    struct lmdb_store *store;
+    struct str name;
+    pthread_mutex_t lock;
+    _Atomic(struct generation *) current; /* NULL: never materialised */
+    struct slot slots[SLOTS];
+};
+
+struct lmdb_store {
+    struct online_store base;
+    struct arena *arena; /* it lives in it, with its views; under the lock */
+    const char *folder;
+    pthread_mutex_t lock;
+    struct lmdb_view *views;
+    int watch_fd; /* inotify; another process may publish */
+    int stop_fd;
+    pthread_t watcher;
+};
+
+/* --- generations ---------------------------------------------------------- */
+
+static void generation_close(struct generation *generation)
+{
+    if (generation->env != NULL)
+        mdb_env_close(generation->env);
+    arena_free(generation->arena);
+}
+
+/* The rows' handle stays valid for all transactions once the one that opened it has committed. */
+static int rows_open(MDB_env *env, MDB_dbi *rows)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+
+    if (rc != 0)
+        return rc;
+    rc = mdb_dbi_open(txn, NULL, 0, rows);
+    if (rc != 0)
+        mdb_txn_abort(txn);
+    else
+        rc = mdb_txn_commit(txn);
+    return rc;
+}
+
+static enum status env_open(struct generation *generation, const char *path, struct error *err)
+{
+    int dead;
+    int rc = mdb_env_create(&generation->env);
+
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(generation->env, MAP_BYTES);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(generation->env, READERS);
+    if (rc == 0)
+        rc = mdb_env_open(generation->env, path, MDB_RDONLY | MDB_NOTLS | MDB_NORDAHEAD, 0644);
+    if (rc == 0) /* slots of processes that died */
+        rc = mdb_reader_check(generation->env, &dead);
+    if (rc == 0)
+        rc = rows_open(generation->env, &generation->rows);
+    return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, path);
+}
+
+static enum status generation_open(const char *folder, struct str view, struct str name,
+                                   struct generation **out, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct generation *generation = ARENA_NEW(arena, struct generation);
+    char *path = online_folder_path(arena, folder, view, name);
+
+    generation->arena = arena;
+    generation->references = 1;
+    if (online_folder_info(arena, path, &generation->info, err) != STATUS_OK ||
+        env_open(generation, path, err) != STATUS_OK) {
+        generation_close(generation);
+        return err->status;
+    }
+    *out = generation;
+    return STATUS_OK;
+}
+
+static void generation_unref(struct generation *generation)
+{
+    if (generation != NULL && --generation->references == 0)
+        generation_close(generation);
+}
+
+/* --- slots ---------------------------------------------------------------- */
+
+/* Under the view's lock, by the slot's owner. */
+static void slot_give_up(struct slot *slot)
+{
+    if (slot->generation == NULL)
+        return;
+    mdb_txn_abort(slot->txn);
+    generation_unref(slot->generation);
+    slot->generation = NULL;
+    slot->txn = NULL;
+}
+
+static bool slot_claim(struct slot *slot)
+{
+    bool idle = false;
+
+    return atomic_compare_exchange_strong(&slot->busy, &idle, true);
+}
+
+/* Threads that stay on slots of their own do not take each other's cache lines. */
+static unsigned first_slot(void)
+{
+    static atomic_uint threads;
+    static _Thread_local unsigned mine = UINT32_MAX;
+
+    if (mine == UINT32_MAX)
+        mine = atomic_fetch_add(&threads, 1) % SLOTS;
+    return mine;
+}
+
+static struct slot *view_claim_slot(struct lmdb_view *view)
+{
+    unsigned first = first_slot();
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *slot = &view->slots[(first + i) % SLOTS];
+
+        if (slot_claim(slot))
+            return slot;
+    }
+    return NULL;
+}
+
+/* Moves the slot to the generation that is served now. */
+static enum status slot_follow(struct lmdb_view *view, struct slot *slot, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct generation *current;
+    int rc;
+
+    pthread_mutex_lock(&view->lock);
+    slot_give_up(slot);
+    current = atomic_load(&view->current);
+    if (current == NULL) {
+        status = STATUS_NOT_FOUND;
+    } else if ((rc = mdb_txn_begin(current->env, NULL, MDB_RDONLY, &slot->txn)) != 0) {
+        status = lmdb_failed(err, rc, "begin to read");
+    } else {
+        slot->generation = current;
+        current->references++;
+    }
+    pthread_mutex_unlock(&view->lock);
+    return status;
+}
+
+/* A generation published while the slot was busy is noticed here, or by the publisher's sweep. */
+static void slot_release(struct lmdb_view *view, struct slot *slot)
+{
+    struct generation *used = slot->generation;
+
+    atomic_store(&slot->busy, false);
+    if (atomic_load(&view->current) == used || !slot_claim(slot))
+        return;
+    pthread_mutex_lock(&view->lock);
+    slot_give_up(slot);
+    pthread_mutex_unlock(&view->lock);
+    atomic_store(&slot->busy, false);
+}
+
+static enum status lmdb_begin(struct online_view *base, struct online_snapshot *out,
+                              struct error *err)
+{
+    struct lmdb_view *view = container_of(base, struct lmdb_view, base);
+    struct slot *slot = view_claim_slot(view);
+    enum status status = STATUS_OK;
+
+    if (slot == NULL)
+        return error_set(err, STATUS_LIMIT, "view '" STR_FMT "': more than %d reads at once",
+                         STR_ARG(view->name), SLOTS);
+    if (slot->generation == NULL || slot->generation != atomic_load(&view->current)) {
+        status = slot_follow(view, slot, err);
+    } else {
+        int rc = mdb_txn_renew(slot->txn);
+
+        if (rc != 0)
+            status = lmdb_failed(err, rc, "begin to read");
+    }
+    if (status != STATUS_OK) {
+        slot_release(view, slot);
+        return status;
+    }
+    *out = (struct online_snapshot){ &slot->generation->info, base, slot };
+    return STATUS_OK;
+}
+
+static void lmdb_end(struct online_snapshot *snapshot)
+{
+    struct lmdb_view *view = container_of(snapshot->view, struct lmdb_view, base);
+    struct slot *slot = snapshot->held;
+
+    mdb_txn_reset(slot->txn);
+    slot_release(view, slot);
+}
+
+static enum status lmdb_find(struct online_snapshot *snapshot, struct arena *arena,
+                             const struct str *keys, size_t count, struct str *rows,
+                             struct error *err)
+{
+    struct slot *slot = snapshot->held;
+
+    (void)arena; /* rows are read where they lie */
+    for (size_t i = 0; i < count; i++) {
+        MDB_val key = { keys[i].len, (void *)(uintptr_t)keys[i].data };
+        MDB_val row;
+        int rc = keys[i].len == 0 ? MDB_NOTFOUND
+                                  : mdb_get(slot->txn, slot->generation->rows, &key, &row);
+
+        if (rc != 0 && rc != MDB_NOTFOUND)
+            return lmdb_failed(err, rc, "read");
+        rows[i] = rc == 0 ? (struct str){ row.mv_data, row.mv_size } : (struct str){ 0 };
+    }
+    return STATUS_OK;
+}
+
+/* --- switching ------------------------------------------------------------ */
+
+static void view_switch(struct lmdb_view *view, struct generation *next)
+{
+    struct generation *old;
+
+    pthread_mutex_lock(&view->lock);
+    old = atomic_exchange(&view->current, next);
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct slot *slot = &view->slots[i];
+
+        if (!slot_claim(slot))
+            continue;
+        if (slot->generation != next)
+            slot_give_up(slot);
+        atomic_store(&slot->busy, false);
+    }
+    generation_unref(old);
+    pthread_mutex_unlock(&view->lock);
+}
+
+static bool view_serves(struct lmdb_view *view, struct str generation)
+{
+    struct generation *current = atomic_load(&view->current);
+
+    return current == NULL ? generation.len == 0
+                           : str_equal(current->info.generation, generation);
+}
+
+/*
+ * Brings the view to what the manifest says. Under the store's lock, so nobody else switches. A
+ * generation that vanishes between reading the manifest and opening it has been replaced: look again.
+ */
+static enum status view_refresh(struct lmdb_view *view, struct error *err)
+{
+    enum status status = STATUS_NOT_FOUND;
+
+    for (int tries = 0; status == STATUS_NOT_FOUND && tries < 10; tries++) {
+        struct arena *arena = arena_new();
+        struct generation *next = NULL;
+        struct str name = STR_EMPTY;
+
+        status = online_folder_current(arena, view->store->folder, view->name, &name, err);
+        if (status == STATUS_OK && !view_serves(view, name)) {
+            if (name.len > 0)
+                status = generation_open(view->store->folder, view->name, name, &next, err);
+            if (status == STATUS_OK)
+                view_switch(view, next);
+        }
+        arena_free(arena);
+    }
+    return status;
+}
+
+static void store_refresh(struct lmdb_store *store)
+{
+    struct error err;
+
+    pthread_mutex_lock(&store->lock);
+    for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
+        if (view_refresh(view, &err) != STATUS_OK)
+            log_error("features: view '" STR_FMT "' keeps its old values: %s", STR_ARG(view->name),
+                      err.message);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+static enum status lmdb_publish(struct online_store *base, const struct online_publication *items,
+                                size_t count, struct error *err)
+{
+    struct lmdb_store *store = container_of(base, struct lmdb_store, base);
+
+    TRY(online_folder_publish(store->folder, items, count, err));
+    store_refresh(store);
+    return STATUS_OK;
+}
+
+/* --- the store ------------------------------------------------------------ */
+
+static void *watch(void *context)
+{
+    struct lmdb_store *store = context;
+    struct pollfd fds[2] = { { .fd = store->watch_fd, .events = POLLIN },
+                             { .fd = store->stop_fd, .events = POLLIN } };
+    char events[4096];
+
+    while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
+        if (fds[1].revents != 0)
+            break;
+        if (fds[0].revents == 0)
+            continue;
+        if (read(store->watch_fd, events, sizeof(events)) > 0)
+            store_refresh(store);
+        fds[0].revents = 0;
+    }
+    return NULL;
+}
+
+/* The manifest is renamed into the folder; nothing else is, so any event is worth a look. */
+static enum status watch_start(struct lmdb_store *store, struct error *err)
+{
+    int rc;
+
+    store->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    store->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (store->watch_fd < 0 || store->stop_fd < 0 ||
+        inotify_add_watch(store->watch_fd, store->folder, IN_MOVED_TO) < 0)
+        return error_errno(err, errno, "watch '%s'", store->folder);
+    rc = pthread_create(&store->watcher, NULL, watch, store);
+    return rc == 0 ? STATUS_OK : error_errno(err, rc, "start a thread");
+}
+
+static void store_free(struct lmdb_store *store)
+{
+    for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
+        view_switch(view, NULL);
+        for (size_t i = 0; i < SLOTS; i++)
+            assert(view->slots[i].generation == NULL); /* else a snapshot is still open */
+        pthread_mutex_destroy(&view->lock);
+    }
+    if (store->watch_fd >= 0)
+        close(store->watch_fd);
+    if (store->stop_fd >= 0)
+        close(store->stop_fd);
+    pthread_mutex_destroy(&store->lock);
+    arena_free(store->arena);
+}
+
+static enum status lmdb_open(struct str location, struct online_store **out, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct lmdb_store *store = ARENA_NEW(arena, struct lmdb_store);
+
+    store->base.driver = &online_lmdb;
+    store->arena = arena;
+    store->folder = arena_cstr(arena, location);
+    store->watch_fd = store->stop_fd = -1;
+    pthread_mutex_init(&store->lock, NULL);
+    if (folder_create(store->folder, err) != STATUS_OK || watch_start(store, err) != STATUS_OK) {
+        store_free(store);
+        return err->status;
+    }
+    *out = &store->base;
+    return STATUS_OK;
+}
+
+static void lmdb_close(struct online_store *base)
+{
+    struct lmdb_store *store = container_of(base, struct lmdb_store, base);
+    const uint64_t one = 1;
+
+    /* An eventfd takes 8 bytes whole or, interrupted, not at all. */
+    while (write(store->stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+    pthread_join(store->watcher, NULL);
+    store_free(store);
+}
+
+static struct lmdb_view *view_find(struct lmdb_store *store, struct str name)
+{
+    struct lmdb_view *view = store->views;
+
+    while (view != NULL && !str_equal(view->name, name))
+        view = view->next;
+    return view;
+}
+
+/* The arena aligns for every type, but not to cache lines. */
+static struct lmdb_view *view_new(struct lmdb_store *store, struct str name)
+{
+    char *memory = arena_alloc(store->arena, sizeof(struct lmdb_view) + 63);
+    struct lmdb_view *view = (void *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+
+    view->base.driver = &online_lmdb;
+    view->store = store;
+    view->name = arena_str(store->arena, name);
+    pthread_mutex_init(&view->lock, NULL);
+    return view;
+}
+
+static enum status lmdb_view(struct online_store *base, struct str name, struct online_view **out,
+                             struct error *err)
+{
+    struct lmdb_store *store = container_of(base, struct lmdb_store, base);
+    enum status status = STATUS_OK;
+    struct lmdb_view *view;
+
+    pthread_mutex_lock(&store->lock);
+    view = view_find(store, name);
+    if (view == NULL) {
+        view = view_new(store, name);
+        status = view_refresh(view, err);
+        if (status == STATUS_OK) {
+            view->next = store->views;
+            store->views = view;
+        }
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (status != STATUS_OK)
+        return error_wrap(err, "open view '" STR_FMT "'", STR_ARG(name));
+    *out = &view->base;
+    return STATUS_OK;
+}
+
+static enum status lmdb_store_build(struct online_store *base, struct str view, struct str layout,
+                                    struct online_builder **out, struct error *err)
+{
+    return lmdb_build(container_of(base, struct lmdb_store, base)->folder, view, layout, out, err);
+}
+
+const struct online_driver online_lmdb = {
+    .name = "lmdb",
+    .open = lmdb_open,
+    .close = lmdb_close,
+    .view = lmdb_view,
+    .begin = lmdb_begin,
+    .end = lmdb_end,
+    .find = lmdb_find,
+    .build = lmdb_store_build,
+    .add = lmdb_add,
+    .finish = lmdb_finish,
+    .discard = lmdb_discard,
+    .publish = lmdb_publish,
+};

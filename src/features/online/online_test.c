@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every online store promises; each driver runs it. */
+#include "features/online/online.h"
+
+#include "base/file.h"
+#include "support/test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+struct fixture {
+    char *folder;
+    struct str location;
+    struct arena *arena;
+    struct online_store *store;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    struct error err;
+
+    fixture->folder = test_folder();
+    fixture->arena = arena_new();
+    fixture->location = arena_printf(fixture->arena, "lmdb:%s/online", fixture->folder);
+    assert_ok(online_store_open(fixture->location, &fixture->store, &err));
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err;
+
+    online_store_close(&fixture->store);
+    arena_free(fixture->arena);
+    assert_ok(folder_remove(fixture->folder, &err));
+    free(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+/* `count` rows "key-000000"…, each holding the text. */
+static struct str build(struct fixture *fixture, const char *view, size_t count, struct str row)
+{
+    struct online_builder *builder;
+    struct str generation;
+    struct error err;
+
+    assert_ok(online_builder_new(fixture->store, str_from(view), STR("layout 1"), &builder, &err));
+    for (size_t i = 0; i < count; i++) {
+        char key[32];
+
+        snprintf(key, sizeof(key), "key-%06zu", i);
+        assert_ok(online_builder_add(builder, str_from(key), row, &err));
+    }
+    assert_ok(online_builder_finish(&builder, fixture->arena, 77, &generation, &err));
+    return generation;
+}
+
+static void publish(struct fixture *fixture, const char *view, struct str generation)
+{
+    struct online_publication item = { str_from(view), generation };
+    struct error err;
+
+    assert_ok(online_store_publish(fixture->store, &item, 1, &err));
+}
+
+static struct online_view *view_of(struct fixture *fixture, const char *name)
+{
+    struct online_view *view;
+    struct error err;
+
+    assert_ok(online_store_view(fixture->store, str_from(name), &view, &err));
+    return view;
+}
+
+static struct str find(struct fixture *fixture, struct online_view *view, const char *key)
+{
+    struct online_snapshot snapshot;
+    struct str name = str_from(key);
+    struct str row;
+    struct error err;
+
+    assert_ok(online_snapshot_begin(view, &snapshot, &err));
+    assert_ok(online_snapshot_find(&snapshot, fixture->arena, &name, 1, &row, &err));
+    if (row.data != NULL)
+        row = arena_str(fixture->arena, row);
+    online_snapshot_end(&snapshot);
+    return row;
+}
+
+static void a_view_never_materialised_is_not_found(void **state)
+{
+    struct online_view *view = view_of(*state, "users");
+    struct online_snapshot snapshot;
+    struct error err;
+
+    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(view, &snapshot, &err));
+    build(*state, "users", 3, STR("a"));
+    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(view, &snapshot, &err));
+}
+
+static void rows_are_found_once_published(void **state)
+{
+    struct online_view *view = view_of(*state, "users");
+    struct str keys[] = { STR("key-000002"), STR("key-00000"), STR(""), STR("key-000000") };
+    struct online_snapshot snapshot;
+    struct str rows[4];
+    struct error err;
+
+    publish(*state, "users", build(*state, "users", 3, STR("hello")));
+    assert_ok(online_snapshot_begin(view, &snapshot, &err));
+    assert_str_equal(snapshot.info->layout, STR("layout 1"));
+    assert_int_equal(snapshot.info->entities, 3);
+    assert_int_equal(snapshot.info->newest_us, 77);
+    assert_ok(online_snapshot_find(&snapshot, NULL, keys, 4, rows, &err));
+    assert_str_equal(rows[0], STR("hello"));
+    assert_null(rows[1].data);
+    assert_null(rows[2].data);
+    assert_str_equal(rows[3], STR("hello"));
+    online_snapshot_end(&snapshot);
+}
+
+static void a_snapshot_keeps_its_generation(void **state)
+{
+    struct online_view *view = view_of(*state, "users");
+    struct str key = STR("key-000001");
+    struct online_snapshot snapshot;
+    struct str row;
+    struct error err;
+
+    publish(*state, "users", build(*state, "users", 3, STR("old")));
+    assert_ok(online_snapshot_begin(view, &snapshot, &err));
+    publish(*state, "users", build(*state, "users", 3, STR("new")));
+    assert_str_equal(find(*state, view, "key-000001"), STR("new"));
+    assert_ok(online_snapshot_find(&snapshot, NULL, &key, 1, &row, &err));
+    assert_str_equal(row, STR("old"));
+    online_snapshot_end(&snapshot);
+    assert_str_equal(find(*state, view, "key-000001"), STR("new"));
+}
+
+static void snapshots_nest(void **state)
+{
+    struct online_view *view = view_of(*state, "users");
+    struct online_snapshot snapshots[20];
+    struct error err;
+
+    publish(*state, "users", build(*state, "users", 1, STR("a")));
+    for (int i = 0; i < 20; i++)
+        assert_ok(online_snapshot_begin(view, &snapshots[i], &err));
+    for (int i = 0; i < 20; i++)
+        online_snapshot_end(&snapshots[i]);
+}
+
+static void an_older_generation_does_not_replace_a_newer(void **state)
+{
+    struct str first = build(*state, "users", 1, STR("first"));
+    struct str second = build(*state, "users", 1, STR("second"));
+    struct online_publication item = { STR("users"), first };
+    struct error err;
+
+    publish(*state, "users", second);
+    assert_fails(STATUS_CONFLICT,
+                 online_store_publish(((struct fixture *)*state)->store, &item, 1, &err));
+    assert_str_equal(find(*state, view_of(*state, "users"), "key-000000"), STR("second"));
+}
+
+static void views_are_published_together_or_not_at_all(void **state)
+{
+    struct fixture *fixture = *state;
+    struct str old = build(fixture, "b", 1, STR("old"));
+    struct online_publication items[] = { { STR("a"), build(fixture, "a", 1, STR("a")) },
+                                          { STR("b"), old } };
+    struct online_snapshot snapshot;
+    struct error err;
+
+    publish(fixture, "b", build(fixture, "b", 1, STR("new")));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, items, 2, &err));
+    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(view_of(fixture, "a"), &snapshot, &err));
+    assert_str_equal(find(fixture, view_of(fixture, "b"), "key-000000"), STR("new"));
+}
+
+static void only_the_published_generation_stays_on_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_builder *builder;
+    struct str *names;
+    size_t count;
+    struct error err;
+
+    publish(fixture, "users", build(fixture, "users", 1, STR("1")));
+    build(fixture, "users", 1, STR("never published"));
+    publish(fixture, "users", build(fixture, "users", 1, STR("2")));
+    assert_ok(online_builder_new(fixture->store, STR("users"), STR(""), &builder, &err));
+    online_builder_discard(&builder);
+    assert_ok(folder_list(fixture->arena, fixture->location.data + 5, &names, &count, &err));
+    assert_int_equal(count, 3); /* the generation, lock, manifest.json */
+    assert_str_equal(names[2], STR("users.0000000003"));
+}
+
+static void rows_of_every_size_survive_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_builder *builder;
+    struct str generation;
+    struct error err;
+    char *big = calloc(1, 3 << 20);
+
+    assert_ok(online_builder_new(fixture->store, STR("big"), STR(""), &builder, &err));
+    for (size_t i = 0; i < 100; i++) {
+        char key[32];
+
+        snprintf(key, sizeof(key), "key-%06zu", i);
+        memset(big, (int)i, 3 << 20);
+        assert_ok(online_builder_add(builder, str_from(key),
+                                     (struct str){ big, i * i * 300 }, &err));
+    }
+    assert_ok(online_builder_finish(&builder, fixture->arena, 0, &generation, &err));
+    publish(fixture, "big", generation);
+    online_store_close(&fixture->store);
+    assert_ok(online_store_open(fixture->location, &fixture->store, &err));
+    for (size_t i = 1; i < 100; i++) {
+        char key[32];
+        struct str row;
+
+        snprintf(key, sizeof(key), "key-%06zu", i);
+        row = find(fixture, view_of(fixture, "big"), key);
+        assert_int_equal(row.len, i * i * 300);
+        assert_int_equal((unsigned char)row.data[row.len - 1], i);
+    }
+    free(big);
+}
+
+static void another_store_on_the_folder_follows(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_view *view;
+    struct online_store *other;
+    struct error err;
+
+    publish(fixture, "users", build(fixture, "users", 1, STR("one")));
+    assert_ok(online_store_open(fixture->location, &other, &err));
+    /* Only views that the first store has not opened: LMDB wants a file opened once a process. */
+    assert_ok(online_store_view(other, STR("users"), &view, &err));
+    assert_str_equal(find(fixture, view, "key-000000"), STR("one"));
+    publish(fixture, "users", build(fixture, "users", 1, STR("two")));
+    for (int i = 0; i < 500; i++) {
+        if (str_equal(find(fixture, view, "key-000000"), STR("two")))
+            break;
+        usleep(10000);
+    }
+    assert_str_equal(find(fixture, view, "key-000000"), STR("two"));
+    online_store_close(&other);
+}
+
+struct hammer {
+    struct online_view *view;
+    atomic_bool *stop;
+    unsigned long reads;
+    unsigned long lost;
+};
+
+static void *read_until_stopped(void *context)
+{
+    struct hammer *hammer = context;
+    struct str key = STR("key-000042");
+    char last = 'a';
+
+    while (!atomic_load(hammer->stop)) {
+        struct online_snapshot snapshot;
+        struct error err;
+        struct str row;
+
+        if (online_snapshot_begin(hammer->view, &snapshot, &err) != STATUS_OK ||
+            online_snapshot_find(&snapshot, NULL, &key, 1, &row, &err) != STATUS_OK) {
+            hammer->lost++;
+            continue;
+        }
+        /* Generations only go forward. */
+        if (row.data == NULL || row.len != 1 || row.data[0] < last)
+            hammer->lost++;
+        else
+            last = row.data[0];
+        online_snapshot_end(&snapshot);
+        hammer->reads++;
+    }
+    return NULL;
+}
+
+static void switching_loses_no_read(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hammer hammers[4] = { 0 };
+    pthread_t threads[4];
+    atomic_bool stop = false;
+
+    publish(fixture, "users", build(fixture, "users", 100, STR("a")));
+    for (int i = 0; i < 4; i++) {
+        hammers[i].view = view_of(fixture, "users");
+        hammers[i].stop = &stop;
+        assert_int_equal(pthread_create(&threads[i], NULL, read_until_stopped, &hammers[i]), 0);
+    }
+    for (char row = 'b'; row <= 'z'; row++)
+        publish(fixture, "users", build(fixture, "users", 100, (struct str){ &row, 1 }));
+    atomic_store(&stop, true);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(hammers[i].lost, 0);
+        assert_true(hammers[i].reads > 0);
+    }
+}
+
+static void a_wrong_location_is_told(void **state)
+{
+    struct online_store *store;
+    struct error err;
+
+    (void)state;
+    assert_fails(STATUS_INVALID, online_store_open(STR("lmbd:x"), &store, &err));
+    assert_str_contains(str_from(err.message), STR("did you mean 'lmdb'?"));
+    assert_fails(STATUS_INVALID, online_store_open(STR("lmdb"), &store, &err));
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+TEST_MAIN(STORE_TEST(a_view_never_materialised_is_not_found),
+          STORE_TEST(rows_are_found_once_published), STORE_TEST(a_snapshot_keeps_its_generation),
+          STORE_TEST(snapshots_nest), STORE_TEST(an_older_generation_does_not_replace_a_newer),
+          STORE_TEST(views_are_published_together_or_not_at_all),
+          STORE_TEST(only_the_published_generation_stays_on_disk),
+          STORE_TEST(rows_of_every_size_survive_reopening),
+          STORE_TEST(another_store_on_the_folder_follows), STORE_TEST(switching_loses_no_read),
+          TEST_CASE(a_wrong_location_is_told))
