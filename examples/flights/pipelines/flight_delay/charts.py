@@ -30,13 +30,24 @@ class Chart:
         for value, text in y_ticks:
             y = self.y(value)
             self.add(f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>')
-            self.add(f'<text class="tick" x="{self.left - 9}" y="{y + 4}" text-anchor="end">{text}</text>')
+            self.add(
+                f'<text class="tick" x="{self.left - 9}" y="{y + 4}" '
+                f'text-anchor="end">{text}</text>'
+            )
         for value, text in x_ticks:
-            self.add(f'<text class="tick" x="{self.x(value)}" y="{self.floor + 19}" '
-                     f'text-anchor="middle">{text}</text>')
-        self.add(f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{self.floor}" y2="{self.floor}"/>')
+            self.add(
+                f'<text class="tick" x="{self.x(value)}" y="{self.floor + 19}" '
+                f'text-anchor="middle">{text}</text>'
+            )
+        self.add(
+            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{self.floor}" '
+            f'y2="{self.floor}"/>'
+        )
         middle = (self.left + self.right) / 2
-        self.add(f'<text class="name" x="{middle}" y="{self.height - 6}" text-anchor="middle">{x_label}</text>')
+        self.add(
+            f'<text class="name" x="{middle}" y="{self.height - 6}" '
+            f'text-anchor="middle">{x_label}</text>'
+        )
         # The value axis is named above its ticks: text that lies on its side is hard to read.
         self.add(f'<text class="name" x="0" y="13">{y_label}</text>')
         return self
@@ -53,24 +64,35 @@ class Chart:
         return self.add(f'<path class="area {style}" d="{closed}Z"/>')
 
     def dot(self, x, y, style, hint="", radius=4.5):
-        return self.add(f'<circle class="dot {style}" cx="{self.x(x)}" cy="{self.y(y)}" r="{radius}">'
-                        f"<title>{escape(hint)}</title></circle>")
+        return self.add(
+            f'<circle class="dot {style}" cx="{self.x(x)}" cy="{self.y(y)}" r="{radius}">'
+            f"<title>{escape(hint)}</title></circle>"
+        )
 
     def bar(self, x_from, x_to, height, style, hint=""):
         left, right, y = self.x(x_from), self.x(x_to), self.y(height)
-        return self.add(f'<rect class="{style}" x="{left}" y="{y}" width="{round(right - left, 2)}" '
-                        f'height="{round(self.floor - y, 2)}"><title>{escape(hint)}</title></rect>')
+        return self.add(
+            f'<rect class="{style}" x="{left}" y="{y}" width="{round(right - left, 2)}" '
+            f'height="{round(self.floor - y, 2)}"><title>{escape(hint)}</title></rect>'
+        )
 
     def upright(self, x, style):
-        return self.add(f'<line class="{style}" x1="{self.x(x)}" x2="{self.x(x)}" y1="{self.top}" y2="{self.floor}"/>')
+        return self.add(
+            f'<line class="{style}" x1="{self.x(x)}" x2="{self.x(x)}" y1="{self.top}" '
+            f'y2="{self.floor}"/>'
+        )
 
     def text(self, x, y, text, style="note", anchor="start", dx=0, dy=0):
-        return self.add(f'<text class="{style}" x="{self.x(x) + dx}" y="{self.y(y) + dy}" '
-                        f'text-anchor="{anchor}">{escape(text)}</text>')
+        return self.add(
+            f'<text class="{style}" x="{self.x(x) + dx}" y="{self.y(y) + dy}" '
+            f'text-anchor="{anchor}">{escape(text)}</text>'
+        )
 
     def svg(self):
-        return (f'<svg viewBox="0 0 {self.width} {self.height}" role="img" '
-                f'aria-label="{escape(self.title, quote=True)}">{"".join(self.parts)}</svg>')
+        return (
+            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" '
+            f'aria-label="{escape(self.title, quote=True)}">{"".join(self.parts)}</svg>'
+        )
 
 
 def steps(low, high, step, text):
@@ -86,9 +108,13 @@ def dots(counts, columns=50, size=10):
         for _ in range(count):
             # Column by column, so that each kind is one upright block.
             column, row = divmod(index, 1000 // columns)
-            marks.append(f'<circle class="{style}" cx="{column * size + size / 2:g}" '
-                         f'cy="{row * size + size / 2:g}" r="3.9"/>')
+            marks.append(
+                f'<circle class="{style}" cx="{column * size + size / 2:g}" '
+                f'cy="{row * size + size / 2:g}" r="3.9"/>'
+            )
             index += 1
     width, height = columns * size, 1000 // columns * size
-    return (f'<svg class="dots" viewBox="0 0 {width} {height}" role="img" '
-            f'aria-label="one thousand flights by outcome">{"".join(marks)}</svg>')
+    return (
+        f'<svg class="dots" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="one thousand flights by outcome">{"".join(marks)}</svg>'
+    )

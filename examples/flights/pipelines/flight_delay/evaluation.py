@@ -60,9 +60,13 @@ def describe(folder):
     """What a reader must know of a part: how many rows, of when, how many late, which bytes."""
     table = flight_data.read_folder(folder, columns=["date", flight_data.LABEL])
     dates = table.column("date").to_numpy()
-    return {"rows": table.num_rows, "from": str(dates.min())[:10], "to": str(dates.max())[:10],
-            "late": float(flight_data.labels(table).mean()),
-            "sha256": flight_data.fingerprint(folder)}
+    return {
+        "rows": table.num_rows,
+        "from": str(dates.min())[:10],
+        "to": str(dates.max())[:10],
+        "late": float(flight_data.labels(table).mean()),
+        "sha256": flight_data.fingerprint(folder),
+    }
 
 
 def lineage(model_folder):
@@ -74,25 +78,33 @@ def lineage(model_folder):
         "model.onnx": flight_data.fingerprint(model_folder / "model.onnx"),
         "code": {name: flight_data.fingerprint(here / name) for name in code},
         "parameters": json.loads((model_folder / "training.json").read_text()),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in packages},
     }
 
 
 def evaluate(arguments, model, valid, test):
-    threshold, cost = measures.choose_threshold(valid.label, valid.score, arguments.cost_miss,
-                                                arguments.cost_alarm)
+    threshold, cost = measures.choose_threshold(
+        valid.label, valid.score, arguments.cost_miss, arguments.cost_alarm
+    )
     table, gap = measures.calibration(test.label, test.score)
     confusion = measures.confusion(test.label, test.score, threshold)
     scores = {"model": test.score, "baseline": test.baseline}
     return {
-        "features": model.names, "threshold": threshold, "cost": cost, "confusion": confusion,
-        "calibration": table, "calibration_error": gap,
+        "features": model.names,
+        "threshold": threshold,
+        "cost": cost,
+        "confusion": confusion,
+        "calibration": table,
+        "calibration_error": gap,
         "roc": {name: measures.roc(test.label, score) for name, score in scores.items()},
-        "precision_recall": {name: measures.precision_recall(test.label, score)
-                             for name, score in scores.items()},
+        "precision_recall": {
+            name: measures.precision_recall(test.label, score) for name, score in scores.items()
+        },
         "by_day": measures.by_day(test.table.column("date").to_numpy(), test.label, scores),
-        "by_origin": measures.by_group(test.table.column("origin").to_numpy(zero_copy_only=False),
-                                       test.label, test.score),
+        "by_origin": measures.by_group(
+            test.table.column("origin").to_numpy(zero_copy_only=False), test.label, test.score
+        ),
         "importances": measures.importances(model.booster, model.names),
     }
 
@@ -125,18 +137,25 @@ def main():
     result = evaluate(arguments, model, valid, test)
     difference = onnx_difference(model, test.table, model_folder)
     values = metrics(result, valid, test, difference)
-    result["data"] = {name: describe(flight_data.channel(name))
-                      for name in ("train", "valid", "test")}
+    result["data"] = {
+        name: describe(flight_data.channel(name)) for name in ("train", "valid", "test")
+    }
     result["lineage"] = lineage(model_folder)
     write_json("metrics.json", values)
     write_json("curves.json", result)
     page = report.render(values, result, vars(arguments))
     (flight_data.output_folder() / "report.html").write_text(page, encoding="utf-8")
 
-    print(f"AUC {values['auc']:.4f} with stored features, {values['auc_baseline']:.4f} without; "
-          f"ONNX differs by at most {difference:.1e}", flush=True)
-    print(f"threshold {values['threshold']:.2f}: warns {values['alert_rate']:.1%} of flights, "
-          f"finds {values['recall']:.1%} of the late ones", flush=True)
+    print(
+        f"AUC {values['auc']:.4f} with stored features, {values['auc_baseline']:.4f} without; "
+        f"ONNX differs by at most {difference:.1e}",
+        flush=True,
+    )
+    print(
+        f"threshold {values['threshold']:.2f}: warns {values['alert_rate']:.1%} of flights, "
+        f"finds {values['recall']:.1%} of the late ones",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

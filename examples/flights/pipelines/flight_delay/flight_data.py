@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the three scripts must agree on: the columns, and how a folder of Parquet becomes a matrix."""
+"""What the three scripts must agree on: the columns, and how a folder of Parquet becomes a "
+"matrix."""
 
 import hashlib
 import os
@@ -36,7 +37,9 @@ def parquet_files(folder):
 
 
 def read_folder(folder, columns=None):
-    return pa.concat_tables([pq.read_table(file, columns=columns) for file in parquet_files(folder)])
+    return pa.concat_tables(
+        [pq.read_table(file, columns=columns) for file in parquet_files(folder)]
+    )
 
 
 def feature_names(table):

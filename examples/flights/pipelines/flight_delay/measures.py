@@ -2,24 +2,36 @@
 """What the scores are worth: pure functions from labels and scores to numbers."""
 
 import numpy as np
-from sklearn.metrics import (average_precision_score, brier_score_loss, log_loss,
-                             precision_recall_curve, roc_auc_score, roc_curve)
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 
 def discrimination(label, score):
-    return {"auc": float(roc_auc_score(label, score)),
-            "average_precision": float(average_precision_score(label, score))}
+    return {
+        "auc": float(roc_auc_score(label, score)),
+        "average_precision": float(average_precision_score(label, score)),
+    }
 
 
 def probability_error(label, score):
-    return {"brier": float(brier_score_loss(label, score)), "log_loss": float(log_loss(label, score))}
+    return {
+        "brier": float(brier_score_loss(label, score)),
+        "log_loss": float(log_loss(label, score)),
+    }
 
 
 def auc_error(auc, positives, negatives):
     """Standard error of an AUC (Hanley and McNeil 1982)."""
     q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    variance = (auc * (1 - auc) + (positives - 1) * (q1 - auc * auc)
-                + (negatives - 1) * (q2 - auc * auc)) / (positives * negatives)
+    variance = (
+        auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)
+    ) / (positives * negatives)
     return float(np.sqrt(variance))
 
 
@@ -48,9 +60,17 @@ def precision_recall(label, score, points=200):
 def calibration(label, score, bins=10):
     """Flights in ten equal parts by score: what was promised, and what came."""
     parts = np.array_split(np.argsort(score, kind="stable"), bins)
-    table = [{"rows": len(part), "from": float(score[part].min()), "to": float(score[part].max()),
-              "promised": float(score[part].mean()), "observed": float(label[part].mean())}
-             for part in parts if len(part)]
+    table = [
+        {
+            "rows": len(part),
+            "from": float(score[part].min()),
+            "to": float(score[part].max()),
+            "promised": float(score[part].mean()),
+            "observed": float(label[part].mean()),
+        }
+        for part in parts
+        if len(part)
+    ]
     gap = sum(row["rows"] * abs(row["promised"] - row["observed"]) for row in table) / len(label)
     return table, float(gap)
 
@@ -74,17 +94,23 @@ def choose_threshold(label, score, cost_miss, cost_alarm):
 
 def confusion(label, score, threshold):
     warned, late = score >= threshold, label == 1
-    return {"late_warned": int((warned & late).sum()), "late_missed": int((~warned & late).sum()),
-            "on_time_warned": int((warned & ~late).sum()),
-            "on_time_passed": int((~warned & ~late).sum())}
+    return {
+        "late_warned": int((warned & late).sum()),
+        "late_missed": int((~warned & late).sum()),
+        "on_time_warned": int((warned & ~late).sum()),
+        "on_time_passed": int((~warned & ~late).sum()),
+    }
 
 
 def rates(table):
     """Precision, recall and what follows from the four cells of a confusion table."""
     hits, misses, alarms = table["late_warned"], table["late_missed"], table["on_time_warned"]
-    return {"precision": hits / max(1, hits + alarms), "recall": hits / max(1, hits + misses),
-            "f1": 2 * hits / max(1, 2 * hits + misses + alarms),
-            "alert_rate": (hits + alarms) / max(1, sum(table.values()))}
+    return {
+        "precision": hits / max(1, hits + alarms),
+        "recall": hits / max(1, hits + misses),
+        "f1": 2 * hits / max(1, 2 * hits + misses + alarms),
+        "alert_rate": (hits + alarms) / max(1, sum(table.values())),
+    }
 
 
 def by_day(date, label, scores):
@@ -95,8 +121,10 @@ def by_day(date, label, scores):
         here = days == day
         if 0 < label[here].sum() < here.sum():
             row = {"day": str(day), "rows": int(here.sum()), "late": float(label[here].mean())}
-            row |= {name: float(roc_auc_score(label[here], score[here]))
-                    for name, score in scores.items()}
+            row |= {
+                name: float(roc_auc_score(label[here], score[here]))
+                for name, score in scores.items()
+            }
             rows.append(row)
     return rows
 
@@ -108,9 +136,15 @@ def by_group(group, label, score, most=10):
     for name in names[np.argsort(-counts, kind="stable")][:most]:
         here = group == name
         both = 0 < label[here].sum() < here.sum()
-        rows.append({"name": str(name), "rows": int(here.sum()),
-                     "promised": float(score[here].mean()), "observed": float(label[here].mean()),
-                     "auc": float(roc_auc_score(label[here], score[here])) if both else None})
+        rows.append(
+            {
+                "name": str(name),
+                "rows": int(here.sum()),
+                "promised": float(score[here].mean()),
+                "observed": float(label[here].mean()),
+                "auc": float(roc_auc_score(label[here], score[here])) if both else None,
+            }
+        )
     return rows
 
 
@@ -119,5 +153,7 @@ def importances(booster, names):
     gain = booster.get_score(importance_type="total_gain")
     total = sum(gain.values()) or 1.0
     shares = {name: gain.get(f"f{index}", 0.0) / total for index, name in enumerate(names)}
-    return [{"feature": name, "share": share}
-            for name, share in sorted(shares.items(), key=lambda item: -item[1])]
+    return [
+        {"feature": name, "share": share}
+        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+    ]

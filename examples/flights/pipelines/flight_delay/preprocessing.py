@@ -45,15 +45,20 @@ def write_part(name, part):
     pq.write_table(part, flight_data.output_folder(name) / "part.parquet", compression="snappy")
     dates = pc.min_max(part.column("date")).as_py()
     late = pc.mean(part.column(flight_data.LABEL).cast(pa.int8())).as_py()
-    print(f"{name:5} {part.num_rows:>9,} rows  {dates['min']:%d %b} to {dates['max']:%d %b}  "
-          f"{late:.1%} late", flush=True)
+    print(
+        f"{name:5} {part.num_rows:>9,} rows  {dates['min']:%d %b} to {dates['max']:%d %b}  "
+        f"{late:.1%} late",
+        flush=True,
+    )
 
 
 def main():
     arguments = parse_arguments()
     table = flight_data.read_folder(flight_data.channel("all"))
-    print(f"read  {table.num_rows:>9,} rows, {len(flight_data.feature_names(table))} features",
-          flush=True)
+    print(
+        f"read  {table.num_rows:>9,} rows, {len(flight_data.feature_names(table))} features",
+        flush=True,
+    )
     table = as_model_input(table)
     for name, part in split(table, arguments.valid_from, arguments.test_from).items():
         write_part(name, part)

@@ -42,11 +42,16 @@ class Progress(xgboost.callback.TrainingCallback):
 
 def fit(table, names, arguments):
     model = xgboost.XGBClassifier(
-        n_estimators=arguments.trees, max_depth=arguments.max_depth,
-        learning_rate=arguments.learning_rate, min_child_weight=arguments.min_child_weight,
-        random_state=arguments.seed, objective="binary:logistic", tree_method="hist",
+        n_estimators=arguments.trees,
+        max_depth=arguments.max_depth,
+        learning_rate=arguments.learning_rate,
+        min_child_weight=arguments.min_child_weight,
+        random_state=arguments.seed,
+        objective="binary:logistic",
+        tree_method="hist",
         n_jobs=int(os.environ.get("SM_NUM_CPUS", os.cpu_count())),
-        callbacks=[Progress(arguments.trees)])
+        callbacks=[Progress(arguments.trees)],
+    )
     print(f"training on {table.num_rows:,} rows x {len(names)} features", flush=True)
     return model.fit(flight_data.matrix(table, names), flight_data.labels(table))
 
@@ -56,7 +61,8 @@ def save_native(model, names, folder):
     model.set_params(callbacks=None)
     model.save_model(folder / "model.ubj")
     (folder / "features.json").write_text(
-        json.dumps({"input": INPUT_NAME, "features": names}, indent=2) + "\n")
+        json.dumps({"input": INPUT_NAME, "features": names}, indent=2) + "\n"
+    )
 
 
 def save_onnx(model, names, path):
