@@ -37,7 +37,16 @@ MUST_USE enum status column_make(struct column *column, enum value_type type, si
                                  struct error *err);
 /* Behind the last row; text is copied. */
 MUST_USE enum status column_append(struct column *column, struct value value, struct error *err);
-/* Text is not copied. A column from column_make. */
+/* All rows of a column of the same type, behind the last row; texts are copied. */
+MUST_USE enum status column_append_all(struct column *to, const struct column *from,
+                                       struct error *err);
+/* Makes `valid`, if there is none yet: all rows are valid up to the capacity. */
+MUST_USE enum status column_need_valid(struct column *column, struct error *err);
+/* A copy that lives as long as the column. */
+struct str column_keep_text(struct column *column, struct str text);
+/* Bytes held from the system. */
+size_t column_memory(const struct column *column);
+/* Text is not copied. A column from column_make, or one whose rows are all valid. */
 void column_set(struct column *column, size_t row, struct value value);
 struct value column_get(const struct column *column, size_t row);
 

@@ -55,7 +55,8 @@ struct job_spec {
 };
 
 /*
- * Blocks until the job has ended; for worker threads. What the job fails with is handed up with
+ * Blocks until the job has ended; for threads that live as long as the process, since the system
+ * ends the job together with the thread that started it. What the job fails with is handed up with
  * its own status; a crash is INTERNAL, killed for want of memory is LIMIT, a cancel is
  * UNAVAILABLE.
  */
