@@ -44,9 +44,9 @@ struct task_type {
     enum status (*run)(struct task *task, void *context, struct str *output, struct error *err);
     enum task_start start;
     /* Optional: finds fault with Parameters at check time; those that end in ".$" are not known yet. */
-    enum status (*check)(const yyjson_val *parameters, struct error *err);
+    enum status (*check)(yyjson_val *parameters, struct error *err);
     /* Optional: after a crash, ends what a try that had said task_started(private_part) left behind. */
-    void (*clean_up)(struct str project, const yyjson_val *private_part);
+    void (*clean_up)(struct str project, yyjson_val *private_part);
 };
 
 /* Stopped, timed out, or the engine is closing: leave soon, with whatever status. */
