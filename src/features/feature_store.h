@@ -22,9 +22,9 @@ struct sql;
 struct feature_store_config {
     const char *project; /* the folder of onggi.yaml */
     struct sql *metadata;
-    struct str online;         /* "lmdb:.onggi/online"; a relative path is below the project */
-    size_t job_memory_bytes;   /* of one job; 0: the job's own default */
-    unsigned job_threads;      /* 0: one a core */
+    struct str online;       /* "lmdb:.onggi/online"; a relative path is below the project */
+    size_t job_memory_bytes; /* of one job; 0: the job's own default */
+    unsigned job_threads;    /* 0: one a core */
 };
 
 /* Everything in the configuration is copied, but for the database, which must live longer. */
@@ -66,8 +66,10 @@ bool feature_plan_is_current(const struct feature_plan *plan);
 struct str feature_plan_service(const struct feature_plan *plan);
 const struct feature_field *feature_plan_keys(const struct feature_plan *plan, size_t *count);
 /* The service's `time` field is among them. */
-const struct feature_field *feature_plan_request(const struct feature_plan *plan, size_t *count);
-const struct feature_output *feature_plan_outputs(const struct feature_plan *plan, size_t *count);
+const struct feature_field *feature_plan_request(const struct feature_plan *plan,
+                                                 size_t *count);
+const struct feature_output *feature_plan_outputs(const struct feature_plan *plan,
+                                                  size_t *count);
 
 #define FEATURE_ROWS_MAX 10000
 

@@ -22,11 +22,12 @@ static enum status driver_find(struct str location, const struct online_driver *
         return STATUS_OK;
     }
     nearest = str_nearest(name, known, ARRAY_LEN(drivers));
-    return error_set(err, STATUS_INVALID,
-                     "expected 'driver:place' as in 'lmdb:.onggi/online', where the driver is one "
-                     "of: lmdb%s" STR_FMT "%s",
-                     nearest.len > 0 ? "; did you mean '" : "", STR_ARG(nearest),
-                     nearest.len > 0 ? "'?" : "");
+    return error_set(
+        err, STATUS_INVALID,
+        "expected 'driver:place' as in 'lmdb:.onggi/online', where the driver is one "
+        "of: lmdb%s" STR_FMT "%s",
+        nearest.len > 0 ? "; did you mean '" : "", STR_ARG(nearest),
+        nearest.len > 0 ? "'?" : "");
 }
 
 enum status online_store_open(struct str location, struct online_store **out, struct error *err)

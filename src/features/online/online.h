@@ -34,7 +34,7 @@ MUST_USE enum status online_store_view(struct online_store *store, struct str na
 /* What was said when the generation was built. */
 struct online_info {
     struct str generation; /* a later one sorts behind an earlier one */
-    struct str layout;     /* how its rows are laid out: who reads compares it with what it knows */
+    struct str layout; /* how its rows are laid out: who reads compares it with what it knows */
     uint64_t entities;
     int64_t newest_us; /* the newest event time in it; INT64_MIN if it has no rows */
     int64_t built_us;
@@ -47,16 +47,16 @@ struct online_snapshot {
 };
 
 /* NOT_FOUND if the view was never materialised; err is not written then, for that is no failure. */
-MUST_USE enum status online_snapshot_begin(struct online_view *view, struct online_snapshot *out,
-                                           struct error *err);
+MUST_USE enum status online_snapshot_begin(struct online_view *view,
+                                           struct online_snapshot *out, struct error *err);
 void online_snapshot_end(struct online_snapshot *snapshot);
 /*
  * Rows of several entities in one go. An absent one has data NULL. The bytes may be the store's own
  * pages: they are valid until the snapshot ends, and are aligned for int64_t by no promise.
  */
 MUST_USE enum status online_snapshot_find(struct online_snapshot *snapshot, struct arena *arena,
-                                          const struct str *keys, size_t count, struct str *rows,
-                                          struct error *err);
+                                          const struct str *keys, size_t count,
+                                          struct str *rows, struct error *err);
 
 /* The longest key that every driver takes. */
 #define ONLINE_KEY_MAX 480

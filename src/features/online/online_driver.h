@@ -11,7 +11,8 @@ struct online_driver {
     enum status (*view)(struct online_store *store, struct str name, struct online_view **out,
                         struct error *err);
 
-    enum status (*begin)(struct online_view *view, struct online_snapshot *out, struct error *err);
+    enum status (*begin)(struct online_view *view, struct online_snapshot *out,
+                         struct error *err);
     void (*end)(struct online_snapshot *snapshot);
     enum status (*find)(struct online_snapshot *snapshot, struct arena *arena,
                         const struct str *keys, size_t count, struct str *rows,
@@ -22,8 +23,8 @@ struct online_driver {
     enum status (*add)(struct online_builder *builder, struct str key, struct str row,
                        struct error *err);
     /* Frees the builder whatever comes of it. */
-    enum status (*finish)(struct online_builder *builder, struct arena *arena, int64_t newest_us,
-                          struct str *generation, struct error *err);
+    enum status (*finish)(struct online_builder *builder, struct arena *arena,
+                          int64_t newest_us, struct str *generation, struct error *err);
     void (*discard)(struct online_builder *builder);
     enum status (*publish)(struct online_store *store, const struct online_publication *items,
                            size_t count, struct error *err);

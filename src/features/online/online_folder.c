@@ -36,8 +36,8 @@ static enum status manifest_read(struct arena *arena, const char *folder, yyjson
         return error_wrap(err, "read '%s'", path);
     if (version != MANIFEST_VERSION)
         return error_set(err, STATUS_INVALID,
-                         "read '%s': version %lld is not ours (%d): made by a newer onggi?", path,
-                         (long long)version, MANIFEST_VERSION);
+                         "read '%s': version %lld is not ours (%d): made by a newer onggi?",
+                         path, (long long)version, MANIFEST_VERSION);
     return STATUS_OK;
 }
 
@@ -54,8 +54,8 @@ enum status online_folder_current(struct arena *arena, const char *folder, struc
 char *online_folder_path(struct arena *arena, const char *folder, struct str view,
                          struct str generation)
 {
-    return arena_cstr(arena, arena_printf(arena, "%s/" STR_FMT "." STR_FMT, folder, STR_ARG(view),
-                                          STR_ARG(generation)));
+    return arena_cstr(arena, arena_printf(arena, "%s/" STR_FMT "." STR_FMT, folder,
+                                          STR_ARG(view), STR_ARG(generation)));
 }
 
 /* The number behind "VIEW."; 0 if the folder is none of the view's. */
@@ -81,8 +81,9 @@ static enum status next_number(struct arena *arena, const char *folder, struct s
 
     TRY(online_folder_current(arena, folder, view, &served, err));
     if (served.len > 0 && !str_to_int64(served, &last))
-        return error_set(err, STATUS_INVALID, "'%s/manifest.json': '" STR_FMT "' is no generation",
-                         folder, STR_ARG(served));
+        return error_set(err, STATUS_INVALID,
+                         "'%s/manifest.json': '" STR_FMT "' is no generation", folder,
+                         STR_ARG(served));
     TRY(folder_list(arena, folder, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
         int64_t number = generation_number(names[i], view);
@@ -204,7 +205,8 @@ static void remove_older(struct arena *arena, const char *folder,
 
             if (!is_older(names[i], &items[k]))
                 continue;
-            path = arena_cstr(arena, arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])));
+            path = arena_cstr(arena,
+                              arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])));
             if (folder_remove(path, &err) != STATUS_OK)
                 log_warn("features: an old generation stays on disk: %s", err.message);
         }

@@ -20,8 +20,9 @@ MUST_USE enum status online_folder_current(struct arena *arena, const char *fold
 char *online_folder_path(struct arena *arena, const char *folder, struct str view,
                          struct str generation);
 /* A fresh folder for a new generation of the view. */
-MUST_USE enum status online_folder_create(struct arena *arena, const char *folder, struct str view,
-                                          struct str *generation, struct error *err);
+MUST_USE enum status online_folder_create(struct arena *arena, const char *folder,
+                                          struct str view, struct str *generation,
+                                          struct error *err);
 MUST_USE enum status online_folder_describe(const char *path, const struct online_info *info,
                                             struct error *err);
 MUST_USE enum status online_folder_info(struct arena *arena, const char *path,

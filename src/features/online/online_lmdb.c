@@ -329,14 +329,15 @@ static void store_refresh(struct lmdb_store *store)
     pthread_mutex_lock(&store->lock);
     for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
         if (view_refresh(view, &err) != STATUS_OK)
-            log_error("features: view '" STR_FMT "' keeps its old values: %s", STR_ARG(view->name),
-                      err.message);
+            log_error("features: view '" STR_FMT "' keeps its old values: %s",
+                      STR_ARG(view->name), err.message);
     }
     pthread_mutex_unlock(&store->lock);
 }
 
-static enum status lmdb_publish(struct online_store *base, const struct online_publication *items,
-                                size_t count, struct error *err)
+static enum status lmdb_publish(struct online_store *base,
+                                const struct online_publication *items, size_t count,
+                                struct error *err)
 {
     struct lmdb_store *store = container_of(base, struct lmdb_store, base);
 
@@ -406,7 +407,8 @@ static enum status lmdb_open(struct str location, struct online_store **out, str
     store->folder = arena_cstr(arena, location);
     store->watch_fd = store->stop_fd = -1;
     pthread_mutex_init(&store->lock, NULL);
-    if (folder_create(store->folder, err) != STATUS_OK || watch_start(store, err) != STATUS_OK) {
+    if (folder_create(store->folder, err) != STATUS_OK ||
+        watch_start(store, err) != STATUS_OK) {
         store_free(store);
         return err->status;
     }
@@ -448,8 +450,8 @@ static struct lmdb_view *view_new(struct lmdb_store *store, struct str name)
     return view;
 }
 
-static enum status lmdb_view(struct online_store *base, struct str name, struct online_view **out,
-                             struct error *err)
+static enum status lmdb_view(struct online_store *base, struct str name,
+                             struct online_view **out, struct error *err)
 {
     struct lmdb_store *store = container_of(base, struct lmdb_store, base);
     enum status status = STATUS_OK;
@@ -472,10 +474,12 @@ static enum status lmdb_view(struct online_store *base, struct str name, struct 
     return STATUS_OK;
 }
 
-static enum status lmdb_store_build(struct online_store *base, struct str view, struct str layout,
-                                    struct online_builder **out, struct error *err)
+static enum status lmdb_store_build(struct online_store *base, struct str view,
+                                    struct str layout, struct online_builder **out,
+                                    struct error *err)
 {
-    return lmdb_build(container_of(base, struct lmdb_store, base)->folder, view, layout, out, err);
+    return lmdb_build(container_of(base, struct lmdb_store, base)->folder, view, layout, out,
+                      err);
 }
 
 const struct online_driver online_lmdb = {

@@ -34,15 +34,17 @@ struct lmdb_builder {
 enum status lmdb_failed(struct error *err, int rc, const char *what)
 {
     if (rc == MDB_MAP_FULL)
-        return error_set(err, STATUS_LIMIT, "%s: the online store's file has no room left", what);
+        return error_set(err, STATUS_LIMIT, "%s: the online store's file has no room left",
+                         what);
     if (rc == MDB_READERS_FULL)
         return error_set(err, STATUS_LIMIT,
                          "%s: too many processes read this online store at once", what);
     if (rc == MDB_CORRUPTED || rc == MDB_INVALID || rc == MDB_PAGE_NOTFOUND ||
         rc == MDB_VERSION_MISMATCH)
-        return error_set(err, STATUS_INTERNAL,
-                         "%s: the file is damaged (%s); `onggi features materialize` builds it anew",
-                         what, mdb_strerror(rc));
+        return error_set(
+            err, STATUS_INTERNAL,
+            "%s: the file is damaged (%s); `onggi features materialize` builds it anew", what,
+            mdb_strerror(rc));
     if (rc > 0)
         return error_errno(err, rc, "%s", what);
     return error_set(err, STATUS_INTERNAL, "%s: %s", what, mdb_strerror(rc));
@@ -98,7 +100,8 @@ enum status lmdb_build(const char *folder, struct str view, struct str layout,
     builder->arena = arena;
     builder->info.layout = arena_str(arena, layout);
     builder->info.built_us = clock_now_us();
-    if (online_folder_create(arena, folder, view, &builder->info.generation, err) != STATUS_OK) {
+    if (online_folder_create(arena, folder, view, &builder->info.generation, err) !=
+        STATUS_OK) {
         arena_free(arena);
         return err->status;
     }
@@ -126,7 +129,8 @@ enum status lmdb_add(struct online_builder *base, struct str key, struct str row
         TRY(txn_begin(builder, cost, err));
     rc = mdb_put(builder->txn, builder->rows, &name, &value, MDB_APPEND);
     if (rc == MDB_KEYEXIST)
-        return error_set(err, STATUS_INTERNAL, "%s: keys are not in ascending order", builder->path);
+        return error_set(err, STATUS_INTERNAL, "%s: keys are not in ascending order",
+                         builder->path);
     if (rc != 0)
         return lmdb_failed(err, rc, builder->path);
     builder->pending += cost;
@@ -152,7 +156,8 @@ static enum status write_out(struct lmdb_builder *builder, struct error *err)
     rc = mdb_env_sync(builder->env, 1);
     if (rc != 0)
         return lmdb_failed(err, rc, builder->path);
-    return online_folder_describe(builder->path, &builder->info, err); /* syncs the folder too */
+    return online_folder_describe(builder->path, &builder->info,
+                                  err); /* syncs the folder too */
 }
 
 enum status lmdb_finish(struct online_builder *base, struct arena *arena, int64_t newest_us,

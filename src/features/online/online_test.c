@@ -49,7 +49,8 @@ static struct str build(struct fixture *fixture, const char *view, size_t count,
     struct str generation;
     struct error err;
 
-    assert_ok(online_builder_new(fixture->store, str_from(view), STR("layout 1"), &builder, &err));
+    assert_ok(
+        online_builder_new(fixture->store, str_from(view), STR("layout 1"), &builder, &err));
     for (size_t i = 0; i < count; i++) {
         char key[32];
 
@@ -179,7 +180,8 @@ static void views_are_published_together_or_not_at_all(void **state)
 
     publish(fixture, "b", build(fixture, "b", 1, STR("new")));
     assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, items, 2, &err));
-    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(view_of(fixture, "a"), &snapshot, &err));
+    assert_fails(STATUS_NOT_FOUND,
+                 online_snapshot_begin(view_of(fixture, "a"), &snapshot, &err));
     assert_str_equal(find(fixture, view_of(fixture, "b"), "key-000000"), STR("new"));
 }
 
@@ -215,8 +217,8 @@ static void rows_of_every_size_survive_reopening(void **state)
 
         snprintf(key, sizeof(key), "key-%06zu", i);
         memset(big, (int)i, 3 << 20);
-        assert_ok(online_builder_add(builder, str_from(key),
-                                     (struct str){ big, i * i * 300 }, &err));
+        assert_ok(
+            online_builder_add(builder, str_from(key), (struct str){ big, i * i * 300 }, &err));
     }
     assert_ok(online_builder_finish(&builder, fixture->arena, 0, &generation, &err));
     publish(fixture, "big", generation);
@@ -327,8 +329,9 @@ static void a_wrong_location_is_told(void **state)
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(STORE_TEST(a_view_never_materialised_is_not_found),
-          STORE_TEST(rows_are_found_once_published), STORE_TEST(a_snapshot_keeps_its_generation),
-          STORE_TEST(snapshots_nest), STORE_TEST(an_older_generation_does_not_replace_a_newer),
+          STORE_TEST(rows_are_found_once_published),
+          STORE_TEST(a_snapshot_keeps_its_generation), STORE_TEST(snapshots_nest),
+          STORE_TEST(an_older_generation_does_not_replace_a_newer),
           STORE_TEST(views_are_published_together_or_not_at_all),
           STORE_TEST(only_the_published_generation_stays_on_disk),
           STORE_TEST(rows_of_every_size_survive_reopening),
