@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "examples" / "flights" / "pipelines" / "flight_delay"
 PYTHON = ROOT / "build" / "venv" / "flights" / "bin" / "python"
+SMALL = ("--trees", "20", "--max_depth", "3", "--min_child_weight", "5")
 
 try:
     import pyarrow as pa
@@ -71,11 +72,11 @@ class Scripts(unittest.TestCase):
         cls.prepare = run("preprocessing.py", cls.folder / "prepared",
                           {"SM_CHANNEL_ALL": str(cls.folder / "all")},
                           "--valid_from", "2001-05-01", "--test_from", "2001-06-01")
-        parts = {f"SM_CHANNEL_{name.upper()}": str(cls.folder / "prepared" / name)
-                 for name in ("train", "valid", "test")}
+        parts = cls.parts = {f"SM_CHANNEL_{name.upper()}": str(cls.folder / "prepared" / name)
+                             for name in ("train", "valid", "test")}
         cls.train = run("train.py", cls.folder / "trained",
                         {**parts, "SM_MODEL_DIR": str(cls.folder / "model")},
-                        "--trees", "20", "--max_depth", "3", "--min_child_weight", "5")
+                        *SMALL)
         cls.evaluate = run("evaluation.py", cls.folder / "evaluated",
                            {**parts, "SM_CHANNEL_MODEL": str(cls.folder / "model"),
                             "SM_CHANNEL_BASELINE": str(cls.folder / "trained" / "baseline"),
@@ -112,6 +113,14 @@ class Scripts(unittest.TestCase):
                                     "origin_flights_1h"])
         self.assertIn(json.dumps(features).encode(),
                       (self.folder / "model" / "model.onnx").read_bytes())
+
+    def test_the_same_training_gives_the_same_bytes(self):
+        with tempfile.TemporaryDirectory() as again:
+            Path(again, "model").mkdir()
+            run("train.py", Path(again), {**self.parts, "SM_MODEL_DIR": again + "/model"}, *SMALL)
+            for name in ("model.onnx", "model.ubj"):
+                self.assertEqual(Path(again, "model", name).read_bytes(),
+                                 (self.folder / "model" / name).read_bytes(), name)
 
     def test_metrics_are_numbers_that_hang_together(self):
         metrics = self.result("metrics.json")

@@ -68,7 +68,10 @@ def save_native(model, names, folder):
 def save_onnx(model, names, path):
     """One float matrix in, label and probabilities out. A server feeds it by these names."""
     shape = FloatTensorType([None, len(names)])
-    graph = onnxmltools.convert_xgboost(model, initial_types=[(INPUT_NAME, shape)], target_opset=15)
+    # The converter's own name for a graph is random: the same training would give another hash.
+    graph = onnxmltools.convert_xgboost(
+        model, name="model", initial_types=[(INPUT_NAME, shape)], target_opset=15
+    )
     entry = graph.metadata_props.add()
     entry.key, entry.value = "features", json.dumps(names)
     onnx.save(graph, path)
