@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An endpoint ready to answer: the service's plan, the model and the rules put together. */
+#include "proxy/endpoint.h"
+
+#include <stdlib.h>
+
+static bool feed_of(enum value_type from, enum value_type to, enum feed *out)
+{
+    bool to_number = to == TYPE_FLOAT32 || to == TYPE_FLOAT64;
+    bool to_integer = to == TYPE_INT32 || to == TYPE_INT64;
+
+    *out = FEED_AS_IT_IS;
+    if (from == to || (to_number && (from == TYPE_FLOAT32 || from == TYPE_FLOAT64)))
+        return true;
+    if (from == TYPE_INT32 || from == TYPE_INT64) {
+        *out = to_number ? FEED_INTEGER_TO_NUMBER : FEED_AS_IT_IS;
+        return to_number || to == TYPE_INT64;
+    }
+    if (from != TYPE_BOOL)
+        return false;
+    *out = to_number ? FEED_BOOL_TO_NUMBER : FEED_BOOL_TO_INTEGER;
+    return to_number || to_integer;
+}
+
+/* By its own name, or as view__feature. */
+static bool find_output(const struct endpoint *endpoint, struct str name, size_t *out)
+{
+    for (size_t i = 0; i < endpoint->output_count; i++) {
+        const struct feature_output *output = &endpoint->outputs[i];
+
+        if (str_equal(output->name, name) ||
+            (name.len == output->view.len + 2 + output->name.len &&
+             str_starts(name, output->view) && str_ends(name, output->name) &&
+             memcmp(name.data + output->view.len, "__", 2) == 0)) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status no_feature(const struct endpoint *endpoint, struct str name, struct error *err)
+{
+    struct str *names = ARENA_ARRAY(endpoint->arena, struct str, endpoint->output_count);
+    struct str near;
+
+    for (size_t i = 0; i < endpoint->output_count; i++)
+        names[i] = endpoint->outputs[i].name;
+    near = str_nearest(name, names, endpoint->output_count);
+    if (near.len == 0)
+        return error_set(err, STATUS_INVALID,
+                         "the model wants a feature '" STR_FMT "' that service '" STR_FMT
+                         "' does not have",
+                         STR_ARG(name), STR_ARG(endpoint->spec.service));
+    return error_set(err, STATUS_INVALID,
+                     "the model wants a feature '" STR_FMT "' that service '" STR_FMT
+                     "' does not have; the nearest is '" STR_FMT "'",
+                     STR_ARG(name), STR_ARG(endpoint->spec.service), STR_ARG(near));
+}
+
+static enum status connect_features(struct endpoint *endpoint, struct error *err)
+{
+    const struct model_feature *features = model_features(endpoint->model, &endpoint->feed_count);
+
+    endpoint->feeds = ARENA_ARRAY(endpoint->arena, struct endpoint_feed, endpoint->feed_count);
+    for (size_t i = 0; i < endpoint->feed_count; i++) {
+        struct endpoint_feed *feed = &endpoint->feeds[i];
+
+        feed->type = features[i].type;
+        if (!find_output(endpoint, features[i].name, &feed->output))
+            return no_feature(endpoint, features[i].name, err);
+        if (!feed_of(endpoint->outputs[feed->output].type, feed->type, &feed->feed))
+            return error_set(err, STATUS_INVALID,
+                             "the model wants '" STR_FMT "' as %s, the service has it as %s",
+                             STR_ARG(features[i].name), value_type_name(feed->type),
+                             value_type_name(endpoint->outputs[feed->output].type));
+    }
+    return STATUS_OK;
+}
+
+/* The type in which rules see an output of one value a row; false for matrices. */
+static bool output_value_type(const struct tensor_spec *output, enum value_type *out)
+{
+    static const enum value_type types[TENSOR_TYPE_COUNT] = {
+        [TENSOR_FLOAT32] = TYPE_FLOAT32, [TENSOR_FLOAT64] = TYPE_FLOAT64,
+        [TENSOR_INT32] = TYPE_INT32,     [TENSOR_INT64] = TYPE_INT64,
+        [TENSOR_BOOL] = TYPE_BOOL,       [TENSOR_STRING] = TYPE_STRING,
+    };
+
+    *out = types[output->type];
+    return output->rank <= 1 || (output->rank == 2 && output->dims[1] == 1);
+}
+
+struct scope {
+    struct expression_name *names;
+    struct rule_input *inputs;
+    size_t count;
+};
+
+static void scope_add(struct scope *scope, struct str name, enum value_type type,
+                      enum rule_source source, size_t index)
+{
+    /* What came first wins: score, then outputs, features, request fields. */
+    for (size_t i = 0; i < scope->count; i++)
+        if (str_equal(scope->names[i].name, name))
+            return;
+    scope->names[scope->count] = (struct expression_name){ name, type };
+    scope->inputs[scope->count++] = (struct rule_input){ source, index };
+}
+
+static struct scope scope_of(struct endpoint *endpoint)
+{
+    const struct endpoint_spec *spec = &endpoint->spec;
+    size_t most = 1 + endpoint->model_output_count + spec->output_count + endpoint->output_count +
+                  endpoint->request_count;
+    struct scope scope = { ARENA_ARRAY(endpoint->arena, struct expression_name, most),
+                           ARENA_ARRAY(endpoint->arena, struct rule_input, most), 0 };
+    enum value_type type;
+
+    scope_add(&scope, STR("score"), TYPE_FLOAT64, RULE_SCORE, 0);
+    for (size_t i = 0; i < endpoint->model_output_count; i++)
+        if (output_value_type(&endpoint->model_outputs[i], &type))
+            scope_add(&scope, endpoint->model_outputs[i].name, type, RULE_OUTPUT, i);
+    for (size_t i = 0; endpoint->model == NULL && i < spec->output_count; i++)
+        scope_add(&scope, spec->outputs[i].name, spec->outputs[i].type, RULE_OUTPUT, i);
+    for (size_t i = 0; i < endpoint->output_count; i++)
+        scope_add(&scope, endpoint->outputs[i].name, endpoint->outputs[i].type, RULE_FEATURE, i);
+    for (size_t i = 0; i < endpoint->request_count; i++)
+        scope_add(&scope, endpoint->request_fields[i].name, endpoint->request_fields[i].type,
+                  RULE_REQUEST, i);
+    return scope;
+}
+
+static enum status compile_rule(struct endpoint *endpoint, const struct scope *scope,
+                                const struct endpoint_rule *rule, struct endpoint_program *out,
+                                struct error *err)
+{
+    const size_t *used;
+
+    out->decision = rule->decision;
+    if (rule->text.len == 0)
+        return STATUS_OK;
+    if (expression_compile(endpoint->arena, rule->text, scope->names, scope->count,
+                           &out->expression, NULL, err) != STATUS_OK)
+        return error_wrap(err, "decision '" STR_FMT "'", STR_ARG(rule->decision));
+    used = expression_inputs(out->expression, &out->input_count);
+    out->inputs = ARENA_ARRAY(endpoint->arena, struct rule_input, out->input_count);
+    for (size_t i = 0; i < out->input_count; i++)
+        out->inputs[i] = scope->inputs[used[i]];
+    return STATUS_OK;
+}
+
+static enum status compile_rules(struct endpoint *endpoint, struct error *err)
+{
+    const struct endpoint_spec *spec = &endpoint->spec;
+    struct scope scope = scope_of(endpoint);
+
+    endpoint->programs = ARENA_ARRAY(endpoint->arena, struct endpoint_program, spec->rule_count);
+    endpoint->program_count = spec->rule_count;
+    for (size_t i = 0; i < spec->rule_count; i++)
+        TRY(compile_rule(endpoint, &scope, &spec->rules[i], &endpoint->programs[i], err));
+    return STATUS_OK;
+}
+
+static enum status choose_score(struct endpoint *endpoint, struct error *err)
+{
+    struct str wanted = endpoint->spec.score;
+
+    endpoint->score_output = model_score_output(endpoint->model);
+    if (wanted.len == 0)
+        return STATUS_OK;
+    for (size_t i = 0; i < endpoint->model_output_count; i++) {
+        if (str_equal(endpoint->model_outputs[i].name, wanted)) {
+            endpoint->score_output = (int)i;
+            return endpoint->model_outputs[i].type == TENSOR_STRING
+                       ? error_set(err, STATUS_INVALID, "score: output '" STR_FMT "' is text",
+                                   STR_ARG(wanted))
+                       : STATUS_OK;
+        }
+    }
+    return error_set(err, STATUS_INVALID, "score: the model has no output '" STR_FMT "'",
+                     STR_ARG(wanted));
+}
+
+static enum status connect_model(struct endpoint *endpoint, struct error *err)
+{
+    /* A run that could outlast the time-out must not hold up a loop thread. */
+    struct model_speed speed = model_speed(endpoint->model);
+
+    endpoint->model_outputs = model_outputs(endpoint->model, &endpoint->model_output_count);
+    endpoint->is_inline =
+        speed.is_fast && speed.p99_ns < (uint64_t)endpoint->spec.timeout_us * 1000;
+    TRY(connect_features(endpoint, err));
+    TRY(choose_score(endpoint, err));
+    return STATUS_OK;
+}
+
+static struct metric *stage_metric(const struct endpoint *endpoint, const char *stage)
+{
+    struct str labels = arena_printf(endpoint->arena, "endpoint=\"" STR_FMT "\",stage=\"%s\"",
+                                     STR_ARG(endpoint->spec.name), stage);
+
+    return metric_histogram("onggi_predict_stage_seconds",
+                            "Time of the stages of a prediction request", labels.data);
+}
+
+static struct endpoint_spec copy_spec(struct arena *arena, const struct endpoint_spec *spec)
+{
+    struct endpoint_spec copy = *spec;
+
+    copy.name = arena_str(arena, spec->name);
+    copy.service = arena_str(arena, spec->service);
+    copy.model = arena_str(arena, spec->model);
+    copy.score = arena_str(arena, spec->score);
+    copy.fallback_decision = arena_str(arena, spec->fallback_decision);
+    copy.outputs = ARENA_ARRAY(arena, struct endpoint_output, spec->output_count);
+    for (size_t i = 0; i < spec->output_count; i++)
+        copy.outputs[i] = (struct endpoint_output){ arena_str(arena, spec->outputs[i].name),
+                                                    spec->outputs[i].type };
+    copy.rules = ARENA_ARRAY(arena, struct endpoint_rule, spec->rule_count);
+    for (size_t i = 0; i < spec->rule_count; i++) {
+        copy.rules[i] = spec->rules[i];
+        copy.rules[i].decision = arena_str(arena, spec->rules[i].decision);
+        copy.rules[i].text = arena_str(arena, spec->rules[i].text);
+        copy.rules[i].place.file = arena_str(arena, spec->rules[i].place.file);
+    }
+    return copy;
+}
+
+enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
+                         struct model *model, struct endpoint **out, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct endpoint *endpoint = ARENA_NEW(arena, struct endpoint);
+    enum status status;
+
+    endpoint->arena = arena;
+    endpoint->references = 1;
+    endpoint->score_output = -1;
+    endpoint->spec = copy_spec(arena, spec);
+    endpoint->lookup_time = stage_metric(endpoint, "features");
+    endpoint->model_time = stage_metric(endpoint, "model");
+    endpoint->rules_time = stage_metric(endpoint, "rules");
+    status = feature_store_plan_get(store, spec->service, &endpoint->plan, err);
+    if (status == STATUS_OK) {
+        endpoint->outputs = feature_plan_outputs(endpoint->plan, &endpoint->output_count);
+        endpoint->request_fields = feature_plan_request(endpoint->plan, &endpoint->request_count);
+    }
+    if (status == STATUS_OK && model != NULL) {
+        endpoint->model = model_ref(model);
+        status = connect_model(endpoint, err);
+    }
+    if (status == STATUS_OK)
+        status = compile_rules(endpoint, err);
+    if (status != STATUS_OK) {
+        endpoint_free(endpoint);
+        return error_wrap(err, "endpoint '" STR_FMT "'", STR_ARG(spec->name));
+    }
+    *out = endpoint;
+    return STATUS_OK;
+}
+
+void endpoint_free(struct endpoint *endpoint)
+{
+    feature_plan_unref(&endpoint->plan);
+    model_unref(&endpoint->model);
+    arena_free(endpoint->arena);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/predict.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+
+static const char *const reason_names[] = {
+    [FALLBACK_NONE] = "none",
+    [FALLBACK_TIMEOUT] = "timeout",
+    [FALLBACK_NO_MODEL] = "no_model",
+    [FALLBACK_NO_FEATURES] = "features_unavailable",
+    [FALLBACK_NULL_INPUT] = "null_input",
+    [FALLBACK_MODEL_ERROR] = "model_error",
+};
+
+const char *fallback_reason_name(enum fallback_reason reason)
+{
+    return reason_names[reason];
+}
+
+static struct value feed_value(struct value value, const struct endpoint_feed *feed)
+{
+    struct value fed = value;
+
+    fed.type = feed->type;
+    if (value.is_null)
+        return fed;
+    switch (feed->feed) {
+    case FEED_AS_IT_IS:
+        break;
+    case FEED_INTEGER_TO_NUMBER:
+        fed.number = (double)value.integer;
+        break;
+    case FEED_BOOL_TO_NUMBER:
+        fed.number = value.boolean ? 1.0 : 0.0;
+        break;
+    case FEED_BOOL_TO_INTEGER:
+        fed.integer = value.boolean ? 1 : 0;
+        break;
+    }
+    return fed;
+}
+
+static const struct value *feed_model(const struct endpoint *endpoint, struct arena *arena,
+                                      const struct prediction *prediction)
+{
+    struct value *fed =
+        ARENA_ARRAY(arena, struct value, prediction->rows * endpoint->feed_count);
+    struct value *at = fed;
+
+    for (size_t row = 0; row < prediction->rows; row++) {
+        const struct value *features = prediction->features + row * endpoint->output_count;
+
+        for (size_t i = 0; i < endpoint->feed_count; i++)
+            *at++ = feed_value(features[endpoint->feeds[i].output], &endpoint->feeds[i]);
+    }
+    return fed;
+}
+
+static enum status look_up(struct endpoint *endpoint, struct arena *arena,
+                           const struct feature_query *query, struct prediction *prediction,
+                           struct error *err)
+{
+    struct feature_answer answer = {
+        .values = ARENA_ARRAY(arena, struct value, query->rows * endpoint->output_count),
+    };
+    uint64_t start = clock_monotonic_ns();
+    enum status status = feature_plan_read(endpoint->plan, arena, query, &answer, err);
+
+    prediction->lookup_ns = clock_monotonic_ns() - start;
+    metric_record_ns(endpoint->lookup_time, prediction->lookup_ns);
+    if (status == STATUS_OK)
+        prediction->features = answer.values;
+    return status;
+}
+
+static enum status run_model(struct endpoint *endpoint, struct arena *arena, uint64_t deadline_ns,
+                             struct prediction *prediction, struct error *err)
+{
+    struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, endpoint->model_output_count);
+    const struct value *fed = feed_model(endpoint, arena, prediction);
+    uint64_t start = clock_monotonic_ns();
+    enum status status;
+
+    if (prediction->rows == 1)
+        status = model_run_row(endpoint->model, arena, fed, deadline_ns, outputs, err);
+    else
+        status = model_run_rows(endpoint->model, arena, prediction->rows, fed, deadline_ns,
+                                outputs, err);
+    prediction->model_ns = clock_monotonic_ns() - start;
+    metric_record_ns(endpoint->model_time, prediction->model_ns);
+    if (status == STATUS_OK)
+        prediction->outputs = outputs;
+    return status;
+}
+
+/* The element of a tensor that belongs to a row; of a matrix, its last column. */
+static struct value output_value(const struct tensor *output, size_t row)
+{
+    size_t width = output->rank == 0 || output->dims[0] == 0
+                       ? 1
+                       : output->count / (size_t)output->dims[0];
+    size_t at = row * width + width - 1;
+
+    if (at >= output->count)
+        return value_null(TYPE_FLOAT64);
+    switch (output->type) {
+    case TENSOR_FLOAT32:
+        return (struct value){ .type = TYPE_FLOAT32, .number = (double)output->floats[at] };
+    case TENSOR_FLOAT64:
+        return (struct value){ .type = TYPE_FLOAT64, .number = output->doubles[at] };
+    case TENSOR_INT32:
+        return (struct value){ .type = TYPE_INT32, .integer = output->int32s[at] };
+    case TENSOR_INT64:
+        return (struct value){ .type = TYPE_INT64, .integer = output->int64s[at] };
+    case TENSOR_BOOL:
+        return (struct value){ .type = TYPE_BOOL, .boolean = output->booleans[at] };
+    case TENSOR_STRING:
+        return (struct value){ .type = TYPE_STRING, .text = output->strings[at] };
+    }
+    return value_null(TYPE_FLOAT64);
+}
+
+static double score_of(const struct endpoint *endpoint, const struct prediction *prediction,
+                       size_t row)
+{
+    struct value value;
+
+    if (endpoint->score_output < 0)
+        return (double)NAN;
+    value = output_value(&prediction->outputs[endpoint->score_output], row);
+    if (value.type == TYPE_BOOL)
+        return value.boolean ? 1.0 : 0.0;
+    return value.type == TYPE_INT32 || value.type == TYPE_INT64 ? (double)value.integer
+                                                                : value.number;
+}
+
+static struct value rule_value(const struct endpoint *endpoint, const struct feature_query *query,
+                               const struct prediction *prediction, size_t row,
+                               struct rule_input input)
+{
+    switch (input.source) {
+    case RULE_SCORE:
+        if (isnan(prediction->scores[row]))
+            return value_null(TYPE_FLOAT64);
+        return (struct value){ .type = TYPE_FLOAT64, .number = prediction->scores[row] };
+    case RULE_OUTPUT:
+        if (prediction->outputs == NULL)
+            break;
+        return output_value(&prediction->outputs[input.index], row);
+    case RULE_FEATURE:
+        if (prediction->features == NULL)
+            break;
+        return prediction->features[row * endpoint->output_count + input.index];
+    case RULE_REQUEST:
+        return query->request[row * endpoint->request_count + input.index];
+    }
+    return value_null(TYPE_FLOAT64);
+}
+
+static enum status decide(struct endpoint *endpoint, struct arena *arena,
+                          const struct feature_query *query, struct prediction *prediction,
+                          size_t row, struct error *err)
+{
+    for (size_t i = 0; i < endpoint->program_count; i++) {
+        const struct endpoint_program *program = &endpoint->programs[i];
+        struct arena_mark mark = arena_mark(arena);
+        bool holds = program->expression == NULL;
+
+        if (!holds) {
+            struct value *inputs = ARENA_ARRAY(arena, struct value, program->input_count);
+
+            for (size_t k = 0; k < program->input_count; k++)
+                inputs[k] = rule_value(endpoint, query, prediction, row, program->inputs[k]);
+            if (expression_test(program->expression, arena, inputs, &holds, err) != STATUS_OK)
+                return error_wrap(err, "decision '" STR_FMT "'", STR_ARG(program->decision));
+        }
+        arena_rewind(arena, mark);
+        if (holds) {
+            prediction->decisions[row] = &program->decision;
+            return STATUS_OK;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status decide_all(struct endpoint *endpoint, struct arena *arena,
+                              const struct feature_query *query, struct prediction *prediction,
+                              struct error *err)
+{
+    uint64_t start = clock_monotonic_ns();
+
+    for (size_t row = 0; row < prediction->rows; row++)
+        TRY(decide(endpoint, arena, query, prediction, row, err));
+    prediction->rules_ns = clock_monotonic_ns() - start;
+    metric_record_ns(endpoint->rules_time, prediction->rules_ns);
+    return STATUS_OK;
+}
+
+/* What the endpoint says when nobody could be asked. The caller's own mistakes are not among these. */
+static enum status fall_back(struct endpoint *endpoint, struct arena *arena,
+                             const struct feature_query *query, enum fallback_reason reason,
+                             struct prediction *prediction, struct error *err)
+{
+    const struct endpoint_spec *spec = &endpoint->spec;
+
+    if (!spec->has_fallback)
+        return error_wrap(err, "endpoint '" STR_FMT "' has no fallback", STR_ARG(spec->name));
+    prediction->fallback = reason;
+    prediction->why = *err;
+    prediction->outputs = NULL;
+    for (size_t row = 0; row < prediction->rows; row++) {
+        prediction->scores[row] = spec->fallback_score;
+        if (spec->fallback_decision.len > 0)
+            prediction->decisions[row] = &spec->fallback_decision;
+    }
+    return spec->fallback_decision.len > 0
+               ? STATUS_OK
+               : decide_all(endpoint, arena, query, prediction, err);
+}
+
+static enum fallback_reason reason_of(enum status status)
+{
+    return status == STATUS_TIMEOUT   ? FALLBACK_TIMEOUT
+           : status == STATUS_INVALID ? FALLBACK_NULL_INPUT
+                                      : FALLBACK_MODEL_ERROR;
+}
+
+enum status predict(struct endpoint *endpoint, struct arena *arena,
+                    const struct feature_query *query, uint64_t deadline_ns,
+                    struct prediction *out, struct error *err)
+{
+    enum status status;
+
+    *out = (struct prediction){
+        .rows = query->rows,
+        .scores = ARENA_ARRAY(arena, double, query->rows),
+        .decisions = ARENA_ARRAY(arena, const struct str *, query->rows),
+    };
+    status = look_up(endpoint, arena, query, out, err);
+    if (status == STATUS_INVALID)
+        return status;
+    if (status != STATUS_OK)
+        return fall_back(endpoint, arena, query,
+                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES, out,
+                         err);
+    if (endpoint->model == NULL) {
+        error_set(err, STATUS_UNAVAILABLE, "no model is deployed (onggi models deploy MODEL VERSION"
+                  " --endpoint " STR_FMT ")", STR_ARG(endpoint->spec.name));
+        return fall_back(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
+    }
+    if (clock_monotonic_ns() >= deadline_ns) {
+        error_set(err, STATUS_TIMEOUT, "the time-out passed before the model was run");
+        return fall_back(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
+    }
+    status = run_model(endpoint, arena, deadline_ns, out, err);
+    if (status != STATUS_OK)
+        return fall_back(endpoint, arena, query, reason_of(status), out, err);
+    for (size_t row = 0; row < out->rows; row++)
+        out->scores[row] = score_of(endpoint, out, row);
+    return decide_all(endpoint, arena, query, out, err);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* One prediction, without HTTP: features, model, rules. */
+#include "proxy/endpoint.h"
+
+enum fallback_reason {
+    FALLBACK_NONE,
+    FALLBACK_TIMEOUT,
+    FALLBACK_NO_MODEL,
+    FALLBACK_NO_FEATURES, /* the online store did not answer */
+    FALLBACK_NULL_INPUT,  /* a null for an input that cannot be NaN */
+    FALLBACK_MODEL_ERROR,
+};
+const char *fallback_reason_name(enum fallback_reason reason);
+
+struct prediction {
+    size_t rows;
+    struct value *features;      /* rows × the plan's outputs; NULL if the look-up failed */
+    struct tensor *outputs;      /* one per model output; NULL with a fallback */
+    double *scores;              /* rows; NaN where there is none */
+    const struct str **decisions; /* rows; NULL where no rule held */
+    enum fallback_reason fallback;
+    struct error why;            /* with a fallback: for the log */
+    uint64_t lookup_ns, model_ns, rules_ns;
+};
+
+/*
+ * Fails for what the caller did wrong, and where there is no fallback to take. deadline_ns as
+ * clock_monotonic_ns. Everything lives in the arena.
+ */
+MUST_USE enum status predict(struct endpoint *endpoint, struct arena *arena,
+                             const struct feature_query *query, uint64_t deadline_ns,
+                             struct prediction *out, struct error *err);

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The doors of the proxy: who asks for decisions comes in here. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "proxy/predict.h"
+#include "proxy/proxy.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* What is larger holds a loop thread too long, however fast the model is. */
+#define INLINE_ROWS_MAX 8
+#define INLINE_BODY_MAX ((size_t)64 << 10)
+/* FEATURE_ROWS_MAX rows and room to spare. */
+#define PREDICT_BODY_MAX ((size_t)8 << 20)
+
+struct ask {
+    struct endpoint *endpoint;
+    struct feature_query query;
+    bool many; /* "rows" was given: the answer has "rows" too */
+    bool explain;
+    uint64_t parse_ns;
+};
+
+static enum status read_rows(struct arena *arena, const struct feature_plan *plan,
+                             yyjson_val *rows, struct feature_query *out, struct error *err)
+{
+    static const struct str known[] = { STR_INIT("entities"), STR_INIT("request") };
+    size_t count = yyjson_arr_size(rows), index, max, keys, fields;
+    struct value *all_keys, *all_fields;
+    yyjson_val *row;
+
+    feature_plan_keys(plan, &keys);
+    feature_plan_request(plan, &fields);
+    if (count == 0)
+        return error_set(err, STATUS_INVALID, "'rows' is empty");
+    if (count > FEATURE_ROWS_MAX)
+        return error_set(err, STATUS_LIMIT, "'rows' has %zu rows, the limit is %d; ask for more in"
+                         " a batch (onggi predict ENDPOINT --entities FILE --out FILE)",
+                         count, FEATURE_ROWS_MAX);
+    all_keys = ARENA_ARRAY(arena, struct value, count * keys);
+    all_fields = ARENA_ARRAY(arena, struct value, count * fields);
+    *out = (struct feature_query){ .rows = count, .keys = all_keys, .request = all_fields };
+    yyjson_arr_foreach(rows, index, max, row)
+    {
+        yyjson_val *entities = NULL, *request = NULL;
+        struct feature_query one;
+        enum status status;
+
+        if (!yyjson_is_obj(row))
+            return error_set(err, STATUS_INVALID, "rows[%zu]: expected an object, found %s", index,
+                             yyjson_get_type_desc(row));
+        status = json_only_keys(row, known, ARRAY_LEN(known), err);
+        if (status == STATUS_OK)
+            status = json_want_object(row, "entities", &entities, err);
+        if (status == STATUS_OK)
+            status = json_want_object(row, "request", &request, err);
+        if (status == STATUS_OK)
+            status = feature_plan_query(plan, arena, entities, request, false, &one, err);
+        if (status != STATUS_OK)
+            return error_wrap(err, "rows[%zu]", index);
+        memcpy(all_keys + index * keys, one.keys, keys * sizeof(*all_keys));
+        memcpy(all_fields + index * fields, one.request, fields * sizeof(*all_fields));
+        out->now_us = one.now_us;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_ask(struct request *req, struct ask *ask, struct error *err)
+{
+    static const struct str known[] = { STR_INIT("entities"), STR_INIT("request"),
+                                        STR_INIT("rows") };
+    const struct feature_plan *plan = ask->endpoint->plan;
+    yyjson_val *body, *entities = NULL, *request = NULL, *rows = NULL;
+    struct str explain = request_query(req, "explain");
+
+    if (explain.len > 0 && !str_equal(explain, STR("features")))
+        return error_set(err, STATUS_INVALID, "query parameter 'explain': expected 'features'");
+    ask->explain = explain.len > 0;
+    TRY(json_parse(req->arena, req->body, &body, err));
+    if (!yyjson_is_obj(body))
+        return error_set(err, STATUS_INVALID, "expected a JSON object, found %s",
+                         yyjson_get_type_desc(body));
+    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
+    TRY(json_want_object(body, "entities", &entities, err));
+    TRY(json_want_object(body, "request", &request, err));
+    TRY(json_want_array(body, "rows", &rows, err));
+    ask->many = rows != NULL;
+    if (rows == NULL)
+        return feature_plan_query(plan, req->arena, entities, request, false, &ask->query, err);
+    if (entities != NULL || request != NULL)
+        return error_set(err, STATUS_INVALID, "'rows' stands in the place of 'entities' and 'request'");
+    return read_rows(req->arena, plan, rows, &ask->query, err);
+}
+
+static void write_element(struct buffer *out, const struct tensor *tensor, size_t at)
+{
+    switch (tensor->type) {
+    case TENSOR_FLOAT32:
+        json_write_float(out, tensor->floats[at]);
+        break;
+    case TENSOR_FLOAT64:
+        json_write_double(out, tensor->doubles[at]);
+        break;
+    case TENSOR_INT32:
+        json_write_int64(out, tensor->int32s[at]);
+        break;
+    case TENSOR_INT64:
+        json_write_int64(out, tensor->int64s[at]);
+        break;
+    case TENSOR_BOOL:
+        buffer_append(out, tensor->booleans[at] ? STR("true") : STR("false"));
+        break;
+    case TENSOR_STRING:
+        json_write_str(out, tensor->strings[at]);
+        break;
+    }
+}
+
+/* A row of a tensor: one value, or a list where a row has several. */
+static void write_output(struct buffer *out, const struct tensor *tensor, size_t row)
+{
+    size_t rows = tensor->rank == 0 ? 1 : (size_t)tensor->dims[0];
+    size_t width = rows == 0 ? 0 : tensor->count / rows;
+
+    if (width == 1) {
+        write_element(out, tensor, row);
+        return;
+    }
+    buffer_append_byte(out, '[');
+    for (size_t i = 0; i < width; i++) {
+        if (i > 0)
+            buffer_append_byte(out, ',');
+        write_element(out, tensor, row * width + i);
+    }
+    buffer_append_byte(out, ']');
+}
+
+static void write_name(struct buffer *out, struct str name)
+{
+    json_write_str(out, name);
+    buffer_append_byte(out, ':');
+}
+
+/* The score of a float32 model as a float32: 0.1, not 0.10000000149011612. */
+static void write_score(struct buffer *out, const struct endpoint *endpoint,
+                        const struct prediction *prediction, size_t row)
+{
+    const struct tensor *output =
+        prediction->outputs == NULL ? NULL : &prediction->outputs[endpoint->score_output];
+
+    if (output != NULL && output->type == TENSOR_FLOAT32)
+        json_write_float(out, (float)prediction->scores[row]);
+    else
+        json_write_double(out, prediction->scores[row]);
+}
+
+static void write_prediction(struct buffer *out, const struct endpoint *endpoint,
+                             const struct prediction *prediction, size_t row)
+{
+    bool first = true;
+
+    buffer_append(out, STR("\"prediction\":{"));
+    if (!isnan(prediction->scores[row]) || endpoint->score_output >= 0) {
+        write_name(out, STR("score"));
+        write_score(out, endpoint, prediction, row);
+        first = false;
+    }
+    for (size_t i = 0; prediction->outputs != NULL && i < endpoint->model_output_count; i++) {
+        if (str_equal(endpoint->model_outputs[i].name, STR("score")) && !first)
+            continue;
+        if (!first)
+            buffer_append_byte(out, ',');
+        first = false;
+        write_name(out, endpoint->model_outputs[i].name);
+        write_output(out, &prediction->outputs[i], row);
+    }
+    buffer_append_byte(out, '}');
+    if (endpoint->program_count == 0)
+        return;
+    buffer_append(out, STR(",\"decision\":"));
+    if (prediction->decisions[row] == NULL)
+        buffer_append(out, STR("null"));
+    else
+        json_write_str(out, *prediction->decisions[row]);
+}
+
+static void write_features(struct buffer *out, const struct endpoint *endpoint,
+                           const struct prediction *prediction, size_t row)
+{
+    buffer_append(out, STR(",\"features\":{"));
+    for (size_t i = 0; prediction->features != NULL && i < endpoint->output_count; i++) {
+        if (i > 0)
+            buffer_append_byte(out, ',');
+        write_name(out, endpoint->outputs[i].name);
+        json_write_value(out, prediction->features[row * endpoint->output_count + i]);
+    }
+    buffer_append_byte(out, '}');
+}
+
+static void write_head(struct buffer *out, const struct endpoint *endpoint,
+                       const struct request *req)
+{
+    buffer_append(out, STR("{\"endpoint\":"));
+    json_write_str(out, endpoint->spec.name);
+    buffer_append(out, STR(",\"model\":"));
+    json_write_str(out, endpoint->spec.model);
+    buffer_append(out, STR(",\"version\":"));
+    if (endpoint->model == NULL)
+        buffer_append(out, STR("null"));
+    else
+        json_write_int64(out, model_version_number(endpoint->model));
+    buffer_append(out, STR(",\"request_id\":"));
+    json_write_str(out, req->request_id);
+    buffer_append_byte(out, ',');
+}
+
+static void write_us(struct buffer *out, const char *name, uint64_t ns)
+{
+    buffer_append_byte(out, '"');
+    buffer_append(out, str_from(name));
+    buffer_append(out, STR("\":"));
+    json_write_int64(out, (int64_t)(ns / 1000));
+    buffer_append_byte(out, '.');
+    buffer_append_byte(out, (char)('0' + ns / 100 % 10));
+}
+
+static void write_tail(struct buffer *out, const struct request *req, const struct ask *ask,
+                       const struct prediction *prediction)
+{
+    if (prediction->fallback != FALLBACK_NONE) {
+        buffer_append(out, STR(",\"fallback\":"));
+        json_write_str(out, str_from(fallback_reason_name(prediction->fallback)));
+    }
+    buffer_append(out, STR(",\"timing_us\":{"));
+    write_us(out, "parse", ask->parse_ns);
+    buffer_append_byte(out, ',');
+    write_us(out, "features", prediction->lookup_ns);
+    buffer_append_byte(out, ',');
+    write_us(out, "model", prediction->model_ns);
+    buffer_append_byte(out, ',');
+    write_us(out, "rules", prediction->rules_ns);
+    buffer_append_byte(out, ',');
+    write_us(out, "total", clock_monotonic_ns() - req->start_ns);
+    buffer_append(out, STR("}}"));
+}
+
+static void write_answer(struct buffer *out, const struct request *req, const struct ask *ask,
+                         const struct prediction *prediction)
+{
+    write_head(out, ask->endpoint, req);
+    if (ask->many)
+        buffer_append(out, STR("\"rows\":["));
+    for (size_t row = 0; row < prediction->rows; row++) {
+        if (ask->many)
+            buffer_append(out, row == 0 ? STR("{") : STR(",{"));
+        write_prediction(out, ask->endpoint, prediction, row);
+        if (ask->explain)
+            write_features(out, ask->endpoint, prediction, row);
+        if (ask->many)
+            buffer_append_byte(out, '}');
+    }
+    if (ask->many)
+        buffer_append_byte(out, ']');
+    write_tail(out, req, ask, prediction);
+}
+
+static void count_fallback(const struct endpoint *endpoint, const struct prediction *prediction)
+{
+    const char *reason = fallback_reason_name(prediction->fallback);
+    char labels[300];
+
+    snprintf(labels, sizeof(labels), "endpoint=\"" STR_FMT "\",reason=\"%s\"",
+             STR_ARG(endpoint->spec.name), reason);
+    metric_add(metric_counter("onggi_predict_fallbacks_total",
+                              "Predictions answered by the endpoint's fallback", labels),
+               prediction->rows);
+    log_debug("proxy: endpoint '" STR_FMT "' fell back (%s): %s", STR_ARG(endpoint->spec.name),
+              reason, prediction->why.message);
+}
+
+/* The handler's own deadline is the later one; the endpoint's counts from the head's arrival. */
+static uint64_t deadline_of(const struct request *req, const struct endpoint *endpoint)
+{
+    return req->start_ns + (uint64_t)endpoint->spec.timeout_us * 1000;
+}
+
+static enum status answer(struct request *req, struct response *res, struct ask *ask,
+                          struct error *err)
+{
+    struct prediction prediction;
+    struct buffer out = { 0 };
+    enum status status;
+
+    TRY(predict(ask->endpoint, req->arena, &ask->query, deadline_of(req, ask->endpoint),
+                &prediction, err));
+    if (prediction.fallback != FALLBACK_NONE)
+        count_fallback(ask->endpoint, &prediction);
+    buffer_reserve(&out, 512 * prediction.rows);
+    write_answer(&out, req, ask, &prediction);
+    status = response_json(res, 200, buffer_str(&out));
+    buffer_free(&out);
+    return status;
+}
+
+static enum status on_predict_worker(struct request *req, struct response *res, struct error *err);
+
+static enum status predict_with(struct endpoint *endpoint, struct request *req,
+                                struct response *res, bool on_loop, struct error *err)
+{
+    struct ask ask = { .endpoint = endpoint };
+    uint64_t start = clock_monotonic_ns();
+
+    if (on_loop && (req->body.len > INLINE_BODY_MAX ||
+                    (endpoint->model != NULL && !endpoint->is_inline)))
+        return request_hand_over(req, res, on_predict_worker, err);
+    TRY(read_ask(req, &ask, err));
+    if (on_loop && ask.query.rows > INLINE_ROWS_MAX)
+        return request_hand_over(req, res, on_predict_worker, err);
+    ask.parse_ns = clock_monotonic_ns() - start;
+    return answer(req, res, &ask, err);
+}
+
+static enum status predict_on(struct request *req, struct response *res, bool on_loop,
+                              struct error *err)
+{
+    struct proxy *proxy = req->context;
+    struct endpoint *endpoint;
+    enum status status;
+
+    TRY(proxy_acquire(proxy, request_path_param(req, "endpoint"), &endpoint, err));
+    status = predict_with(endpoint, req, res, on_loop, err);
+    proxy_release(proxy, endpoint);
+    return status;
+}
+
+static enum status on_predict(struct request *req, struct response *res, struct error *err)
+{
+    return predict_on(req, res, true, err);
+}
+
+static enum status on_predict_worker(struct request *req, struct response *res, struct error *err)
+{
+    return predict_on(req, res, false, err);
+}
+
+static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,
+                         const struct endpoint *endpoint)
+{
+    json_add_str(doc, object, "name", endpoint->spec.name);
+    json_add_str(doc, object, "service", endpoint->spec.service);
+    json_add_str(doc, object, "model", endpoint->spec.model);
+    if (endpoint->model != NULL) {
+        struct model_speed speed = model_speed(endpoint->model);
+
+        yyjson_mut_obj_add_int(doc, object, "version", model_version_number(endpoint->model));
+        yyjson_mut_obj_add_real(doc, object, "model_p50_us", (double)speed.p50_ns / 1000);
+        yyjson_mut_obj_add_real(doc, object, "model_p99_us", (double)speed.p99_ns / 1000);
+    }
+    yyjson_mut_obj_add_str(doc, object, "status",
+                           endpoint->model != NULL      ? "serving"
+                           : endpoint->spec.has_fallback ? "fallback only"
+                                                         : "no model");
+}
+
+static enum status on_list(struct request *req, struct response *res, struct error *err)
+{
+    struct proxy *proxy = req->context;
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "endpoints");
+    struct endpoint **endpoints;
+    size_t count = proxy_list(proxy, req->arena, &endpoints);
+
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        add_endpoint(doc, yyjson_mut_arr_add_obj(doc, list), endpoints[i]);
+        proxy_release(proxy, endpoints[i]);
+    }
+    return response_json(res, 200, json_mut_write(req->arena, root));
+}
+
+static void add_details(yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct endpoint_spec *spec)
+{
+    yyjson_mut_val *rules = yyjson_mut_obj_add_arr(doc, object, "rules");
+    char timeout[TIME_TEXT_MAX];
+
+    for (size_t i = 0; i < spec->rule_count; i++) {
+        yyjson_mut_val *rule = yyjson_mut_arr_add_obj(doc, rules);
+
+        json_add_str(doc, rule, "decision", spec->rules[i].decision);
+        json_add_str(doc, rule, "when",
+                     spec->rules[i].text.len == 0 ? STR("true") : spec->rules[i].text);
+    }
+    if (spec->has_fallback) {
+        yyjson_mut_val *fallback = yyjson_mut_obj_add_obj(doc, object, "fallback");
+
+        if (!isnan(spec->fallback_score))
+            yyjson_mut_obj_add_real(doc, fallback, "score", spec->fallback_score);
+        if (spec->fallback_decision.len > 0)
+            json_add_str(doc, fallback, "decision", spec->fallback_decision);
+    }
+    duration_format_us(spec->timeout_us, timeout);
+    yyjson_mut_obj_add_strcpy(doc, object, "timeout", timeout);
+}
+
+static enum status on_show(struct request *req, struct response *res, struct error *err)
+{
+    struct proxy *proxy = req->context;
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    struct endpoint *endpoint;
+
+    TRY(proxy_acquire(proxy, request_path_param(req, "endpoint"), &endpoint, err));
+    add_endpoint(doc, root, endpoint);
+    add_details(doc, root, &endpoint->spec);
+    proxy_release(proxy, endpoint);
+    return response_json(res, 200, json_mut_write(req->arena, root));
+}
+
+#define PREDICT_SCHEMA \
+    "{\"type\":\"object\",\"properties\":{\"entities\":{\"type\":\"object\"}," \
+    "\"request\":{\"type\":\"object\"},\"rows\":{\"type\":\"array\",\"items\":{" \
+    "\"type\":\"object\",\"properties\":{\"entities\":{\"type\":\"object\"}," \
+    "\"request\":{\"type\":\"object\"}}}}}}"
+#define PREDICTION_SCHEMA \
+    "{\"type\":\"object\",\"properties\":{\"endpoint\":{\"type\":\"string\"}," \
+    "\"model\":{\"type\":\"string\"},\"version\":{\"type\":[\"integer\",\"null\"]}," \
+    "\"request_id\":{\"type\":\"string\"},\"prediction\":{\"type\":\"object\"}," \
+    "\"decision\":{\"type\":[\"string\",\"null\"]},\"fallback\":{\"type\":\"string\"}," \
+    "\"timing_us\":{\"type\":\"object\"}}}"
+
+static const struct route routes[] = {
+    { "GET", "/api/v1/endpoints", on_list, INLINE, PERMIT_VIEW, BODY_NONE,
+      "List endpoints and what they serve", NULL, NULL, 0 },
+    { "GET", "/api/v1/endpoints/{endpoint}", on_show, INLINE, PERMIT_VIEW, BODY_NONE,
+      "One endpoint: rules, fallback, time-out", NULL, NULL, 0 },
+    { "POST", "/api/v1/endpoints/{endpoint}/predict", on_predict, INLINE, PERMIT_VIEW,
+      PREDICT_BODY_MAX,
+      "Ask for a prediction and a decision", PREDICT_SCHEMA, PREDICTION_SCHEMA, 0 },
+    ROUTES_END,
+};
+
+const struct door proxy_door = { .name = "proxy", .routes = routes };

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Loaded models. A model is loaded once, from a file that was checked and
+ * tried in a child process first, warmed up and measured, and then run by any
+ * thread without waiting for another. References are counted: a model that is
+ * replaced lives until its last request has been answered.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+#include "base/value.h"
+#include "serving/tensor.h"
+
+struct serving;
+struct model;
+
+struct serving_config {
+    unsigned threads;          /* how many may run one model at the same time without waiting: loops and workers */
+    size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
+    unsigned probe_timeout_ms; /* 0: 30 s */
+};
+
+/* Never fails for want of the runtime library: loading a model then does, with a sentence that says so. */
+MUST_USE enum status serving_open(const struct serving_config *config, struct serving **out,
+                                  struct error *err);
+void serving_close(struct serving **serving); /* models must have been given back */
+
+struct model_feature {
+    struct str name;
+    enum value_type type; /* what the model wants of it */
+};
+
+/* The numbers of the warm-up: what one row takes, in this process. */
+struct model_speed {
+    uint64_t p50_ns;
+    uint64_t p99_ns;
+    bool is_fast; /* p99 under 200 us: may run on a loop thread */
+};
+
+/*
+ * Checks, tries in a child, loads, warms up. Blocks for tens of milliseconds and more. path is a
+ * local file; signature is {"features": [names]} or "{}": then the file's own metadata key
+ * "features" counts, else the names of its inputs. The model is not yet found by name.
+ */
+MUST_USE enum status model_load(struct serving *serving, struct str name, int64_t version,
+                                const char *path, struct str signature, struct model **out,
+                                struct error *err);
+/* From now on model_acquire() finds it under its name and version, and as the name's current one. Takes over the reference. */
+void serving_publish(struct serving *serving, struct model *model);
+/* Nobody finds it any more; who holds a reference goes on. */
+void serving_withdraw(struct serving *serving, struct str name, int64_t version);
+/* version 0: the current one. NOT_FOUND names the nearest. */
+MUST_USE enum status model_acquire(struct serving *serving, struct str name, int64_t version,
+                                   struct model **out, struct error *err);
+struct model *model_ref(struct model *model);
+void model_unref(struct model **model); /* NULL is fine */
+
+struct str model_name(const struct model *model);
+int64_t model_version_number(const struct model *model);
+struct model_speed model_speed(const struct model *model);
+const struct model_feature *model_features(const struct model *model, size_t *count);
+const struct tensor_spec *model_inputs(const struct model *model, size_t *count);
+const struct tensor_spec *model_outputs(const struct model *model, size_t *count);
+/* The output that `score` means: the last column of the probabilities, else the only scalar number; -1: none. */
+int model_score_output(const struct model *model);
+
+/*
+ * One row: the hot path. features has one value per model_features(), in order; a null becomes
+ * NaN in a float input and is INVALID, naming the feature, in any other. Outputs are one tensor
+ * per model_outputs(), with data in the arena. TIMEOUT when deadline_ns (clock_monotonic_ns; 0:
+ * none) passes in mid-run.
+ */
+MUST_USE enum status model_run_row(struct model *model, struct arena *arena,
+                                   const struct value *features, uint64_t deadline_ns,
+                                   struct tensor *outputs, struct error *err);
+/* rows × features at once; for batches. */
+MUST_USE enum status model_run_rows(struct model *model, struct arena *arena, size_t rows,
+                                    const struct value *features, uint64_t deadline_ns,
+                                    struct tensor *outputs, struct error *err);
+/* Tensors as the caller brings them, checked against model_inputs(); in any order. */
+MUST_USE enum status model_infer(struct model *model, struct arena *arena,
+                                 const struct tensor *inputs, size_t count, uint64_t deadline_ns,
+                                 struct tensor *outputs, struct error *err);
+/* The score of one row of the outputs as a number. */
+double model_score_of(const struct model *model, const struct tensor *outputs, size_t row);
+
+/* `onggi job probe-model`: what the child runs. Returns the exit code. */
+int serving_probe_main(int argc, char **argv);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Tensors as models take and give them: row-major, the first dimension counts rows. */
+#include "base/arena.h"
+#include "base/status.h"
+
+enum tensor_type {
+    TENSOR_FLOAT32,
+    TENSOR_FLOAT64,
+    TENSOR_INT32,
+    TENSOR_INT64,
+    TENSOR_BOOL,
+    TENSOR_STRING,
+};
+#define TENSOR_TYPE_COUNT 6
+#define TENSOR_RANK_MAX 8
+#define TENSOR_ANY (-1) /* a dimension that the caller chooses */
+
+/* In the words of the Open Inference Protocol: "FP32", "INT64", "BYTES", … */
+const char *tensor_type_name(enum tensor_type type);
+bool tensor_type_parse(struct str name, enum tensor_type *out);
+/* Bytes of one element in memory; a string is a struct str. */
+size_t tensor_type_size(enum tensor_type type);
+
+/* What a model says about one of its inputs or outputs. */
+struct tensor_spec {
+    struct str name;
+    enum tensor_type type;
+    size_t rank;
+    int64_t dims[TENSOR_RANK_MAX]; /* TENSOR_ANY where the caller chooses */
+};
+
+struct tensor {
+    struct str name;
+    enum tensor_type type;
+    size_t rank;
+    int64_t dims[TENSOR_RANK_MAX];
+    size_t count; /* elements: the product of the dims */
+    union {
+        void *data;
+        float *floats;
+        double *doubles;
+        int32_t *int32s;
+        int64_t *int64s;
+        bool *booleans;
+        struct str *strings;
+    };
+};
+
+/* LIMIT if a dimension is negative or the product does not fit; the usual attack is 2^60 + 2. */
+MUST_USE enum status tensor_count(const int64_t *dims, size_t rank, size_t limit, size_t *out,
+                                  struct error *err);
