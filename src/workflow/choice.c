@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workflow/choice.h"
+
+#include "base/clock.h"
+
+#define RULE_DEPTH_MAX 50
+
+enum operand_type {
+    OPERAND_STRING,
+    OPERAND_NUMBER,
+    OPERAND_BOOLEAN,
+    OPERAND_TIME,
+    OPERAND_PATTERN
+};
+enum comparison { EQUAL, LESS, GREATER, LESS_OR_EQUAL, GREATER_OR_EQUAL, MATCHES };
+
+typedef bool (*type_question)(yyjson_mut_val *value);
+
+struct choice_test {
+    const char *name;
+    enum operand_type type;
+    enum comparison comparison;
+    bool by_path;
+    type_question question; /* of the Is… tests; the operand says whether yes or no is wanted */
+};
+
+static struct str text_of(yyjson_mut_val *value)
+{
+    return (struct str){ yyjson_mut_get_str(value), yyjson_mut_get_len(value) };
+}
+
+static bool is_null(yyjson_mut_val *value)
+{
+    return yyjson_mut_is_null(value);
+}
+
+static bool is_present(yyjson_mut_val *value)
+{
+    return value != NULL;
+}
+
+static bool is_number(yyjson_mut_val *value)
+{
+    return yyjson_mut_is_num(value);
+}
+
+static bool is_string(yyjson_mut_val *value)
+{
+    return yyjson_mut_is_str(value);
+}
+
+static bool is_boolean(yyjson_mut_val *value)
+{
+    return yyjson_mut_is_bool(value);
+}
+
+/* RFC 3339 with an upper-case T and a zone, as the language demands; our own reader is laxer. */
+static bool time_of(struct str text, int64_t *out)
+{
+    bool zoned = str_ends(text, STR("Z")) ||
+                 (text.len > 6 && strchr("+-", text.data[text.len - 6]) != NULL);
+
+    return text.len >= 20 && text.data[10] == 'T' && zoned && time_parse_us(text, out);
+}
+
+static bool is_time(yyjson_mut_val *value)
+{
+    int64_t time;
+
+    return yyjson_mut_is_str(value) && time_of(text_of(value), &time);
+}
+
+#define COMPARE(prefix, type, word, comparison) \
+    { prefix word, type, comparison, false, NULL }, \
+    { \
+        prefix word "Path", type, comparison, true, NULL \
+    }
+#define COMPARE_ALL(prefix, type) \
+    COMPARE(prefix, type, "Equals", EQUAL), COMPARE(prefix, type, "LessThan", LESS), \
+        COMPARE(prefix, type, "GreaterThan", GREATER), \
+        COMPARE(prefix, type, "LessThanEquals", LESS_OR_EQUAL), \
+        COMPARE(prefix, type, "GreaterThanEquals", GREATER_OR_EQUAL)
+#define QUESTION(name, question) { name, OPERAND_BOOLEAN, EQUAL, false, question }
+
+static const struct choice_test tests[] = {
+    COMPARE_ALL("String", OPERAND_STRING),
+    COMPARE_ALL("Numeric", OPERAND_NUMBER),
+    COMPARE_ALL("Timestamp", OPERAND_TIME),
+    COMPARE("Boolean", OPERAND_BOOLEAN, "Equals", EQUAL),
+    { "StringMatches", OPERAND_PATTERN, MATCHES, false, NULL },
+    QUESTION("IsNull", is_null),
+    QUESTION("IsPresent", is_present),
+    QUESTION("IsNumeric", is_number),
+    QUESTION("IsString", is_string),
+    QUESTION("IsBoolean", is_boolean),
+    QUESTION("IsTimestamp", is_time),
+};
+
+static const struct choice_test *test_find(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
+        if (str_equal(str_from(tests[i].name), name))
+            return &tests[i];
+    return NULL;
+}
+
+static enum status unknown_field(struct str name, struct error *err)
+{
+    struct str known[ARRAY_LEN(tests) + 6] = {
+        STR("And"), STR("Or"), STR("Not"), STR("Variable"), STR("Next"), STR("Comment"),
+    };
+    struct str near;
+
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
+        known[i + 6] = str_from(tests[i].name);
+    near = str_nearest(name, known, ARRAY_LEN(known));
+    if (near.len == 0)
+        return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no comparison", STR_ARG(name));
+    return error_set(err, STATUS_INVALID,
+                     "'" STR_FMT "' is no comparison; did you mean '" STR_FMT "'?",
+                     STR_ARG(name), STR_ARG(near));
+}
+
+static enum status check_operand(const struct choice_test *test, yyjson_val *operand,
+                                 struct error *err)
+{
+    static const char *const wanted[] = { "a string", "a number", "true or false",
+                                          "a time like \"2026-01-31T12:00:00Z\"", "a string" };
+    int64_t time;
+    bool good = false;
+
+    switch (test->type) {
+    case OPERAND_STRING:
+    case OPERAND_PATTERN:
+        good = yyjson_is_str(operand);
+        break;
+    case OPERAND_NUMBER:
+        good = yyjson_is_num(operand);
+        break;
+    case OPERAND_BOOLEAN:
+        good = yyjson_is_bool(operand);
+        break;
+    case OPERAND_TIME:
+        good = yyjson_is_str(operand) && time_of(json_str(operand), &time);
+        break;
+    }
+    return good ? STATUS_OK
+                : error_set(err, STATUS_INVALID, "%s: must be %s", test->name,
+                            wanted[test->type]);
+}
+
+static enum status parse_operand(struct arena *arena, const struct choice_test *test,
+                                 yyjson_val *operand, struct choice_rule *out,
+                                 struct error *err)
+{
+    if (out->test != NULL)
+        return error_set(err, STATUS_INVALID, "two comparisons, %s and %s; join them by And",
+                         out->test->name, test->name);
+    out->test = test;
+    out->operand = operand;
+    if (!test->by_path)
+        return check_operand(test, operand, err);
+    if (json_path_parse(arena, json_str(operand), &out->operand_path, err) != STATUS_OK)
+        return error_wrap(err, "%s", test->name);
+    return STATUS_OK;
+}
+
+static enum status parse_test(struct arena *arena, yyjson_val *json, struct choice_rule *out,
+                              struct error *err)
+{
+    yyjson_val *key, *value;
+    size_t i, count;
+    struct str variable;
+
+    TRY(json_need_str(json, "Variable", &variable, err));
+    if (json_path_parse(arena, variable, &out->variable, err) != STATUS_OK)
+        return error_wrap(err, "Variable");
+    yyjson_obj_foreach(json, i, count, key, value)
+    {
+        struct str name = json_str(key);
+        const struct choice_test *test = test_find(name);
+
+        if (str_equal(name, STR("Variable")) || str_equal(name, STR("Next")) ||
+            str_equal(name, STR("Comment")))
+            continue;
+        if (test == NULL)
+            return unknown_field(name, err);
+        TRY(parse_operand(arena, test, value, out, err));
+    }
+    if (out->test == NULL)
+        return error_set(err, STATUS_INVALID,
+                         "there is a Variable but no comparison, such as \"NumericEquals\": 1");
+    return STATUS_OK;
+}
+
+static enum status parse_rule(struct arena *arena, yyjson_val *json, bool top, unsigned depth,
+                              struct choice_rule *out, struct error *err);
+
+static enum status parse_parts(struct arena *arena, yyjson_val *json, const char *key,
+                               unsigned depth, struct choice_rule *out, struct error *err)
+{
+    yyjson_val *parts = json_find(json, str_from(key)), *part;
+    size_t i, count;
+
+    if (!yyjson_is_arr(parts) || yyjson_arr_size(parts) == 0)
+        return error_set(err, STATUS_INVALID, "%s must be a list of at least one rule", key);
+    out->part_count = yyjson_arr_size(parts);
+    out->parts = ARENA_ARRAY(arena, struct choice_rule, out->part_count);
+    yyjson_arr_foreach(parts, i, count, part)
+    {
+        if (parse_rule(arena, part, false, depth + 1, &out->parts[i], err) != STATUS_OK)
+            return error_wrap(err, "%s[%zu]", key, i);
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_not(struct arena *arena, yyjson_val *json, unsigned depth,
+                             struct choice_rule *out, struct error *err)
+{
+    out->part_count = 1;
+    out->parts = ARENA_NEW(arena, struct choice_rule);
+    if (parse_rule(arena, json_find(json, STR("Not")), false, depth + 1, out->parts, err) !=
+        STATUS_OK)
+        return error_wrap(err, "Not");
+    return STATUS_OK;
+}
+
+static enum status parse_kind(struct arena *arena, yyjson_val *json, unsigned depth,
+                              struct choice_rule *out, struct error *err)
+{
+    if (json_find(json, STR("And")) != NULL) {
+        out->kind = RULE_AND;
+        return parse_parts(arena, json, "And", depth, out, err);
+    }
+    if (json_find(json, STR("Or")) != NULL) {
+        out->kind = RULE_OR;
+        return parse_parts(arena, json, "Or", depth, out, err);
+    }
+    if (json_find(json, STR("Not")) != NULL) {
+        out->kind = RULE_NOT;
+        return parse_not(arena, json, depth, out, err);
+    }
+    out->kind = RULE_TEST;
+    return parse_test(arena, json, out, err);
+}
+
+static enum status parse_rule(struct arena *arena, yyjson_val *json, bool top, unsigned depth,
+                              struct choice_rule *out, struct error *err)
+{
+    *out = (struct choice_rule){ 0 };
+    if (!yyjson_is_obj(json))
+        return error_set(err, STATUS_INVALID, "a rule must be an object");
+    if (depth > RULE_DEPTH_MAX)
+        return error_set(err, STATUS_LIMIT, "rules are nested deeper than %d", RULE_DEPTH_MAX);
+    if (top)
+        TRY(json_need_str(json, "Next", &out->next, err));
+    else if (json_find(json, STR("Next")) != NULL)
+        return error_set(err, STATUS_INVALID, "only the outermost rule may have Next");
+    return parse_kind(arena, json, depth, out, err);
+}
+
+enum status choice_rule_parse(struct arena *arena, yyjson_val *json, bool top,
+                              struct choice_rule *out, struct error *err)
+{
+    return parse_rule(arena, json, top, 1, out, err);
+}
+
+/* '*' is any run of characters; "\*" and "\\" are themselves. Greedy, without recursion. */
+static bool matches(struct str text, struct str pattern)
+{
+    size_t t = 0, p = 0, star = pattern.len, resume = 0;
+
+    while (t < text.len) {
+        bool escaped = p + 1 < pattern.len && pattern.data[p] == '\\';
+
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = p++;
+            resume = t;
+        } else if (p < pattern.len && pattern.data[p + escaped] == text.data[t]) {
+            p += 1u + escaped;
+            t++;
+        } else if (star < pattern.len) {
+            p = star + 1;
+            t = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.data[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
+static bool ordered(enum comparison comparison, int order)
+{
+    switch (comparison) {
+    case EQUAL:
+        return order == 0;
+    case LESS:
+        return order < 0;
+    case GREATER:
+        return order > 0;
+    case LESS_OR_EQUAL:
+        return order <= 0;
+    case GREATER_OR_EQUAL:
+        return order >= 0;
+    case MATCHES:
+        break;
+    }
+    return false;
+}
+
+static int number_order(yyjson_mut_val *a, yyjson_mut_val *b)
+{
+    double x = yyjson_mut_get_num(a), y = yyjson_mut_get_num(b);
+
+    /* Doubles cannot tell large integers apart. */
+    if (yyjson_mut_is_int(a) && yyjson_mut_is_int(b)) {
+        int64_t i = yyjson_mut_get_sint(a), j = yyjson_mut_get_sint(b);
+
+        if (i >= 0 && j >= 0)
+            return (i > j) - (i < j);
+    }
+    return (x > y) - (x < y);
+}
+
+static bool compare_times(enum comparison comparison, struct str a, struct str b)
+{
+    int64_t x, y;
+
+    return time_of(a, &x) && time_of(b, &y) && ordered(comparison, (x > y) - (x < y));
+}
+
+/* A value of another type than the test's simply does not pass it. */
+static bool compare(const struct choice_test *test, yyjson_mut_val *a, yyjson_mut_val *b)
+{
+    switch (test->type) {
+    case OPERAND_STRING:
+        return yyjson_mut_is_str(a) && yyjson_mut_is_str(b) &&
+               ordered(test->comparison, str_compare(text_of(a), text_of(b)));
+    case OPERAND_PATTERN:
+        return yyjson_mut_is_str(a) && matches(text_of(a), text_of(b));
+    case OPERAND_NUMBER:
+        return yyjson_mut_is_num(a) && yyjson_mut_is_num(b) &&
+               ordered(test->comparison, number_order(a, b));
+    case OPERAND_BOOLEAN:
+        return yyjson_mut_is_bool(a) && yyjson_mut_is_bool(b) &&
+               yyjson_mut_get_bool(a) == yyjson_mut_get_bool(b);
+    case OPERAND_TIME:
+        return yyjson_mut_is_str(a) && yyjson_mut_is_str(b) &&
+               compare_times(test->comparison, text_of(a), text_of(b));
+    }
+    return false;
+}
+
+static bool find_variable(const struct scope *scope, const struct json_path *path,
+                          yyjson_mut_val **out, struct fault *fault)
+{
+    *out = json_path_find(path, scope->doc, path->of_context ? scope->context : scope->input);
+    if (*out != NULL)
+        return true;
+    return fault_set(scope, fault, ERROR_RUNTIME,
+                     "Invalid path '" STR_FMT
+                     "': The choice state's condition path references an invalid value.",
+                     STR_ARG(path->text));
+}
+
+static bool test_holds(const struct scope *scope, const struct choice_rule *rule, bool *holds,
+                       struct fault *fault)
+{
+    yyjson_mut_val *value = NULL, *operand;
+    struct fault ignored;
+
+    if (!find_variable(scope, &rule->variable, &value, &ignored) &&
+        rule->test->question != is_present) {
+        *fault = ignored;
+        return false;
+    }
+    if (rule->test->question != NULL) {
+        *holds = rule->test->question(value) == yyjson_get_bool(rule->operand);
+        return true;
+    }
+    if (!rule->test->by_path)
+        operand = yyjson_val_mut_copy(scope->doc, rule->operand);
+    else if (!find_variable(scope, &rule->operand_path, &operand, fault))
+        return false;
+    *holds = compare(rule->test, value, operand);
+    return true;
+}
+
+bool choice_rule_holds(const struct scope *scope, const struct choice_rule *rule, bool *holds,
+                       struct fault *fault)
+{
+    /* And goes on while true, Or while false, Not has but one part. */
+    bool going_on = rule->kind == RULE_AND;
+
+    if (rule->kind == RULE_TEST)
+        return test_holds(scope, rule, holds, fault);
+    for (size_t i = 0; i < rule->part_count; i++) {
+        if (!choice_rule_holds(scope, &rule->parts[i], holds, fault))
+            return false;
+        if (rule->kind != RULE_NOT && *holds != going_on)
+            return true;
+    }
+    if (rule->kind == RULE_NOT)
+        *holds = !*holds;
+    return true;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What states do, and that every prefix of a history leads to the same end. */
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "support/test.h"
+#include "workflow/execution.h"
+
+#define START_US (1000000 * US_PER_SECOND)
+
+/*
+ * Tasks of the tests: test:echo gives its parameters back; test:flaky fails as often as its
+ * parameters' "fails" says; test:wait is submitted, and then succeeds.
+ */
+static void run_try(struct execution *execution, int64_t now_us)
+{
+    struct cursor *cursor = &execution->cursor;
+    struct str token = arena_str(execution->arena, cursor->token), out = cursor->parameters;
+    struct str resource = cursor->state->resource;
+    struct error err;
+    yyjson_val *input;
+
+    assert_ok(json_parse(execution->arena, cursor->parameters, &input, &err));
+    if (cursor->phase == PHASE_SCHEDULED)
+        assert_true(execution_task_started(execution, token, STR("{\"pid\":1}"), now_us));
+    if (str_equal(resource, STR("test:wait")) && cursor->phase == PHASE_STARTED)
+        assert_true(execution_task_submitted(execution, token, STR("{}"), now_us));
+    if (str_equal(resource, STR("test:flaky")) &&
+        cursor->retries < yyjson_get_uint(json_find(input, STR("fails")))) {
+        const struct fault fault = { STR("Test.Flaky"), STR("not this time") };
+
+        assert_true(execution_task_failed(execution, token, &fault, now_us));
+        return;
+    }
+    assert_true(execution_task_succeeded(execution, token, out, now_us));
+}
+
+/* Runs to the end, as an engine with a very fast clock would. */
+static void run(struct execution *execution)
+{
+    int64_t now_us = START_US + US_PER_DAY;
+
+    for (int rounds = 0; rounds < 10000; rounds++) {
+        (void)execution_advance(execution, now_us, 1000000);
+        if (execution->status != EXECUTION_RUNNING)
+            return;
+        if (execution->cursor.phase == PHASE_RETRYING)
+            now_us = execution->cursor.wake_us;
+        else
+            run_try(execution, now_us);
+    }
+    fail_msg("does not end");
+}
+
+/* Definitions and data are easier to read in single quotes; ` stands for the single quote itself. */
+static struct str quoted(struct arena *arena, const char *text)
+{
+    struct str copy = arena_str(arena, str_from(text));
+
+    for (char *c = (char *)(uintptr_t)copy.data; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c == '`' ? '\'' : *c;
+    return copy;
+}
+
+static struct execution *execution_of(const char *definition)
+{
+    struct execution *execution = execution_new(STR("01X"), STR("test"), STR("local"));
+    struct error err;
+
+    assert_ok(
+        execution_define(execution, quoted(execution->arena, definition), NULL, NULL, &err));
+    return execution;
+}
+
+static struct execution *run_new(const char *definition, const char *input)
+{
+    struct execution *execution = execution_of(definition);
+
+    execution_start(execution, quoted(execution->arena, input), START_US);
+    run(execution);
+    return execution;
+}
+
+static void assert_output(const char *definition, const char *input, const char *output)
+{
+    struct execution *execution = run_new(definition, input);
+
+    assert_str_equal(execution->fault.cause, STR_EMPTY);
+    assert_int_equal(execution->status, EXECUTION_SUCCEEDED);
+    assert_str_equal(execution->output, quoted(execution->arena, output));
+    execution_free(execution);
+}
+
+static void assert_failure(const char *definition, const char *input, const char *error,
+                           const char *cause)
+{
+    struct execution *execution = run_new(definition, input);
+
+    assert_int_equal(execution->status, EXECUTION_FAILED);
+    assert_str_equal(execution->fault.error, str_from(error));
+    assert_str_contains(execution->fault.cause, str_from(cause));
+    execution_free(execution);
+}
+
+#define ONE(state) "{'StartAt':'A','States':{'A':{" state "}}}"
+#define PASS(fields) ONE("'Type':'Pass','End':true" fields)
+
+TEST(paths_and_templates_shape_the_data)
+{
+    assert_output(PASS(""), "{'a':1}", "{'a':1}");
+    assert_output(PASS(",'Result':{'b':2}"), "{'a':1}", "{'b':2}");
+    assert_output(PASS(",'Result':2,'ResultPath':'$.x.y'"), "{'a':1}", "{'a':1,'x':{'y':2}}");
+    assert_output(PASS(",'Result':2,'ResultPath':null"), "{'a':1}", "{'a':1}");
+    assert_output(PASS(",'InputPath':'$.a'"), "{'a':[1,2]}", "[1,2]");
+    assert_output(PASS(",'InputPath':null"), "{'a':1}", "{}");
+    assert_output(PASS(",'OutputPath':'$.a[-1]'"), "{'a':[1,2]}", "2");
+    assert_output(PASS(",'Parameters':{'x.$':'$.a','y':[{'z.$':'$.b'}]}"), "{'a':1,'b':2}",
+                  "{'x':1,'y':[{'z':2}]}");
+    /* ResultPath goes into the state's input, not into what InputPath left of it. */
+    assert_output(PASS(",'InputPath':'$.a','ResultPath':'$.r'"), "{'a':1}", "{'a':1,'r':1}");
+    assert_output(PASS(",'Parameters':{'n.$':'$$.State.Name','i.$':'$$.Execution.Input.a'}"),
+                  "{'a':1}", "{'n':'A','i':1}");
+    assert_output(PASS(",'Parameters':{'x.$':'$.a[*].b','y.$':'$.a[1:].b','z.$':'$.no[*]'}"),
+                  "{'a':[{'b':1},{'b':2}]}", "{'x':[1,2],'y':[2],'z':[]}");
+    assert_output(PASS(",'Parameters':{'x.$':'States.Format(`{}: {}`, $.a, 2)'}"), "{'a':'n'}",
+                  "{'x':'n: 2'}");
+}
+
+TEST(a_path_that_finds_nothing_fails_in_the_known_words)
+{
+    assert_failure(
+        PASS(",'Parameters':{'value.$':'$.no'}"), "{'a':0}", "States.Runtime",
+        "An error occurred while executing the state 'A' (entered at the event id #2). "
+        "The JSONPath '$.no' specified for the field 'value.$' could not be found in "
+        "the input '{\"a\":0}'");
+    assert_failure(PASS(",'Result':1,'ResultPath':'$.a.b'"), "{'a':0}",
+                   "States.ResultPathMatchFailure", "Unable to apply");
+}
+
+#define CHOICE(rule) \
+    "{'StartAt':'C','States':{'C':{'Type':'Choice','Choices':[{" rule \
+    ",'Next':'Y'}],'Default':'N'},'Y':{'Type':'Pass','Result':true,'End':true}," \
+    "'N':{'Type':'Pass','Result':false,'End':true}}}"
+
+TEST(every_comparison_decides_as_the_language_says)
+{
+    static const struct {
+        const char *rule, *input, *output;
+    } cases[] = {
+        { CHOICE("'Variable':'$.v','StringEquals':'a'"), "{'v':'a'}", "true" },
+        { CHOICE("'Variable':'$.v','StringEquals':'a'"), "{'v':1}", "false" },
+        { CHOICE("'Variable':'$.v','StringLessThan':'b'"), "{'v':'a'}", "true" },
+        { CHOICE("'Variable':'$.v','StringGreaterThanEqualsPath':'$.w'"), "{'v':'a','w':'b'}",
+          "false" },
+        { CHOICE("'Variable':'$.v','StringMatches':'log-*.txt'"), "{'v':'log-1.txt'}", "true" },
+        { CHOICE("'Variable':'$.v','StringMatches':'*a*b'"), "{'v':'xaxab'}", "true" },
+        { CHOICE("'Variable':'$.v','StringMatches':'a\\\\*'"), "{'v':'ab'}", "false" },
+        { CHOICE("'Variable':'$.v','StringMatches':'a\\\\*'"), "{'v':'a*'}", "true" },
+        { CHOICE("'Variable':'$.v','NumericEquals':1"), "{'v':1.0}", "true" },
+        { CHOICE("'Variable':'$.v','NumericLessThan':1"), "{'v':1}", "false" },
+        { CHOICE("'Variable':'$.v','NumericGreaterThanEquals':0.75"), "{'v':0.75}", "true" },
+        { CHOICE("'Variable':'$.v','NumericGreaterThan':9007199254740992"),
+          "{'v':9007199254740993}", "true" },
+        { CHOICE("'Variable':'$.v','NumericEquals':1"), "{'v':'1'}", "false" },
+        { CHOICE("'Variable':'$.v','BooleanEquals':false"), "{'v':false}", "true" },
+        { CHOICE("'Variable':'$.v','TimestampLessThan':'2026-01-01T01:00:00+01:00'"),
+          "{'v':'2025-12-31T23:59:59Z'}", "true" },
+        { CHOICE("'Variable':'$.v','TimestampEquals':'2026-01-01T00:00:00Z'"),
+          "{'v':'2026-01-01'}", "false" },
+        { CHOICE("'Variable':'$.v','IsNull':true"), "{'v':null}", "true" },
+        { CHOICE("'Variable':'$.v','IsPresent':false"), "{}", "true" },
+        { CHOICE("'Variable':'$.v','IsNumeric':true"), "{'v':1.5}", "true" },
+        { CHOICE("'Variable':'$.v','IsString':false"), "{'v':1.5}", "true" },
+        { CHOICE("'Variable':'$.v','IsBoolean':true"), "{'v':1}", "false" },
+        { CHOICE("'Variable':'$.v','IsTimestamp':true"), "{'v':'2026-01-01T00:00:00Z'}",
+          "true" },
+        { CHOICE("'And':[{'Variable':'$.v','NumericGreaterThan':1},"
+                 "{'Variable':'$.v','NumericLessThan':3}]"),
+          "{'v':2}", "true" },
+        { CHOICE(
+              "'Or':[{'Variable':'$.v','IsNull':true},{'Variable':'$.v','NumericEquals':2}]"),
+          "{'v':2}", "true" },
+        { CHOICE("'Not':{'Variable':'$.v','NumericEquals':2}"), "{'v':2}", "false" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_output(cases[i].rule, cases[i].input, cases[i].output);
+    assert_failure(
+        CHOICE("'Variable':'$.v','NumericEquals':2"), "{}", "States.Runtime",
+        "Invalid path '$.v': The choice state's condition path references an invalid "
+        "value.");
+}
+
+TEST(a_choice_without_a_way_and_a_fail_state_fail)
+{
+    assert_failure("{'StartAt':'C','States':{'C':{'Type':'Choice','Choices':[{'Variable':'$.v',"
+                   "'NumericEquals':1,'Next':'Y'}]},'Y':{'Type':'Succeed'}}}",
+                   "{'v':2}", "States.NoChoiceMatched", "no Default");
+    assert_failure(ONE("'Type':'Fail','Error':'E','Cause':'because'"), "{}", "E", "because");
+    assert_failure(ONE("'Type':'Fail','Error':'E','CausePath':'States.Format(`{} < 1`, $.v)'"),
+                   "{'v':0.5}", "E", "0.5 < 1");
+}
+
+#define FLAKY(fails, fields) \
+    ONE("'Type':'Task','Resource':'test:flaky','Parameters':{'fails':" #fails \
+        ",'try.$':'$$.State.RetryCount'},'End':true" fields)
+
+TEST(tasks_are_retried_and_caught)
+{
+    const char *const retry = FLAKY(2, ",'Retry':[{'ErrorEquals':['Other']},"
+                                       "{'ErrorEquals':['Test.Flaky'],'MaxAttempts':2}]");
+    const char *const caught = FLAKY(
+        2, ",'Retry':[{'ErrorEquals':['States.ALL'],'MaxAttempts':1}],"
+           "'Catch':[{'ErrorEquals':['States.TaskFailed'],'Next':'B',"
+           "'ResultPath':'$.error'}]");
+    char *two_states;
+
+    assert_output(retry, "{}", "{'fails':2,'try':2}");
+    assert_failure(FLAKY(3, ",'Retry':[{'ErrorEquals':['States.ALL'],'MaxAttempts':2}]"), "{}",
+                   "Test.Flaky", "not this time");
+    assert_failure(FLAKY(1, ""), "{}", "Test.Flaky", "not this time");
+    assert_true(asprintf(&two_states, "%.*s,'B':{'Type':'Pass','End':true}}}",
+                         (int)strlen(caught) - 2, caught) > 0);
+    assert_output(two_states, "{'a':1}",
+                  "{'a':1,'error':{'Error':'Test.Flaky','Cause':'not this time'}}");
+    free(two_states);
+    assert_output(ONE("'Type':'Task','Resource':'test:wait','Parameters':{'a':1,'b':2},"
+                      "'ResultSelector':{'c.$':'$.b'},'ResultPath':'$.r','End':true"),
+                  "{}", "{'r':{'c':2}}");
+}
+
+TEST(waits_between_tries_grow_up_to_their_limit)
+{
+    struct execution *execution = execution_of(
+        FLAKY(9, ",'Retry':[{'ErrorEquals':['States.ALL'],'IntervalSeconds':2,'BackoffRate':3,"
+                 "'MaxDelaySeconds':10,'MaxAttempts':9}]"));
+    const int64_t waits_s[] = { 2, 6, 10, 10 };
+    int64_t now_us = START_US;
+
+    execution_start(execution, STR("{}"), START_US);
+    for (size_t i = 0; i < ARRAY_LEN(waits_s); i++) {
+        (void)execution_advance(execution, now_us, 1000);
+        run_try(execution, now_us);
+        assert_int_equal(execution->cursor.phase, PHASE_RETRYING);
+        assert_int_equal(execution->cursor.wake_us - now_us, waits_s[i] * US_PER_SECOND);
+        assert_int_equal(execution_wake_us(execution), execution->cursor.wake_us);
+        now_us = execution->cursor.wake_us;
+    }
+    execution_free(execution);
+}
+
+#define WHOLE \
+    "{'StartAt':'Data','TimeoutSeconds':9999999,'States':{" \
+    "'Data':{'Type':'Task','Resource':'test:echo','Parameters':{'path':'d'},'ResultPath':'$.data'," \
+    "'Next':'Train','Retry':[{'ErrorEquals':['Onggi.Interrupted'],'MaxAttempts':9}]}," \
+    "'Train':{'Type':'Task','Resource':'test:flaky','Parameters':{'fails':2,'in.$':'$.data.path'}," \
+    "'ResultPath':'$.train','Next':'Gate','Retry':[{'ErrorEquals':['Onggi.Interrupted']," \
+    "'MaxAttempts':9},{'ErrorEquals':['States.ALL'],'JitterStrategy':'FULL'}]}," \
+    "'Gate':{'Type':'Choice','Choices':[{'Variable':'$.train.fails','NumericEquals':2," \
+    "'Next':'Approve'}],'Default':'Closed'}," \
+    "'Approve':{'Type':'Task','Resource':'test:wait','ResultPath':null,'Next':'Done','Retry':[{" \
+    "'ErrorEquals':['Onggi.Interrupted'],'MaxAttempts':9}]}," \
+    "'Done':{'Type':'Succeed'},'Closed':{'Type':'Fail'}}}"
+
+/* What an engine does with an execution that it finds after a crash. */
+static void recover(struct execution *execution)
+{
+    const struct fault fault = { ERROR_INTERRUPTED, STR("the engine ended") };
+    struct str token = arena_str(execution->arena, execution->cursor.token);
+
+    if (execution->cursor.phase == PHASE_STARTED)
+        assert_true(execution_task_failed(execution, token, &fault, START_US));
+    run(execution);
+}
+
+static struct execution *replayed(const struct execution *whole, size_t count)
+{
+    struct execution *execution = execution_of(WHOLE);
+    struct error err;
+
+    for (size_t i = 0; i < count; i++)
+        assert_ok(execution_apply(execution, &whole->fresh[i], &err));
+    return execution;
+}
+
+TEST(from_every_prefix_of_a_history_the_same_end_is_reached)
+{
+    struct execution *whole = run_new(WHOLE, "{'a':1}");
+
+    assert_int_equal(whole->status, EXECUTION_SUCCEEDED);
+    assert_true(whole->fresh_count > 20);
+    for (size_t count = 1; count <= whole->fresh_count; count++) {
+        struct execution *execution = replayed(whole, count);
+
+        recover(execution);
+        assert_int_equal(execution->status, EXECUTION_SUCCEEDED);
+        assert_str_equal(execution->output, whole->output);
+        execution_free(execution);
+    }
+    execution_free(whole);
+}
+
+/* One life after a crash: one event more, or one try begun, and it dies again. */
+static struct execution *live_briefly(struct execution *before, int64_t now_us)
+{
+    struct execution *execution = replayed(before, before->fresh_count);
+    const struct fault fault = { ERROR_INTERRUPTED, STR("the engine ended") };
+    struct str token = arena_str(execution->arena, execution->cursor.token);
+
+    /* Replayed events are not fresh; they are kept here so that the next life finds them. */
+    for (size_t i = 0; i < before->fresh_count; i++)
+        ARENA_PUSH(execution->fresh_arena, execution->fresh, execution->fresh_count,
+                   execution->fresh_capacity) = before->fresh[i];
+    if (execution->cursor.phase == PHASE_STARTED && execution->cursor.retries < 5)
+        (void)execution_task_failed(execution, token, &fault, now_us);
+    else if (execution->cursor.phase == PHASE_SCHEDULED)
+        (void)execution_task_started(execution, token, STR_EMPTY, now_us);
+    else if (execution->cursor.phase == PHASE_STARTED ||
+             execution->cursor.phase == PHASE_SUBMITTED)
+        run_try(execution, now_us);
+    else
+        (void)execution_advance(execution, now_us, execution->fresh_count + 1);
+    return execution;
+}
+
+TEST(with_a_crash_after_every_event_the_same_end_is_reached)
+{
+    struct execution *whole = run_new(WHOLE, "{'a':1}");
+    struct execution *lives[400];
+    size_t count = 1;
+
+    lives[0] = execution_of(WHOLE);
+    execution_start(lives[0], STR("{\"a\":1}"), START_US);
+    while (lives[count - 1]->status == EXECUTION_RUNNING && count < ARRAY_LEN(lives)) {
+        lives[count] = live_briefly(lives[count - 1],
+                                    START_US + (int64_t)count * US_PER_DAY / 1000);
+        count++;
+    }
+    assert_int_equal(lives[count - 1]->status, EXECUTION_SUCCEEDED);
+    assert_str_equal(lives[count - 1]->output, whole->output);
+    /* Events of a life stand in its arena: all are needed to the end. */
+    while (count > 0)
+        execution_free(lives[--count]);
+    execution_free(whole);
+}
+
+TEST(a_history_that_does_not_fit_is_refused)
+{
+    struct execution *whole = run_new(WHOLE, "{}");
+    struct execution *execution = execution_of(WHOLE);
+    struct event event = whole->fresh[1];
+    struct error err;
+
+    assert_fails(STATUS_INTERNAL, execution_apply(execution, &event, &err));
+    event = (struct event){ .id = 1, .type = STR("Nonsense") };
+    assert_fails(STATUS_INTERNAL, execution_apply(execution, &event, &err));
+    assert_str_contains(str_from(err.message), STR("event 1 (Nonsense) does not follow"));
+    execution_free(execution);
+    execution_free(whole);
+}
+
+TEST(events_are_chained_as_step_functions_does)
+{
+    struct execution *execution = run_new(PASS(""), "{}");
+    static const char *const types[] = { "ExecutionStarted", "PassStateEntered",
+                                         "PassStateExited", "ExecutionSucceeded" };
+    static const int64_t previous[] = { 0, 0, 2, 3 };
+
+    assert_int_equal(execution->fresh_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_str_equal(execution->fresh[i].type, str_from(types[i]));
+        assert_int_equal(execution->fresh[i].id, i + 1);
+        assert_int_equal(execution->fresh[i].previous_id, previous[i]);
+    }
+    execution_free(execution);
+}
+
+TEST(a_redriven_execution_goes_on_at_the_failed_state)
+{
+    struct execution *execution = run_new(FLAKY(1, ""), "{'a':1}");
+
+    assert_int_equal(execution->status, EXECUTION_FAILED);
+    execution_redrive(execution, START_US + US_PER_DAY);
+    (void)execution_advance(execution, START_US + US_PER_DAY, 1000000);
+    assert_int_equal(execution->cursor.phase, PHASE_SCHEDULED);
+    assert_str_equal(execution->cursor.state->name, STR("A"));
+    assert_str_equal(execution->cursor.input, STR("{\"a\":1}"));
+    assert_int_equal(execution->redrive_count, 1);
+    execution_free(execution);
+}
+
+TEST(an_endless_loop_ends_with_the_longest_history)
+{
+    assert_failure("{'StartAt':'A','States':{'A':{'Type':'Pass','Next':'B'},"
+                   "'B':{'Type':'Pass','Next':'A'}}}",
+                   "{}", "States.Runtime", "25000 events");
+}
+
+TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
+          TEST_CASE(a_path_that_finds_nothing_fails_in_the_known_words),
+          TEST_CASE(every_comparison_decides_as_the_language_says),
+          TEST_CASE(a_choice_without_a_way_and_a_fail_state_fail),
+          TEST_CASE(tasks_are_retried_and_caught),
+          TEST_CASE(waits_between_tries_grow_up_to_their_limit),
+          TEST_CASE(from_every_prefix_of_a_history_the_same_end_is_reached),
+          TEST_CASE(with_a_crash_after_every_event_the_same_end_is_reached),
+          TEST_CASE(a_history_that_does_not_fit_is_refused),
+          TEST_CASE(events_are_chained_as_step_functions_does),
+          TEST_CASE(a_redriven_execution_goes_on_at_the_failed_state),
+          TEST_CASE(an_endless_loop_ends_with_the_longest_history))

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * JSONPath as the States Language uses it: names in dots or brackets, indexes
+ * (negative ones from the end), wildcards and slices; "$" begins at the input,
+ * "$$" at the context object. A path of names and indexes alone is definite: it
+ * finds one value or none. Any other finds a list, perhaps an empty one.
+ */
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/status.h"
+
+enum path_step_kind { PATH_NAME, PATH_INDEX, PATH_WILDCARD, PATH_SLICE };
+
+struct path_step {
+    enum path_step_kind kind;
+    struct str name;
+    int64_t from, to; /* an index is `from`; a slice from ≤ i < to */
+    bool has_from, has_to;
+};
+
+struct json_path {
+    struct str text;
+    bool of_context; /* begins with "$$" */
+    bool definite;
+    struct path_step *steps;
+    size_t count;
+};
+
+MUST_USE enum status json_path_parse(struct arena *arena, struct str text,
+                                     struct json_path *out, struct error *err);
+/*
+ * NULL if a definite path finds nothing. What a definite path finds is part of root: copy it
+ * before putting it anywhere. A list is new, made in doc.
+ */
+yyjson_mut_val *json_path_find(const struct json_path *path, yyjson_mut_doc *doc,
+                               yyjson_mut_val *root);
+/*
+ * Puts value where a path of names leads, making objects on the way; indexes must be there.
+ * Returns the new root, or NULL if something on the way is neither object nor list.
+ */
+yyjson_mut_val *json_path_put(const struct json_path *path, yyjson_mut_doc *doc,
+                              yyjson_mut_val *root, yyjson_mut_val *value);
