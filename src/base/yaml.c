@@ -17,7 +17,8 @@ struct loader {
 static enum status fail_at(struct str file, int line, int column, struct error *err,
                            const char *what)
 {
-    return error_set(err, STATUS_INVALID, STR_FMT ":%d:%d: %s", STR_ARG(file), line, column, what);
+    return error_set(err, STATUS_INVALID, STR_FMT ":%d:%d: %s", STR_ARG(file), line, column,
+                     what);
 }
 
 /* Line `wanted` (from 1) of the text, without its end. */
@@ -50,7 +51,8 @@ static enum status parse_failed(struct loader *loader, struct error *err)
     int line, tab;
 
     if (first == NULL)
-        return error_set(err, STATUS_INVALID, STR_FMT ": this is not YAML", STR_ARG(loader->file));
+        return error_set(err, STATUS_INVALID, STR_FMT ": this is not YAML",
+                         STR_ARG(loader->file));
     line = first->line < 1 ? 1 : first->line;
     tab = tab_in_indent(line_of(loader->text, line));
     if (tab > 0)
@@ -82,8 +84,8 @@ static enum status refuse(const struct yaml_node *node, struct error *err, const
     return fail_at(node->file, node->line, node->column, err, what);
 }
 
-static enum status scalar_of(struct loader *loader, struct fy_event *event, struct yaml_node *node,
-                             struct error *err)
+static enum status scalar_of(struct loader *loader, struct fy_event *event,
+                             struct yaml_node *node, struct error *err)
 {
     size_t len = 0;
     const char *text;
@@ -242,21 +244,24 @@ static enum status read_node(struct loader *loader, struct fy_event *event, int 
 }
 
 /* Behind FYET_DOCUMENT_START: one node and the end of the document. */
-static enum status read_document(struct loader *loader, struct yaml_node *out, struct error *err)
+static enum status read_document(struct loader *loader, struct yaml_node *out,
+                                 struct error *err)
 {
     bool ended;
     struct yaml_node unused;
 
     TRY(read_next(loader, FYET_DOCUMENT_END, 0, out, &ended, err));
     if (ended) {
-        *out = (struct yaml_node){ .kind = YAML_NULL, .file = loader->file, .line = 1, .column = 1 };
+        *out = (struct yaml_node){
+            .kind = YAML_NULL, .file = loader->file, .line = 1, .column = 1
+        };
         return STATUS_OK;
     }
     return read_next(loader, FYET_DOCUMENT_END, 0, &unused, &ended, err);
 }
 
-static enum status read_stream(struct loader *loader, struct yaml_node **documents, size_t *count,
-                               struct error *err)
+static enum status read_stream(struct loader *loader, struct yaml_node **documents,
+                               size_t *count, struct error *err)
 {
     size_t capacity = 0;
     bool more = true;
@@ -299,7 +304,9 @@ static enum status check_text(struct str file, struct str text, struct error *er
 enum status yaml_parse(struct arena *arena, struct str file_name, struct str text,
                        struct yaml_node **documents, size_t *count, struct error *err)
 {
-    struct loader loader = { .arena = arena, .file = arena_str(arena, file_name), .text = text };
+    struct loader loader = { .arena = arena,
+                             .file = arena_str(arena, file_name),
+                             .text = text };
     struct fy_diag_cfg diag_config = { .level = FYET_ERROR, .module_mask = ~0u };
     struct fy_parse_cfg config = { .flags = FYPCF_DEFAULT_PARSE | FYPCF_ALLOW_DUPLICATE_KEYS };
     struct yaml_node *found = NULL;

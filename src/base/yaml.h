@@ -20,10 +20,11 @@ enum yaml_kind { YAML_NULL, YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool quoted;      /* a scalar in quotes or a block: text, whatever it looks like */
-    struct str file;  /* as given to yaml_parse */
-    int line, column; /* of its first character, from 1; a block of text begins in the line below its "|" */
-    struct str text;  /* of a scalar */
+    bool quoted;     /* a scalar in quotes or a block: text, whatever it looks like */
+    struct str file; /* as given to yaml_parse */
+    int line,
+        column; /* of its first character, from 1; a block of text begins in the line below its "|" */
+    struct str text;         /* of a scalar */
     struct yaml_node *items; /* of a sequence; the values of a mapping */
     struct yaml_node *keys;  /* of a mapping: scalars, in the order of the file */
     size_t count;
@@ -56,10 +57,10 @@ MUST_USE enum status yaml_is_map(const struct yaml_node *node, struct error *err
  */
 MUST_USE enum status yaml_need(const struct yaml_node *map, const char *key,
                                const struct yaml_node **out, struct error *err);
-MUST_USE enum status yaml_need_str(const struct yaml_node *map, const char *key, struct str *out,
-                                   struct error *err);
-MUST_USE enum status yaml_want_str(const struct yaml_node *map, const char *key, struct str *out,
-                                   struct error *err);
+MUST_USE enum status yaml_need_str(const struct yaml_node *map, const char *key,
+                                   struct str *out, struct error *err);
+MUST_USE enum status yaml_want_str(const struct yaml_node *map, const char *key,
+                                   struct str *out, struct error *err);
 MUST_USE enum status yaml_want_bool(const struct yaml_node *map, const char *key, bool *out,
                                     struct error *err);
 MUST_USE enum status yaml_want_int64(const struct yaml_node *map, const char *key, int64_t *out,

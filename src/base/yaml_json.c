@@ -98,8 +98,7 @@ static void sequence_from(struct reader *reader, yyjson_val *json, struct yaml_n
     node->kind = YAML_SEQUENCE;
     node->count = yyjson_arr_size(json);
     node->items = ARENA_ARRAY(reader->arena, struct yaml_node, node->count);
-    yyjson_arr_foreach(json, i, count, item)
-        node->items[i] = node_from(reader, item);
+    yyjson_arr_foreach(json, i, count, item) node->items[i] = node_from(reader, item);
 }
 
 static void mapping_from(struct reader *reader, yyjson_val *json, struct yaml_node *node)
@@ -111,7 +110,8 @@ static void mapping_from(struct reader *reader, yyjson_val *json, struct yaml_no
     node->count = yyjson_obj_size(json);
     node->items = ARENA_ARRAY(reader->arena, struct yaml_node, node->count);
     node->keys = ARENA_ARRAY(reader->arena, struct yaml_node, node->count);
-    yyjson_obj_foreach(json, i, count, key, item) {
+    yyjson_obj_foreach(json, i, count, key, item)
+    {
         node->keys[i] = scalar_from(reader, json_str(key), true);
         node->items[i] = node_from(reader, item);
     }
@@ -128,7 +128,8 @@ static struct yaml_node node_from(struct reader *reader, yyjson_val *json)
     if (yyjson_is_bool(json))
         return scalar_from(reader, yyjson_get_bool(json) ? STR("true") : STR("false"), false);
     if (yyjson_is_raw(json))
-        return scalar_from(reader, (struct str){ yyjson_get_raw(json), yyjson_get_len(json) }, false);
+        return scalar_from(reader, (struct str){ yyjson_get_raw(json), yyjson_get_len(json) },
+                           false);
     if (reader->depth == YAML_DEPTH_MAX + 1) {
         reader->too_deep = true;
         return node;
@@ -145,18 +146,20 @@ static struct yaml_node node_from(struct reader *reader, yyjson_val *json)
 enum status yaml_from_json(struct arena *arena, struct str file_name, int line, struct str json,
                            struct yaml_node **out, struct error *err)
 {
-    struct reader reader = { .arena = arena, .file = arena_str(arena, file_name), .line = line };
+    struct reader reader = { .arena = arena,
+                             .file = arena_str(arena, file_name),
+                             .line = line };
     yyjson_doc *doc = yyjson_read(json.data, json.len, YYJSON_READ_NUMBER_AS_RAW);
     struct yaml_node root;
 
     if (doc == NULL)
-        return error_set(err, STATUS_INVALID, STR_FMT ":%d: this is not JSON", STR_ARG(file_name),
-                         line);
+        return error_set(err, STATUS_INVALID, STR_FMT ":%d: this is not JSON",
+                         STR_ARG(file_name), line);
     root = node_from(&reader, yyjson_doc_get_root(doc));
     yyjson_doc_free(doc);
     if (reader.too_deep)
-        return error_set(err, STATUS_INVALID, STR_FMT ":%d: nested too deeply", STR_ARG(file_name),
-                         line);
+        return error_set(err, STATUS_INVALID, STR_FMT ":%d: nested too deeply",
+                         STR_ARG(file_name), line);
     *out = ARENA_NEW(arena, struct yaml_node);
     **out = root;
     return STATUS_OK;

@@ -77,13 +77,14 @@ enum status yaml_only_keys(const struct yaml_node *map, const struct str *known,
             return yaml_error(key, STATUS_INVALID, err,
                               "unknown key '" STR_FMT "'; did you mean '" STR_FMT "'?",
                               STR_ARG(shown), STR_ARG(near));
-        return yaml_error(key, STATUS_INVALID, err, "unknown key '" STR_FMT "'", STR_ARG(shown));
+        return yaml_error(key, STATUS_INVALID, err, "unknown key '" STR_FMT "'",
+                          STR_ARG(shown));
     }
     return STATUS_OK;
 }
 
-enum status yaml_need(const struct yaml_node *map, const char *key, const struct yaml_node **out,
-                      struct error *err)
+enum status yaml_need(const struct yaml_node *map, const char *key,
+                      const struct yaml_node **out, struct error *err)
 {
     const struct yaml_node *node;
 
@@ -98,8 +99,9 @@ enum status yaml_need(const struct yaml_node *map, const char *key, const struct
 }
 
 /* Sets *out to NULL when there is nothing to read. */
-static enum status want_scalar(const struct yaml_node *map, const char *key, const char *expected,
-                               const struct yaml_node **out, struct error *err)
+static enum status want_scalar(const struct yaml_node *map, const char *key,
+                               const char *expected, const struct yaml_node **out,
+                               struct error *err)
 {
     const struct yaml_node *node = yaml_find(map, key);
 
@@ -107,14 +109,14 @@ static enum status want_scalar(const struct yaml_node *map, const char *key, con
     if (node == NULL || node->kind == YAML_NULL)
         return STATUS_OK;
     if (node->kind != YAML_SCALAR)
-        return yaml_error(node, STATUS_INVALID, err, "'%s': expected %s, found %s", key, expected,
-                          yaml_kind_name(node));
+        return yaml_error(node, STATUS_INVALID, err, "'%s': expected %s, found %s", key,
+                          expected, yaml_kind_name(node));
     *out = node;
     return STATUS_OK;
 }
 
-static enum status unreadable(const struct yaml_node *node, const char *key, const char *expected,
-                              struct error *err)
+static enum status unreadable(const struct yaml_node *node, const char *key,
+                              const char *expected, struct error *err)
 {
     return yaml_error(node, STATUS_INVALID, err, "'%s': expected %s, found '" STR_FMT "'", key,
                       expected, STR_ARG(str_slice(node->text, 0, 80)));
@@ -212,8 +214,8 @@ enum status yaml_want_duration_us(const struct yaml_node *map, const char *key, 
     return STATUS_OK;
 }
 
-enum status yaml_to_value(struct arena *arena, const struct yaml_node *node, enum value_type type,
-                          struct value *out, struct error *err)
+enum status yaml_to_value(struct arena *arena, const struct yaml_node *node,
+                          enum value_type type, struct value *out, struct error *err)
 {
     struct error cause;
 

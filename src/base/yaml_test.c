@@ -24,8 +24,9 @@ TEST(documents_become_trees_that_know_their_places)
 {
     const struct yaml_node *features;
 
-    assert_ok(parse("# a comment\nview: a\nfeatures:\n  one: {count: \"*\", window: 1d}\n---\n---\n"
-                    "- 1\n- 'x y'\n- \n"));
+    assert_ok(
+        parse("# a comment\nview: a\nfeatures:\n  one: {count: \"*\", window: 1d}\n---\n---\n"
+              "- 1\n- 'x y'\n- \n"));
     assert_int_equal(count, 2);
     features = yaml_find(&documents[0], "features");
     assert_int_equal(features->kind, YAML_MAPPING);
@@ -84,9 +85,9 @@ TEST(depth_and_size_have_limits)
         strcat(deep, "[");
     refused(deep, "nested too deeply");
     memset(large, ' ', YAML_SIZE_MAX + 1);
-    assert_fails(STATUS_LIMIT, yaml_parse(arena, STR("x.yaml"),
-                                          (struct str){ large, YAML_SIZE_MAX + 1 }, &documents,
-                                          &count, &err));
+    assert_fails(STATUS_LIMIT,
+                 yaml_parse(arena, STR("x.yaml"), (struct str){ large, YAML_SIZE_MAX + 1 },
+                            &documents, &count, &err));
     test_free(large);
 }
 
@@ -133,10 +134,12 @@ TEST(json_keeps_every_scalar_as_it_was)
     struct str json;
     struct yaml_node *again;
 
-    assert_ok(parse("a: 1.50\nb: '1.50'\nc: true\nd: 'true'\ne: 2018-07-25\nf: \ng: [007, 1e5, +1]\n"));
+    assert_ok(parse(
+        "a: 1.50\nb: '1.50'\nc: true\nd: 'true'\ne: 2018-07-25\nf: \ng: [007, 1e5, +1]\n"));
     json = json_mut_write(arena, yaml_to_json(json_mut_doc(arena), &documents[0]));
-    assert_str_equal(json, STR("{\"a\":1.50,\"b\":\"1.50\",\"c\":true,\"d\":\"true\",\"e\":\"2018-07-25\","
-                               "\"f\":null,\"g\":[\"007\",1e5,\"+1\"]}"));
+    assert_str_equal(
+        json, STR("{\"a\":1.50,\"b\":\"1.50\",\"c\":true,\"d\":\"true\",\"e\":\"2018-07-25\","
+                  "\"f\":null,\"g\":[\"007\",1e5,\"+1\"]}"));
     assert_ok(yaml_from_json(arena, STR("x.yaml"), 3, json, &again, &err));
     assert_false(yaml_find(again, "a")->quoted);
     assert_str_equal(yaml_find(again, "a")->text, STR("1.50"));

@@ -44,14 +44,14 @@ struct expression_place {
 };
 
 /*
- * INVALID with a sentence without its place, which goes into *place if that is not NULL (a message for one
- * line of text reads "column 7: …", which the caller writes). The text and the names are copied.
+ * INVALID with a sentence; where in the text goes into *place, if that is not NULL, for the caller
+ * to put in front. The text and the names are copied.
  */
 MUST_USE enum status expression_compile(struct arena *arena, struct str text,
                                         const struct expression_name *names, size_t count,
                                         const struct expression **out,
                                         struct expression_place *place, struct error *err);
-/* bool, int64, float64, string, bytes or timestamp: int32 and float32 widen as soon as they are used. */
+/* bool, int64, float64, string, bytes or timestamp: int32 and float32 are read as the wider ones. */
 enum value_type expression_type(const struct expression *expression);
 struct str expression_text(const struct expression *expression);
 /*
@@ -63,15 +63,15 @@ const size_t *expression_inputs(const struct expression *expression, size_t *cou
 /*
  * Over n ≥ 1 rows. One column for each input, of the type given at compilation. The result is
  * allocated in the arena, which also holds the scratch memory: mark and rewind it around a loop.
- * INVALID if a row overflows int64; the message names the row (from 1) and the place.
+ * INVALID if the result of a row is beyond int64; the message names the row, from 1.
  */
 MUST_USE enum status expression_eval(const struct expression *expression, struct arena *arena,
                                      const struct expression_column *inputs, size_t n,
                                      struct expression_column *out, struct error *err);
 /* One row: the short way for requests. */
-MUST_USE enum status expression_eval_row(const struct expression *expression, struct arena *arena,
-                                         const struct value *inputs, struct value *out,
-                                         struct error *err);
+MUST_USE enum status expression_eval_row(const struct expression *expression,
+                                         struct arena *arena, const struct value *inputs,
+                                         struct value *out, struct error *err);
 /* Of a bool expression: whether it is true; null is not. */
 MUST_USE enum status expression_test(const struct expression *expression, struct arena *arena,
                                      const struct value *inputs, bool *out, struct error *err);
