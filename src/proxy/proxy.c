@@ -240,7 +240,7 @@ enum status proxy_sync(struct proxy *proxy, const struct definitions *definition
 }
 
 enum status proxy_deploy(struct proxy *proxy, struct str name, struct model *model,
-                         struct error *err)
+                         proxy_before_deploy before, void *context, struct error *err)
 {
     struct endpoint *old = NULL, *endpoint = NULL;
     enum status status;
@@ -249,6 +249,8 @@ enum status proxy_deploy(struct proxy *proxy, struct str name, struct model *mod
     status = proxy_acquire(proxy, name, &old, err);
     if (status == STATUS_OK)
         status = endpoint_new(&old->spec, proxy->store, model, &endpoint, err);
+    if (status == STATUS_OK && before != NULL && (status = before(context, err)) != STATUS_OK)
+        endpoint_free(endpoint);
     if (status == STATUS_OK)
         put(proxy, endpoint);
     proxy_release(proxy, old);

@@ -28,12 +28,14 @@ void proxy_free(struct proxy **proxy);
  */
 MUST_USE enum status proxy_sync(struct proxy *proxy, const struct definitions *definitions,
                                 struct error *err);
+/* Called when the model fits and nothing has changed yet; a failure leaves all as it was. */
+typedef enum status (*proxy_before_deploy)(void *context, struct error *err);
 /*
  * From the next request on the endpoint answers with this model. NOT_FOUND for an unknown
- * endpoint; INVALID if the two do not fit: then it answers as before.
+ * endpoint; INVALID if the two do not fit: then it answers as before. `before` may be NULL.
  */
 MUST_USE enum status proxy_deploy(struct proxy *proxy, struct str endpoint, struct model *model,
-                                  struct error *err);
+                                  proxy_before_deploy before, void *context, struct error *err);
 
 /* A reference, to be given back. NOT_FOUND names the nearest. */
 MUST_USE enum status proxy_acquire(struct proxy *proxy, struct str name, struct endpoint **out,

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridges/deployer.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct deployer {
+    struct registry *registry;
+    struct serving *serving;
+    struct proxy *proxy;
+    pthread_mutex_t one_at_a_time; /* the order on disk is the order in which endpoints change */
+};
+
+struct deployer *deployer_new(struct registry *registry, struct serving *serving,
+                              struct proxy *proxy)
+{
+    struct deployer *deployer = calloc(1, sizeof(*deployer));
+
+    deployer->registry = registry;
+    deployer->serving = serving;
+    deployer->proxy = proxy;
+    pthread_mutex_init(&deployer->one_at_a_time, NULL);
+    return deployer;
+}
+
+void deployer_free(struct deployer **deployer)
+{
+    if (*deployer == NULL)
+        return;
+    pthread_mutex_destroy(&(*deployer)->one_at_a_time);
+    free(*deployer);
+    *deployer = NULL;
+}
+
+static enum status check_approved(const struct model_version *version, struct error *err)
+{
+    if (version->status == VERSION_APPROVED)
+        return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT,
+                     "version %lld of model '" STR_FMT "' is %s; only approved versions are deployed"
+                     " (onggi models approve " STR_FMT " %lld --reason TEXT)",
+                     (long long)version->version, STR_ARG(version->model),
+                     version->status == VERSION_PENDING ? "not yet approved" : "rejected",
+                     STR_ARG(version->model), (long long)version->version);
+}
+
+/* Loaded already (another endpoint serves it), or from its blob. */
+static enum status load_model(struct deployer *deployer, struct arena *arena,
+                              const struct model_version *version, struct model **out,
+                              struct error *err)
+{
+    struct error unknown;
+    struct model *model;
+    char *path;
+
+    if (model_acquire(deployer->serving, version->model, version->version, out, &unknown) ==
+        STATUS_OK)
+        return STATUS_OK;
+    TRY(blob_path(registry_blobs(deployer->registry), arena, version->hash, &path, err));
+    TRY(model_load(deployer->serving, version->model, version->version, path, version->signature,
+                   &model, err));
+    *out = model_ref(model);
+    serving_publish(deployer->serving, model);
+    return STATUS_OK;
+}
+
+struct record {
+    struct deployer *deployer;
+    struct str endpoint;
+    const struct model_version *version;
+    struct str by;
+};
+
+static enum status record_deployment(void *context, struct error *err)
+{
+    const struct record *record = context;
+
+    return deployment_record(record->deployer->registry, record->endpoint, record->version->model,
+                             record->version->version, record->by, err);
+}
+
+static bool is_served(struct deployer *deployer, struct arena *arena, struct str model,
+                      int64_t version)
+{
+    struct endpoint **endpoints;
+    size_t count = proxy_list(deployer->proxy, arena, &endpoints);
+    bool found = false;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct model *served = endpoints[i]->model;
+
+        if (served != NULL && str_equal(model_name(served), model) &&
+            model_version_number(served) == version)
+            found = true;
+        proxy_release(deployer->proxy, endpoints[i]);
+    }
+    return found;
+}
+
+/* What no endpoint serves any more leaves memory as soon as its last request is answered. */
+static void withdraw_if_idle(struct deployer *deployer, struct arena *arena, struct str model,
+                             int64_t version)
+{
+    if (version > 0 && !is_served(deployer, arena, model, version))
+        serving_withdraw(deployer->serving, model, version);
+}
+
+static void served_now(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                       struct str *model, int64_t *version)
+{
+    struct endpoint *now;
+    struct error err;
+
+    *version = 0;
+    *model = STR_EMPTY;
+    if (proxy_acquire(deployer->proxy, endpoint, &now, &err) != STATUS_OK)
+        return;
+    if (now->model != NULL) {
+        *model = arena_str(arena, model_name(now->model));
+        *version = model_version_number(now->model);
+    }
+    proxy_release(deployer->proxy, now);
+}
+
+static enum status put_behind(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                              const struct model_version *version, struct record *record,
+                              struct model_speed *speed, struct error *err)
+{
+    struct model *model;
+    struct str old_model;
+    int64_t old_version;
+    enum status status;
+
+    TRY(load_model(deployer, arena, version, &model, err));
+    served_now(deployer, arena, endpoint, &old_model, &old_version);
+    status = proxy_deploy(deployer->proxy, endpoint, model,
+                          record == NULL ? NULL : record_deployment, record, err);
+    *speed = model_speed(model);
+    model_unref(&model);
+    if (status == STATUS_OK)
+        withdraw_if_idle(deployer, arena, old_model, old_version);
+    else
+        withdraw_if_idle(deployer, arena, version->model, version->version);
+    return status;
+}
+
+static enum status model_of_endpoint(struct deployer *deployer, struct arena *arena,
+                                     struct str endpoint, struct str *model, struct error *err)
+{
+    struct endpoint *found;
+
+    TRY(proxy_acquire(deployer->proxy, endpoint, &found, err));
+    if (model->len > 0 && !str_equal(*model, found->spec.model)) {
+        error_set(err, STATUS_INVALID,
+                  "endpoint '" STR_FMT "' serves model '" STR_FMT "', not '" STR_FMT "'",
+                  STR_ARG(endpoint), STR_ARG(found->spec.model), STR_ARG(*model));
+        proxy_release(deployer->proxy, found);
+        return STATUS_INVALID;
+    }
+    *model = arena_str(arena, found->spec.model);
+    proxy_release(deployer->proxy, found);
+    return STATUS_OK;
+}
+
+enum status deploy_version(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                           struct str model, int64_t number, struct str by, struct deployed *out,
+                           struct error *err)
+{
+    uint64_t start = clock_monotonic_ns();
+    struct model_version version;
+    struct record record = { deployer, endpoint, &version, by };
+    struct model_speed speed;
+    enum status status;
+
+    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err));
+    TRY(model_version_get(deployer->registry, arena, model, number, &version, err));
+    TRY(check_approved(&version, err));
+    pthread_mutex_lock(&deployer->one_at_a_time);
+    status = put_behind(deployer, arena, endpoint, &version, &record, &speed, err);
+    pthread_mutex_unlock(&deployer->one_at_a_time);
+    if (status != STATUS_OK)
+        return error_wrap(err, "deploy version %lld of '" STR_FMT "' to '" STR_FMT "'",
+                          (long long)number, STR_ARG(model), STR_ARG(endpoint));
+    *out = (struct deployed){ .endpoint = arena_str(arena, endpoint), .model = model,
+                              .version = number, .speed = speed,
+                              .seconds = (double)(clock_monotonic_ns() - start) / 1e9 };
+    log_info("deploy: endpoint '" STR_FMT "' answers with '" STR_FMT "' version %lld, by " STR_FMT,
+             STR_ARG(endpoint), STR_ARG(model), (long long)number, STR_ARG(by));
+    return STATUS_OK;
+}
+
+enum status deploy_rollback(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                            struct str by, struct deployed *out, struct error *err)
+{
+    struct deployment before;
+
+    TRY(deployment_get(deployer->registry, arena, endpoint, 1, &before, err));
+    return deploy_version(deployer, arena, endpoint, before.model, before.version, by, out, err);
+}
+
+static enum status deploy_one(struct deployer *deployer, struct arena *arena,
+                              const struct deployment *deployment, struct error *err)
+{
+    struct model_version version;
+    struct model_speed speed;
+
+    TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
+                          &version, err));
+    /* It may have been rejected since: a model can be stopped by that alone. */
+    TRY(check_approved(&version, err));
+    return put_behind(deployer, arena, deployment->endpoint, &version, NULL, &speed, err);
+}
+
+size_t deploy_all(struct deployer *deployer)
+{
+    struct arena *arena = arena_new();
+    struct deployment *deployments = NULL;
+    size_t count = 0, served = 0;
+    struct error err;
+
+    if (deployment_list(deployer->registry, arena, &deployments, &count, &err) != STATUS_OK)
+        log_error("deploy: read deployments: %s", err.message);
+    for (size_t i = 0; i < count; i++) {
+        struct str model = STR_EMPTY;
+
+        /* An endpoint that is no longer defined has nothing to answer with. */
+        if (model_of_endpoint(deployer, arena, deployments[i].endpoint, &model, &err) != STATUS_OK)
+            continue;
+        if (deploy_one(deployer, arena, &deployments[i], &err) == STATUS_OK)
+            served++;
+        else
+            log_warn("deploy: endpoint '" STR_FMT "' answers without its model: %s",
+                     STR_ARG(deployments[i].endpoint), err.message);
+    }
+    arena_free(arena);
+    return served;
+}
+
+static enum status answer(struct request *req, struct response *res,
+                          const struct deployed *deployed)
+{
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+
+    json_add_str(doc, root, "endpoint", deployed->endpoint);
+    json_add_str(doc, root, "model", deployed->model);
+    yyjson_mut_obj_add_int(doc, root, "version", deployed->version);
+    yyjson_mut_obj_add_real(doc, root, "seconds", deployed->seconds);
+    yyjson_mut_obj_add_real(doc, root, "p50_us", (double)deployed->speed.p50_ns / 1000);
+    yyjson_mut_obj_add_real(doc, root, "p99_us", (double)deployed->speed.p99_ns / 1000);
+    return response_json(res, 200, json_mut_write(req->arena, root));
+}
+
+static enum status on_deploy(struct request *req, struct response *res, struct error *err)
+{
+    static const struct str known[] = { STR_INIT("model"), STR_INIT("version") };
+    struct str model = STR_EMPTY;
+    struct deployed deployed;
+    int64_t version = 0;
+    yyjson_val *body;
+
+    TRY(json_parse(req->arena, req->body, &body, err));
+    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
+    TRY(json_want_str(body, "model", &model, err));
+    TRY(json_want_int64(body, "version", &version, err));
+    if (version < 1)
+        return error_set(err, STATUS_INVALID, "field 'version': expected a number from 1");
+    TRY(deploy_version(req->context, req->arena, request_path_param(req, "endpoint"), model,
+                       version, req->identity.user, &deployed, err));
+    return answer(req, res, &deployed);
+}
+
+static enum status on_rollback(struct request *req, struct response *res, struct error *err)
+{
+    struct deployed deployed;
+
+    TRY(deploy_rollback(req->context, req->arena, request_path_param(req, "endpoint"),
+                        req->identity.user, &deployed, err));
+    return answer(req, res, &deployed);
+}
+
+#define DEPLOY_SCHEMA \
+    "{\"type\":\"object\",\"required\":[\"version\"],\"properties\":{" \
+    "\"model\":{\"type\":\"string\"},\"version\":{\"type\":\"integer\",\"minimum\":1}}}"
+
+static const struct route routes[] = {
+    { "POST", "/api/v1/endpoints/{endpoint}/deploy", on_deploy, DEFERRED, PERMIT_EDIT, BODY_SMALL,
+      "Serve an approved version", DEPLOY_SCHEMA, NULL, 0 },
+    { "POST", "/api/v1/endpoints/{endpoint}/rollback", on_rollback, DEFERRED, PERMIT_EDIT,
+      BODY_SMALL, "Serve again what was served before", NULL, NULL, 0 },
+    ROUTES_END,
+};
+
+const struct door deployer_door = { .name = "deploy", .routes = routes };

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * From an approved version to answers: takes the model file out of the
+ * registry, loads it, and puts it behind an endpoint. The deployment is on
+ * disk before the endpoint changes, so a restart serves what was last said.
+ */
+#include "net/http.h"
+#include "proxy/proxy.h"
+#include "registry/registry.h"
+#include "serving/serving.h"
+
+struct deployer;
+
+/* Borrows all three. */
+struct deployer *deployer_new(struct registry *registry, struct serving *serving,
+                              struct proxy *proxy);
+void deployer_free(struct deployer **deployer);
+
+struct deployed {
+    struct str endpoint;
+    struct str model;
+    int64_t version;
+    double seconds;
+    struct model_speed speed;
+};
+
+/*
+ * Blocks for as long as loading and warming up take. model may be empty: the endpoint's own.
+ * CONFLICT unless the version is approved. Strings of *out live in the arena.
+ */
+MUST_USE enum status deploy_version(struct deployer *deployer, struct arena *arena,
+                                    struct str endpoint, struct str model, int64_t version,
+                                    struct str by, struct deployed *out, struct error *err);
+/* What it served before what it serves now. */
+MUST_USE enum status deploy_rollback(struct deployer *deployer, struct arena *arena,
+                                     struct str endpoint, struct str by, struct deployed *out,
+                                     struct error *err);
+/*
+ * At start: loads what the registry says is deployed. An endpoint that cannot get its model
+ * answers with its fallback; the log tells. Returns how many serve.
+ */
+size_t deploy_all(struct deployer *deployer);
+
+/* POST /api/v1/endpoints/{endpoint}/deploy and /rollback; the context is the deployer. */
+extern const struct door deployer_door;
