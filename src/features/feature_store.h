@@ -14,20 +14,18 @@
 #include "base/status.h"
 #include "base/value.h"
 
-struct definitions;
+struct definition_store;
 struct feature_plan;
 struct feature_store;
-struct sql;
 
 struct feature_store_config {
-    const char *project; /* the folder of onggi.yaml */
-    struct sql *metadata;
-    struct str online;       /* "lmdb:.onggi/online"; a relative path is below the project */
-    size_t job_memory_bytes; /* of one job; 0: the job's own default */
-    unsigned job_threads;    /* 0: one a core */
+    struct definition_store *definitions; /* must live longer */
+    const char *project;                  /* the folder of onggi.yaml, absolute */
+    struct str online;         /* "lmdb:.onggi/online"; a relative path is below the project */
+    uint64_t job_memory_bytes; /* of one job; 0: the job's own default */
+    unsigned job_threads;      /* 0: one a core */
 };
 
-/* Everything in the configuration is copied, but for the database, which must live longer. */
 MUST_USE enum status feature_store_open(const struct feature_store_config *config,
                                         struct feature_store **out, struct error *err);
 /* Sets *store to NULL; a NULL store is fine. Plans must have been given back. */
@@ -87,7 +85,10 @@ struct feature_answer {
     enum feature_status *statuses;
     int64_t *event_times_us; /* FEATURE_TIME_NONE where there is none */
 };
-/* The caller gives the arrays of the answer. UNAVAILABLE if a view is not materialised yet. */
+/*
+ * The caller gives the arrays of the answer. UNAVAILABLE if a view was not materialised yet, or
+ * not since its definition changed.
+ */
 MUST_USE enum status feature_plan_read(struct feature_plan *plan, struct arena *arena,
                                        const struct feature_query *query,
                                        const struct feature_answer *answer, struct error *err);
@@ -99,6 +100,46 @@ MUST_USE enum status feature_plan_read(struct feature_plan *plan, struct arena *
  * nearest known one; LIMIT beyond FEATURE_ROWS_MAX rows.
  */
 MUST_USE enum status feature_plan_query(const struct feature_plan *plan, struct arena *arena,
-                                        const yyjson_val *entities, const yyjson_val *request,
-                                        bool columns, struct feature_query *out,
-                                        struct error *err);
+                                        yyjson_val *entities, yyjson_val *request, bool columns,
+                                        struct feature_query *out, struct error *err);
+
+/* --- materialising -------------------------------------------------------- */
+
+struct materialize_request {
+    const struct str *views; /* none: all that are stored */
+    size_t view_count;
+    int64_t from_us, to_us; /* event times, both inclusive; INT64_MIN and INT64_MAX: no bound */
+    /* As in features/job.h; both may be NULL. */
+    void (*on_progress)(void *context, struct str phase, uint64_t done, uint64_t total);
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
+struct materialize_view_result {
+    struct str view;
+    uint64_t rows; /* of the source */
+    uint64_t entities;
+    double seconds;
+};
+struct materialize_result {
+    struct materialize_view_result *views;
+    size_t view_count;
+    uint64_t rows; /* read from all sources, each once */
+    uint64_t entities;
+    double seconds;
+};
+/*
+ * Builds the views anew from their sources, in a job process, and serves all of them from the
+ * same instant on. What was served before stays until then, and if it fails.
+ */
+MUST_USE enum status feature_store_materialize(struct feature_store *store, struct arena *arena,
+                                               const struct materialize_request *request,
+                                               struct materialize_result *out,
+                                               struct error *err);
+
+struct job_kind;
+/* `onggi job materialize`: for the table that main gives to job_main. */
+extern const struct job_kind materialize_job;
+
+struct door;
+/* POST /api/v1/features/get and /materialize; the context is the store. */
+extern const struct door feature_store_door;

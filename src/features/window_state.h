@@ -48,7 +48,7 @@ const struct window_input *window_layout_inputs(const struct window_layout *layo
 struct window_events {
     const struct column *inputs; /* as window_layout_inputs tells */
     const int64_t *times_us;
-    const struct column *created; /* timestamps */
+    const int64_t *created_us; /* or CREATED_NULL */
 };
 
 /*

@@ -122,13 +122,11 @@ static void add_events(const struct builder *builder, const struct window_column
     for (size_t i = from; i < to; i++) {
         uint32_t at = builder->rows[i];
         struct aggregate_row row = { .time_us = events->times_us[at],
-                                     .created_us = CREATED_NULL,
+                                     .created_us = events->created_us[at],
                                      .order = at };
 
         if (!column->spec.counts_rows)
             row.value = column_get(&events->inputs[column->input], at);
-        if (!column_is_null(events->created, at))
-            row.created_us = events->created->int64s[at];
         aggregate_add(&column->spec, builder->arena, partial, &row);
     }
 }

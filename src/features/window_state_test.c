@@ -13,7 +13,7 @@ struct events {
     size_t count;
     int64_t times[EVENTS_MAX];
     struct column columns[4]; /* "count" has no column; the others by name below */
-    struct column created;
+    int64_t created[EVENTS_MAX];
     uint32_t rows[EVENTS_MAX]; /* by time */
 };
 
@@ -86,19 +86,14 @@ static void make_events(struct events *events, unsigned *seed)
         events->count = events->count % 4 + 1;
     for (size_t c = 0; c < ARRAY_LEN(inputs); c++)
         column_init(&events->columns[c], inputs[c].type);
-    column_init(&events->created, TYPE_TIMESTAMP);
     for (size_t i = 0; i < events->count; i++) {
-        struct value created = { .type = TYPE_TIMESTAMP,
-                                 .is_null = rand_r(seed) % 2 == 0,
-                                 .integer = rand_r(seed) % 3 };
-
         events->rows[i] = (uint32_t)i;
         events->times[i] = i > 0 && rand_r(seed) % 5 == 0 ? events->times[i - 1]
                                                           : random_time(seed, reach);
         for (size_t c = 0; c < ARRAY_LEN(inputs); c++)
             assert_ok(
                 column_append(&events->columns[c], random_value(seed, inputs[c].type), &err));
-        assert_ok(column_append(&events->created, created, &err));
+        events->created[i] = rand_r(seed) % 2 == 0 ? CREATED_NULL : rand_r(seed) % 3;
     }
     sorting = events;
     qsort(events->rows, events->count, sizeof(*events->rows), by_time);
@@ -108,7 +103,6 @@ static void free_events(struct events *events)
 {
     for (size_t c = 0; c < ARRAY_LEN(inputs); c++)
         column_free(&events->columns[c]);
-    column_free(&events->created);
 }
 
 static struct aggregation make_feature(unsigned *seed)
@@ -167,7 +161,7 @@ static enum status by_brute_force(const struct events *events,
     aggregate_init(&spec, &partial);
     for (size_t i = 0; i < events->count; i++) {
         struct aggregate_row row = { .time_us = events->times[i],
-                                     .created_us = CREATED_NULL,
+                                     .created_us = events->created[i],
                                      .order = (int64_t)i };
 
         if (!covers(feature, events->times[i], query))
@@ -175,8 +169,6 @@ static enum status by_brute_force(const struct events *events,
         for (size_t c = 0; c < ARRAY_LEN(inputs); c++)
             if (str_equal(feature->input, str_from(inputs[c].name)))
                 row.value = column_get(&events->columns[c], i);
-        if (!column_is_null(&events->created, i))
-            row.created_us = events->created.int64s[i];
         aggregate_add(&spec, arena, &partial, &row);
     }
     return aggregate_finish(&spec, &partial, out, err);
@@ -207,7 +199,7 @@ static void build_row(const struct window_layout *layout, const struct events *e
     size_t count;
     const struct window_input *wanted = window_layout_inputs(layout, &count);
     struct column columns[8];
-    struct window_events view = { columns, events->times, &events->created };
+    struct window_events view = { columns, events->times, events->created };
 
     for (size_t i = 0; i < count; i++)
         for (size_t c = 0; c < ARRAY_LEN(inputs); c++)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/materialize.h"
+
+#include "base/clock.h"
+#include "features/feature_store_plan.h"
+
+struct chosen {
+    const struct view **views;
+    size_t count;
+};
+
+static enum status choose_named(const struct definitions *definitions,
+                                const struct materialize_request *request, struct chosen *out,
+                                struct error *err)
+{
+    for (size_t i = 0; i < request->view_count; i++) {
+        const struct view *view;
+
+        if (definitions_view_get(definitions, request->views[i], &view, err) != STATUS_OK)
+            return err->status =
+                       STATUS_INVALID; /* the path exists; what the body names does not */
+        if (view->kind == VIEW_REQUEST)
+            return error_set(err, STATUS_INVALID,
+                             "view '" STR_FMT
+                             "' is computed for each request; there is nothing "
+                             "to materialise",
+                             STR_ARG(view->name));
+        for (size_t k = 0; k < out->count; k++)
+            if (out->views[k] == view)
+                return error_set(err, STATUS_INVALID, "view '" STR_FMT "' is named twice",
+                                 STR_ARG(view->name));
+        out->views[out->count++] = view;
+    }
+    return STATUS_OK;
+}
+
+static enum status choose_views(struct arena *arena, const struct definitions *definitions,
+                                const struct materialize_request *request, struct chosen *out,
+                                struct error *err)
+{
+    size_t count;
+    const struct view *all = definitions_views(definitions, &count);
+
+    *out = (struct chosen){ 0 };
+    if (request->view_count > 0) {
+        out->views = arena_array(arena, request->view_count, sizeof(*out->views));
+        return choose_named(definitions, request, out, err);
+    }
+    out->views = arena_array(arena, count, sizeof(*out->views));
+    for (size_t i = 0; i < count; i++)
+        if (all[i].kind != VIEW_REQUEST)
+            out->views[out->count++] = &all[i];
+    return STATUS_OK;
+}
+
+static enum status take_view(struct arena *arena, const yyjson_val *json,
+                             struct materialize_view_result *out,
+                             struct online_publication *publication, struct error *err)
+{
+    int64_t rows = 0, entities = 0;
+
+    TRY(json_need_str(json, "view", &out->view, err));
+    TRY(json_need_str(json, "generation", &publication->generation, err));
+    TRY(json_want_int64(json, "rows", &rows, err));
+    TRY(json_want_int64(json, "entities", &entities, err));
+    out->view = publication->view = arena_str(arena, out->view);
+    out->rows = (uint64_t)rows;
+    out->entities = (uint64_t)entities;
+    out->seconds = yyjson_get_num(json_find(json, STR("seconds")));
+    return STATUS_OK;
+}
+
+/* What the job says, published. */
+static enum status take_result(struct feature_store *store, struct arena *arena,
+                               struct str text, struct materialize_result *out,
+                               struct error *err)
+{
+    yyjson_val *root, *views = NULL, *item;
+    struct online_publication *publications;
+    int64_t rows = 0;
+    size_t i, max;
+
+    TRY(json_parse(arena, text, &root, err));
+    TRY(json_want_array(root, "views", &views, err));
+    TRY(json_want_int64(root, "rows", &rows, err));
+    out->rows = (uint64_t)rows;
+    out->view_count = yyjson_arr_size(views);
+    out->views = ARENA_ARRAY(arena, struct materialize_view_result, out->view_count);
+    publications = ARENA_ARRAY(arena, struct online_publication, out->view_count);
+    yyjson_arr_foreach(views, i, max, item)
+    {
+        TRY(take_view(arena, item, &out->views[i], &publications[i], err));
+        out->entities += out->views[i].entities;
+    }
+    return online_store_publish(store->online, publications, out->view_count, err);
+}
+
+static enum status run_job(struct feature_store *store, struct arena *arena,
+                           const struct definitions *definitions,
+                           const struct materialize_request *request,
+                           const struct chosen *chosen, struct materialize_result *out,
+                           struct error *err)
+{
+    const struct offline_range range = { request->from_us, request->to_us };
+    struct job_spec job = {
+        .name = materialize_job.name,
+        .spec = materialize_spec_json(arena, definitions, store->online_location, range,
+                                      chosen->views, chosen->count),
+        .limits = store->limits,
+        .on_progress = request->on_progress,
+        .is_cancelled = request->is_cancelled,
+        .context = request->context,
+    };
+    struct str text;
+
+    TRY(job_run(arena, &job, &text, err));
+    return take_result(store, arena, text, out, err);
+}
+
+enum status feature_store_materialize(struct feature_store *store, struct arena *arena,
+                                      const struct materialize_request *request,
+                                      struct materialize_result *out, struct error *err)
+{
+    const struct definitions *definitions = definition_store_current(store->definitions);
+    uint64_t start_ns = clock_monotonic_ns();
+    struct materialize_result result = { 0 };
+    struct chosen chosen;
+    enum status status = choose_views(arena, definitions, request, &chosen, err);
+
+    if (status == STATUS_OK && chosen.count > 0)
+        status = run_job(store, arena, definitions, request, &chosen, &result, err);
+    definitions_unref(&definitions);
+    TRY(status);
+    result.seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;
+    *out = result;
+    return STATUS_OK;
+}
