@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,56 @@ enum status file_write(const char *path, struct str content, struct error *err)
     }
     snprintf(folder, sizeof(folder), "%s", path);
     return folder_sync(dirname(folder), err);
+}
+
+static enum status copy_into(int in, int out, const char *from, const char *to, struct error *err)
+{
+    struct stat info;
+
+    if (fstat(in, &info) != 0)
+        return error_errno(err, errno, "read '%s'", from);
+    for (;;) {
+        ssize_t n = copy_file_range(in, NULL, out, NULL, (size_t)1 << 30, 0);
+
+        if (n == 0)
+            break;
+        /* Old kernels copy within one file system only; sendfile takes any. */
+        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS))
+            n = sendfile(out, in, NULL, (size_t)1 << 30);
+        if (n < 0 && errno != EINTR)
+            return error_errno(err, errno, "copy '%s' to '%s'", from, to);
+        if (n == 0)
+            break;
+    }
+    if (fchmod(out, info.st_mode & 0777) != 0 || fsync(out) != 0)
+        return error_errno(err, errno, "write '%s'", to);
+    return STATUS_OK;
+}
+
+enum status file_copy(const char *from, const char *to, struct error *err)
+{
+    char temporary[4096];
+    int in = open(from, O_RDONLY | O_CLOEXEC), out;
+    enum status status;
+
+    if (in < 0)
+        return error_errno(err, errno, "open '%s'", from);
+    snprintf(temporary, sizeof(temporary), "%.4080s.XXXXXX", to);
+    out = mkostemp(temporary, O_CLOEXEC);
+    if (out < 0) {
+        int reason = errno;
+
+        close(in);
+        return error_errno(err, reason, "write '%s'", to);
+    }
+    status = copy_into(in, out, from, to, err);
+    close(in);
+    close(out);
+    if (status == STATUS_OK && rename(temporary, to) != 0)
+        status = error_errno(err, errno, "write '%s'", to);
+    if (status != STATUS_OK)
+        unlink(temporary);
+    return status;
 }
 
 bool file_exists(const char *path)

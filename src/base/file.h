@@ -13,6 +13,8 @@ MUST_USE enum status file_read(struct arena *arena, const char *path, size_t max
 MUST_USE enum status file_write(const char *path, struct str content, struct error *err);
 /* All of it, whatever write() takes at a time; false with errno set. */
 bool file_write_all(int fd, struct str content);
+/* To a name that appears complete or not at all; shares the blocks where the file system can. */
+MUST_USE enum status file_copy(const char *from, const char *to, struct error *err);
 bool file_exists(const char *path);
 /* With its parents; one that is there already is fine. */
 MUST_USE enum status folder_create(const char *path, struct error *err);

@@ -24,6 +24,26 @@ TEST(what_is_written_is_read)
     arena_free(arena);
 }
 
+TEST(a_copy_keeps_content_and_mode)
+{
+    struct arena *arena = arena_new();
+    char *folder = test_folder();
+    char *from = arena_cstr(arena, arena_printf(arena, "%s/from", folder));
+    char *to = arena_cstr(arena, arena_printf(arena, "%s/to", folder));
+    struct error err;
+    struct str text;
+
+    assert_ok(file_write(from, STR("what it says"), &err));
+    assert_ok(file_write(to, STR("something longer that was there before"), &err));
+    assert_ok(file_copy(from, to, &err));
+    assert_ok(file_read(arena, to, 100, &text, &err));
+    assert_str_equal(text, STR("what it says"));
+    assert_fails(STATUS_NOT_FOUND, file_copy(folder + 1, to, &err));
+    assert_ok(folder_remove(folder, &err));
+    free(folder);
+    arena_free(arena);
+}
+
 TEST(globs_are_sorted_by_bytes)
 {
     static const char *const names[] = { "b.csv", "B.csv", "a-10.csv", "a-9.csv", "other" };
@@ -60,5 +80,5 @@ TEST(paths_stay_below)
     arena_free(arena);
 }
 
-TEST_MAIN(TEST_CASE(what_is_written_is_read), TEST_CASE(globs_are_sorted_by_bytes),
-          TEST_CASE(paths_stay_below))
+TEST_MAIN(TEST_CASE(what_is_written_is_read), TEST_CASE(a_copy_keeps_content_and_mode),
+          TEST_CASE(globs_are_sorted_by_bytes), TEST_CASE(paths_stay_below))
