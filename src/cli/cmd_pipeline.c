@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about pipelines and their executions. */
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/follow.h"
+#include "cli/output.h"
+
+static struct str pipeline_target(struct cli *cli, struct str name, const char *rest)
+{
+    return cli_target(cli, "/api/v1/pipelines/", name, rest);
+}
+
+static struct str execution_target(struct cli *cli, struct str id, const char *rest)
+{
+    return cli_target(cli, "/api/v1/executions/", id, rest);
+}
+
+static enum status run_list(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "PIPELINE", "STEPS", "SCHEDULE", "LAST", "FILE", NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, STR("/api/v1/pipelines"), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("pipelines")), index, max, item) {
+        table_cell(table, json_field_text(cli->arena, item, "name"));
+        table_cell(table, json_field_text(cli->arena, item, "steps"));
+        table_cell(table, json_field_text(cli->arena, item, "schedule"));
+        table_cell(table, json_field_text(cli->arena, json_find(item, STR("last")), "status"));
+        table_cell(table, json_field_text(cli->arena, item, "file"));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status run_show(struct cli *cli, struct error *err)
+{
+    bool asl = cli_has(cli, "asl");
+    yyjson_val *answer, *step;
+    size_t index, max;
+
+    TRY(cli_get(cli, pipeline_target(cli, cli_arg(cli, 0), asl ? "/asl" : ""), &answer, err));
+    if (asl || cli->json) {
+        if (asl)
+            print_json_pretty(cli, answer);
+        else
+            print_json(cli, answer);
+        return STATUS_OK;
+    }
+    print_line("pipeline  %s\nfile      %s\nschedule  %s\nparams    %s",
+               cli_field(cli, answer, "name"), cli_field(cli, answer, "file"),
+               cli_field(cli, answer, "schedule"), cli_field(cli, answer, "params"));
+    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step) {
+        print_line("  %zu  %-16s %s", index + 1, cli_field(cli, step, "name"),
+                   cli_field(cli, step, "resource"));
+    }
+    return STATUS_OK;
+}
+
+/* ---- run */
+
+/* --param k=v: a number, true, false and null as JSON has them, else text. */
+static enum status add_param(struct cli *cli, yyjson_mut_doc *doc, yyjson_mut_val *params,
+                             struct str word, struct error *err)
+{
+    size_t equals = str_index(word, '=');
+    struct str name = str_slice(word, 0, equals);
+    struct str text = str_slice(word, equals + 1, word.len);
+    struct error ignored;
+    yyjson_val *json;
+    yyjson_mut_val *value;
+
+    if (equals == word.len)
+        return error_set(err, STATUS_INVALID, "--param " STR_FMT ": expected name=value",
+                         STR_ARG(word));
+    if (json_parse(cli->arena, text, &json, &ignored) == STATUS_OK && !yyjson_is_ctn(json))
+        value = yyjson_val_mut_copy(doc, json);
+    else
+        value = yyjson_mut_strncpy(doc, text.data, text.len);
+    yyjson_mut_obj_put(params, yyjson_mut_strncpy(doc, name.data, name.len), value);
+    return STATUS_OK;
+}
+
+static enum status run_body(struct cli *cli, struct str *out, struct error *err)
+{
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *body = yyjson_mut_obj(doc), *params = yyjson_mut_obj(doc);
+
+    for (size_t i = 0; i < cli->line.option_count; i++) {
+        if (str_equal(cli->line.options[i].name, STR("param")))
+            TRY(add_param(cli, doc, params, cli->line.options[i].value, err));
+    }
+    yyjson_mut_obj_add_val(doc, body, "params", params);
+    *out = json_mut_write(cli->arena, body);
+    return STATUS_OK;
+}
+
+static enum status run_run(struct cli *cli, struct error *err)
+{
+    yyjson_val *answer;
+    struct str body, id;
+
+    TRY(run_body(cli, &body, err));
+    TRY(cli_post(cli, pipeline_target(cli, cli_arg(cli, 0), "/executions"), body, &answer, err));
+    TRY(json_need_str(answer, "execution", &id, err));
+    print_note("execution " STR_FMT, STR_ARG(id));
+    /* Without a server the engine lives in this process, so leaving would stop it. */
+    if (cli->server.len > 0 && !cli_has(cli, "follow")) {
+        if (cli->json)
+            print_json(cli, answer);
+        print_note("'onggi pipeline executions " STR_FMT "' shows how it goes", STR_ARG(id));
+        return STATUS_OK;
+    }
+    return follow_execution(cli, id, NULL, err);
+}
+
+/* ---- executions, logs, stop, redrive */
+
+static enum status show_execution(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "STEP", "STATUS", "TRY", "SECONDS", "MESSAGE", NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *step;
+    size_t index, max;
+
+    TRY(cli_get(cli, execution_target(cli, cli_arg(cli, 0), ""), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    print_line("%s  %s  %s  %s", cli_field(cli, answer, "id"), cli_field(cli, answer, "pipeline"),
+               cli_field(cli, answer, "status"), cli_field(cli, answer, "started"));
+    if (json_find(answer, STR("error")) != NULL)
+        print_line("%s: %s", cli_field(cli, answer, "error"), cli_field(cli, answer, "cause"));
+    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step) {
+        table_cell(table, json_field_text(cli->arena, step, "name"));
+        table_cell(table, json_field_text(cli->arena, step, "status"));
+        table_cell(table, json_field_text(cli->arena, step, "attempt"));
+        table_cellf(table, "%.1f", json_field_number(step, "seconds"));
+        table_cell(table, json_str(json_find(step, STR("message"))));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status list_executions(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "EXECUTION", "PIPELINE", "STATUS", "STARTED", "SECONDS",
+                                          NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, STR("/api/v1/executions"), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("executions")), index, max, item) {
+        table_cell(table, json_field_text(cli->arena, item, "id"));
+        table_cell(table, json_field_text(cli->arena, item, "pipeline"));
+        table_cell(table, json_field_text(cli->arena, item, "status"));
+        table_cell(table, json_field_text(cli->arena, item, "started"));
+        table_cellf(table, "%.1f", json_field_number(item, "seconds"));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status run_executions(struct cli *cli, struct error *err)
+{
+    return cli->line.arg_count > 0 ? show_execution(cli, err) : list_executions(cli, err);
+}
+
+static enum status list_logs(struct cli *cli, struct str id, struct error *err)
+{
+    static const char *const titles[] = { "STEP", "BYTES", NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, execution_target(cli, id, "/logs"), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("logs")), index, max, item) {
+        table_cell(table, json_field_text(cli->arena, item, "step"));
+        table_cell(table, json_field_text(cli->arena, item, "bytes"));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status on_log(void *context, struct str event, struct str data, struct error *err)
+{
+    struct cli *cli = context;
+    struct error ignored;
+    yyjson_val *json;
+
+    (void)err;
+    if (str_equal(event, STR("log")) && json_parse(cli->arena, data, &json, &ignored) == STATUS_OK)
+        print_line("%s", cli_field(cli, json, "line"));
+    return STATUS_OK;
+}
+
+static enum status run_logs(struct cli *cli, struct error *err)
+{
+    struct str id = cli_arg(cli, 0);
+    struct cli_request request = { .method = "GET" };
+    struct cli_answer answer;
+    bool follow = cli_has(cli, "follow");
+    struct str rest = cli_target(cli, "/logs/", cli_arg(cli, 1), follow ? "?follow=true" : "");
+
+    if (cli->line.arg_count == 1)
+        return list_logs(cli, id, err);
+    request.target = execution_target(cli, id, rest.data);
+    request.events = follow;
+    request.sink = on_log;
+    request.sink_context = cli;
+    TRY(cli_ask(cli, &request, &answer, err));
+    if (!follow)
+        print_text(answer.body);
+    return STATUS_OK;
+}
+
+static enum status post_execution(struct cli *cli, const char *rest, const char *done,
+                                  struct error *err)
+{
+    struct str cause = cli_option(cli, "reason"), body = STR("{}");
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *object = yyjson_mut_obj(doc);
+    yyjson_val *answer;
+
+    if (cause.len > 0) {
+        json_add_str(doc, object, "cause", cause);
+        body = json_mut_write(cli->arena, object);
+    }
+    TRY(cli_post(cli, execution_target(cli, cli_arg(cli, 0), rest), body, &answer, err));
+    if (cli->json)
+        print_json(cli, answer);
+    else
+        print_note("%s %s", cli_arg_z(cli, 0), done);
+    return STATUS_OK;
+}
+
+static enum status run_stop(struct cli *cli, struct error *err)
+{
+    return post_execution(cli, "/stop", "stopped", err);
+}
+
+static enum status run_redrive(struct cli *cli, struct error *err)
+{
+    TRY(post_execution(cli, "/redrive", "goes on from the step that failed", err));
+    if (cli->server.len > 0 && !cli_has(cli, "follow"))
+        return STATUS_OK;
+    return follow_execution(cli, cli_arg(cli, 0), NULL, err);
+}
+
+static const struct command_option show_options[] = {
+    { "asl", NULL, "the state machine that the short form becomes" },
+    { 0 },
+};
+static const struct command_option run_options[] = {
+    { "param", "k=v", "a parameter of the pipeline; may be given again" },
+    { "follow", NULL, "stay and show each step; always so without a server" },
+    { 0 },
+};
+static const struct command_option follow_options[] = {
+    { "follow", NULL, "stay and show what comes" },
+    { 0 },
+};
+static const struct command_option stop_options[] = {
+    { "reason", "TEXT", "kept with the execution" },
+    { 0 },
+};
+
+const struct command pipeline_commands[] = {
+    { "pipeline list", "", "the pipelines and how each last went", "onggi pipeline list", NULL, 0,
+      0, ACCESS_READ, false, run_list },
+    { "pipeline show", "NAME", "the steps of a pipeline",
+      "onggi pipeline show flight_delay\nonggi pipeline show flight_delay --asl", show_options, 1,
+      1, ACCESS_READ, false, run_show },
+    { "pipeline run", "NAME", "run a pipeline",
+      "onggi pipeline run flight_delay --follow\n"
+      "onggi pipeline run fraud --param from=2018-07-25 --param to=2018-08-01",
+      run_options, 1, 1, ACCESS_ENGINE, false, run_run },
+    { "pipeline executions", "[ID]", "what ran; one execution step by step",
+      "onggi pipeline executions", NULL, 0, 1, ACCESS_READ, false, run_executions },
+    { "pipeline logs", "ID [STEP]", "what a step printed",
+      "onggi pipeline logs 01J… train --follow", follow_options, 1, 2, ACCESS_READ, false,
+      run_logs },
+    { "pipeline stop", "ID", "stop an execution", "onggi pipeline stop 01J… --reason 'bad data'",
+      stop_options, 1, 1, ACCESS_ENGINE, false, run_stop },
+    { "pipeline redrive", "ID", "go on with a failed execution from the step that failed",
+      "onggi pipeline redrive 01J…", follow_options, 1, 1, ACCESS_ENGINE, false, run_redrive },
+    COMMANDS_END,
+};

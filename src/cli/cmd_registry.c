@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about runs and model versions, and about who decided what. */
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#define METRICS_SHOWN 3
+
+/* ---- runs */
+
+/* The first few, as "auc 0.76, brier 0.14": a list must stay a list. */
+static struct str metrics_text(struct cli *cli, yyjson_val *metrics)
+{
+    struct str text = STR_EMPTY;
+    size_t index, max;
+    yyjson_val *key, *value;
+
+    yyjson_obj_foreach(metrics, index, max, key, value) {
+        if (index == METRICS_SHOWN)
+            break;
+        text = arena_printf(cli->arena, STR_FMT "%s%s %.4g", STR_ARG(text), index > 0 ? ", " : "",
+                            yyjson_get_str(key), yyjson_get_num(value));
+    }
+    return text;
+}
+
+static enum status run_runs_list(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "RUN", "NAME", "STATUS", "STARTED", "SECONDS", "METRICS",
+                                          NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, STR("/api/v1/runs"), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("runs")), index, max, item) {
+        table_cell(table, json_field_text(cli->arena, item, "id"));
+        table_cell(table, json_field_text(cli->arena, item, "name"));
+        table_cell(table, json_field_text(cli->arena, item, "status"));
+        table_cell(table, json_field_text(cli->arena, item, "started"));
+        table_cellf(table, "%.1f", json_field_number(item, "seconds"));
+        table_cell(table, metrics_text(cli, json_find(item, STR("metrics"))));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+/* The members of an object, a line each. */
+static void print_members(const char *title, struct cli *cli, yyjson_val *object)
+{
+    size_t index, max;
+    yyjson_val *key, *value;
+
+    if (yyjson_obj_size(object) == 0)
+        return;
+    print_line("\n%s", title);
+    yyjson_obj_foreach(object, index, max, key, value) {
+        print_line("  %-26s %s", yyjson_get_str(key),
+                   arena_cstr(cli->arena, json_text(cli->arena, value)));
+    }
+}
+
+static enum status run_runs_show(struct cli *cli, struct error *err)
+{
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, cli_target(cli, "/api/v1/runs/", cli_arg(cli, 0), ""), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    print_line("run %s  %s  %s  %s", cli_field(cli, answer, "id"), cli_field(cli, answer, "name"),
+               cli_field(cli, answer, "status"), cli_field(cli, answer, "started"));
+    print_members("parameters", cli, json_find(answer, STR("params")));
+    print_members("metrics", cli, json_find(answer, STR("metrics")));
+    print_line("\nartifacts");
+    yyjson_arr_foreach(json_find(answer, STR("artifacts")), index, max, item) {
+        print_line("  %10s  %s", cli_field(cli, item, "bytes"), cli_field(cli, item, "path"));
+    }
+    return STATUS_OK;
+}
+
+/* Two objects side by side, only where they differ. */
+static void print_differences(struct cli *cli, const char *what, yyjson_val *left,
+                              yyjson_val *right)
+{
+    const char *const titles[] = { what, "FIRST", "SECOND", NULL };
+    struct table *table = table_new(cli->arena, titles);
+    size_t index, max;
+    yyjson_val *key, *value;
+
+    yyjson_obj_foreach(left, index, max, key, value) {
+        yyjson_val *other = json_find(right, json_str(key));
+
+        if (other != NULL && yyjson_equals(value, other))
+            continue;
+        table_cell(table, json_str(key));
+        table_cell(table, json_text(cli->arena, value));
+        table_cell(table, json_text(cli->arena, other));
+    }
+    yyjson_obj_foreach(right, index, max, key, value) {
+        if (json_find(left, json_str(key)) != NULL)
+            continue;
+        table_cell(table, json_str(key));
+        table_cell(table, STR("-"));
+        table_cell(table, json_text(cli->arena, value));
+    }
+    table_print(table);
+}
+
+static enum status compare(struct cli *cli, struct str first, struct str second, struct error *err)
+{
+    yyjson_val *left, *right;
+
+    TRY(cli_get(cli, first, &left, err));
+    TRY(cli_get(cli, second, &right, err));
+    print_differences(cli, "PARAMETER", json_find(left, STR("params")),
+                      json_find(right, STR("params")));
+    print_line("%s", "");
+    print_differences(cli, "METRIC", json_find(left, STR("metrics")),
+                      json_find(right, STR("metrics")));
+    return STATUS_OK;
+}
+
+static enum status run_runs_compare(struct cli *cli, struct error *err)
+{
+    return compare(cli, cli_target(cli, "/api/v1/runs/", cli_arg(cli, 0), ""),
+                   cli_target(cli, "/api/v1/runs/", cli_arg(cli, 1), ""), err);
+}
+
+/* ---- models */
+
+static struct str version_target(struct cli *cli, struct str model, struct str version,
+                                 const char *rest)
+{
+    struct str tail = cli_target(cli, "/versions/", version, rest);
+
+    return cli_target(cli, "/api/v1/models/", model, tail.data);
+}
+
+static enum status run_models_list(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "MODEL", "VERSIONS", "LATEST", "APPROVED", "DEPLOYED",
+                                          NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item, *place;
+    size_t index, max, at, count;
+
+    TRY(cli_get(cli, STR("/api/v1/models"), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("models")), index, max, item) {
+        struct str deployed = STR_EMPTY;
+
+        yyjson_arr_foreach(json_find(item, STR("deployed")), at, count, place) {
+            deployed = arena_printf(cli->arena, STR_FMT "%s%s: %s", STR_ARG(deployed),
+                                    at > 0 ? ", " : "", cli_field(cli, place, "endpoint"),
+                                    cli_field(cli, place, "version"));
+        }
+        table_cell(table, json_field_text(cli->arena, item, "name"));
+        table_cell(table, json_field_text(cli->arena, item, "versions"));
+        table_cell(table, json_field_text(cli->arena, item, "latest"));
+        table_cell(table, json_field_text(cli->arena, item, "approved"));
+        table_cell(table, deployed);
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status show_model(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "VERSION", "STATUS", "CREATED", "BY", "REASON",
+                                          "METRICS", NULL };
+    struct table *table = table_new(cli->arena, titles);
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, cli_target(cli, "/api/v1/models/", cli_arg(cli, 0), ""), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("versions")), index, max, item) {
+        table_cell(table, json_field_text(cli->arena, item, "version"));
+        table_cell(table, json_field_text(cli->arena, item, "status"));
+        table_cell(table, json_field_text(cli->arena, item, "created"));
+        table_cell(table, json_field_text(cli->arena, item, "by"));
+        table_cell(table, json_field_text(cli->arena, item, "reason"));
+        table_cell(table, metrics_text(cli, json_find(item, STR("metrics"))));
+    }
+    table_print(table);
+    return STATUS_OK;
+}
+
+static enum status show_version(struct cli *cli, struct error *err)
+{
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, version_target(cli, cli_arg(cli, 0), cli_arg(cli, 1), ""), &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    print_line("%s version %s  %s  %s", cli_field(cli, answer, "name"),
+               cli_field(cli, answer, "version"), cli_field(cli, answer, "status"),
+               cli_field(cli, answer, "created"));
+    print_members("metrics", cli, json_find(answer, STR("metrics")));
+    print_members("parameters", cli, json_find(answer, STR("params")));
+    print_members("lineage", cli, json_find(answer, STR("lineage")));
+    print_line("\ndecisions");
+    yyjson_arr_foreach(json_find(answer, STR("decisions")), index, max, item) {
+        print_line("  %s  %-9s %s: %s", cli_field(cli, item, "time"),
+                   cli_field(cli, item, "status"), cli_field(cli, item, "by"),
+                   cli_field(cli, item, "reason"));
+    }
+    return STATUS_OK;
+}
+
+static enum status run_models_show(struct cli *cli, struct error *err)
+{
+    return cli->line.arg_count > 1 ? show_version(cli, err) : show_model(cli, err);
+}
+
+static enum status run_models_compare(struct cli *cli, struct error *err)
+{
+    return compare(cli, version_target(cli, cli_arg(cli, 0), cli_arg(cli, 1), ""),
+                   version_target(cli, cli_arg(cli, 0), cli_arg(cli, 2), ""), err);
+}
+
+static enum status decide(struct cli *cli, const char *verb, struct error *err)
+{
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *body = yyjson_mut_obj(doc);
+    struct str reason = cli_option(cli, "reason");
+    yyjson_val *answer;
+
+    if (reason.len == 0)
+        return error_set(err, STATUS_INVALID,
+                         "why? --reason TEXT; whoever reads the decision later has nothing else");
+    json_add_str(doc, body, "reason", reason);
+    TRY(cli_post(cli, version_target(cli, cli_arg(cli, 0), cli_arg(cli, 1), verb),
+                 json_mut_write(cli->arena, body), &answer, err));
+    if (cli->json)
+        print_json(cli, answer);
+    else
+        print_note("%s version %s is %s, by %s", cli_field(cli, answer, "name"),
+                   cli_field(cli, answer, "version"), cli_field(cli, answer, "status"),
+                   cli_field(cli, answer, "by"));
+    return STATUS_OK;
+}
+
+static enum status run_approve(struct cli *cli, struct error *err)
+{
+    return decide(cli, "/approve", err);
+}
+
+static enum status run_reject(struct cli *cli, struct error *err)
+{
+    return decide(cli, "/reject", err);
+}
+
+/* ---- deployments */
+
+static void print_deployment(struct cli *cli, yyjson_val *answer)
+{
+    if (cli->json)
+        print_json(cli, answer);
+    else
+        print_note("endpoint %s serves %s version %s", cli_field(cli, answer, "endpoint"),
+                   cli_field(cli, answer, "model"), cli_field(cli, answer, "version"));
+}
+
+static enum status run_deploy(struct cli *cli, struct error *err)
+{
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *body = yyjson_mut_obj(doc);
+    struct str endpoint = cli_option(cli, "endpoint");
+    yyjson_val *answer;
+    int64_t version;
+
+    if (endpoint.len == 0)
+        return error_set(err, STATUS_INVALID, "to which endpoint? --endpoint NAME");
+    if (!str_to_int64(cli_arg(cli, 1), &version))
+        return error_set(err, STATUS_INVALID, "'%s' is no version: expected a number",
+                         cli_arg_z(cli, 1));
+    json_add_str(doc, body, "model", cli_arg(cli, 0));
+    yyjson_mut_obj_add_int(doc, body, "version", version);
+    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", endpoint, "/deploy"),
+                 json_mut_write(cli->arena, body), &answer, err));
+    print_deployment(cli, answer);
+    return STATUS_OK;
+}
+
+static enum status run_rollback(struct cli *cli, struct error *err)
+{
+    yyjson_val *answer;
+
+    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/rollback"),
+                 STR("{}"), &answer, err));
+    print_deployment(cli, answer);
+    return STATUS_OK;
+}
+
+static const struct command_option reason_options[] = {
+    { "reason", "TEXT", "kept with the decision for ever" },
+    { 0 },
+};
+static const struct command_option deploy_options[] = {
+    { "endpoint", "NAME", "which endpoint serves it from now on" },
+    { 0 },
+};
+
+const struct command registry_commands[] = {
+    { "runs list", "", "what was trained, newest first", "onggi runs list", NULL, 0, 0,
+      ACCESS_READ, false, run_runs_list },
+    { "runs show", "ID", "parameters, metrics and artifacts of a run", "onggi runs show 01J…",
+      NULL, 1, 1, ACCESS_READ, false, run_runs_show },
+    { "runs compare", "ID ID", "where two runs differ", "onggi runs compare 01J… 01K…", NULL, 2, 2,
+      ACCESS_READ, false, run_runs_compare },
+    { "models list", "", "models and which versions serve", "onggi models list", NULL, 0, 0,
+      ACCESS_READ, false, run_models_list },
+    { "models show", "NAME [VERSION]", "the versions of a model; one version with its lineage",
+      "onggi models show flight_delay\nonggi models show flight_delay 3", NULL, 1, 2, ACCESS_READ,
+      false, run_models_show },
+    { "models compare", "NAME VERSION VERSION", "where two versions differ",
+      "onggi models compare flight_delay 2 3", NULL, 3, 3, ACCESS_READ, false,
+      run_models_compare },
+    { "models approve", "NAME VERSION", "allow a version to decide",
+      "onggi models approve flight_delay 3 --reason 'calibrated, AUC .76'", reason_options, 2, 2,
+      ACCESS_WRITE, false, run_approve },
+    { "models reject", "NAME VERSION", "keep a version from deciding",
+      "onggi models reject flight_delay 3 --reason 'worse on small airports'", reason_options, 2,
+      2, ACCESS_WRITE, false, run_reject },
+    { "models deploy", "NAME VERSION", "let an endpoint serve an approved version",
+      "onggi models deploy flight_delay 3 --endpoint flight_delay", deploy_options, 2, 2,
+      ACCESS_WRITE, false, run_deploy },
+    { "models rollback", "ENDPOINT", "back to the version that served before",
+      "onggi models rollback flight_delay", NULL, 1, 1, ACCESS_WRITE, false, run_rollback },
+    COMMANDS_END,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/follow.h"
+
+#include "cli/client.h"
+#include "cli/output.h"
+
+struct follower {
+    struct cli *cli;
+    struct progress progress;
+};
+
+static void show_step(struct follower *follower, yyjson_val *event)
+{
+    struct cli *cli = follower->cli;
+    struct str status = json_str(json_find(event, STR("status")));
+    struct str message = json_str(json_find(event, STR("message")));
+    double seconds = json_field_number(event, "seconds");
+
+    if (str_equal(status, STR("RUNNING")))
+        return;
+    progress_clear(&follower->progress);
+    print_note("  %-10s %-10s %8s  " STR_FMT, cli_field(cli, event, "step"),
+               arena_cstr(cli->arena, status),
+               arena_cstr(cli->arena, text_seconds(cli->arena, seconds)), STR_ARG(message));
+}
+
+static void show_task_progress(struct follower *follower, yyjson_val *event)
+{
+    struct arena *arena = follower->cli->arena;
+    struct str phase = json_str(json_find(event, STR("phase")));
+    struct str step = json_field_text(arena, event, "step");
+
+    if (phase.len > 0)
+        step = arena_printf(arena, STR_FMT ": " STR_FMT, STR_ARG(step), STR_ARG(phase));
+    progress_show(&follower->progress, step, (int64_t)json_field_number(event, "done"),
+                  (int64_t)json_field_number(event, "total"),
+                  json_str(json_find(event, STR("unit"))));
+}
+
+static enum status on_event(void *context, struct str event, struct str data, struct error *err)
+{
+    struct follower *follower = context;
+    struct arena_mark mark = arena_mark(follower->cli->arena);
+    struct error ignored;
+    yyjson_val *json;
+
+    (void)err;
+    if (json_parse(follower->cli->arena, data, &json, &ignored) == STATUS_OK) {
+        if (str_equal(event, STR("step")))
+            show_step(follower, json);
+        else if (str_equal(event, STR("progress")))
+            show_task_progress(follower, json);
+    }
+    arena_rewind(follower->cli->arena, mark);
+    return STATUS_OK;
+}
+
+static enum status judge(struct cli *cli, yyjson_val *result, struct str id,
+                         struct error *err)
+{
+    struct str status = json_str(json_find(result, STR("status")));
+
+    if (str_equal(status, STR("SUCCEEDED"))) {
+        print_note("execution " STR_FMT " succeeded after %s", STR_ARG(id),
+                   arena_cstr(cli->arena,
+                              text_seconds(cli->arena, json_field_number(result, "seconds"))));
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_INTERNAL, "execution " STR_FMT " %s: %s: %s", STR_ARG(id),
+                     cli_field(cli, result, "status"), cli_field(cli, result, "error"),
+                     cli_field(cli, result, "cause"));
+}
+
+enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out, struct error *err)
+{
+    struct follower follower = { .cli = cli };
+    struct cli_request request = {
+        .method = "GET",
+        .target = cli_target(cli, "/api/v1/executions/", id, "/events"),
+        .events = true,
+        .sink = on_event,
+        .sink_context = &follower,
+    };
+    struct cli_answer answer;
+    enum status status;
+
+    progress_init(&follower.progress);
+    status = cli_ask(cli, &request, &answer, err);
+    progress_clear(&follower.progress);
+    if (status != STATUS_OK && cli_interrupted())
+        print_note("the execution %s; 'onggi pipeline executions " STR_FMT "' shows how it goes",
+                   cli->server.len > 0 ? "goes on" : "goes on with the next 'onggi serve'",
+                   STR_ARG(id));
+    TRY(status);
+    if (cli->json)
+        print_json(cli, answer.json);
+    if (out != NULL)
+        *out = answer.json;
+    return judge(cli, answer.json, id, err);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What people see: tables with aligned columns on stdout, progress and
+ * messages on stderr. With --json stdout holds the answer and nothing else.
+ */
+#include "cli/cli.h"
+
+/* Rows of cells; a cell that is a number is put to the right. */
+struct table {
+    struct arena *arena;
+    struct str *cells;
+    size_t count, capacity;
+    size_t columns;
+};
+
+/* Titles end with NULL. */
+struct table *table_new(struct arena *arena, const char *const *titles);
+void table_cell(struct table *table, struct str text);
+void table_cellf(struct table *table, const char *format, ...) PRINTF_LIKE(2, 3);
+void table_print(const struct table *table);
+/* Columns that a terminal uses for it: wide and combining characters count as they show. */
+size_t text_width(struct str text);
+
+/* Text of a JSON value as a person reads it: no quotes, shortest numbers, "-" for null. */
+struct str json_text(struct arena *arena, yyjson_val *value);
+struct str json_field_text(struct arena *arena, yyjson_val *object, const char *key);
+/* The same for printf: NUL-terminated, in the command's arena. */
+const char *cli_field(struct cli *cli, yyjson_val *object, const char *key);
+double json_field_number(yyjson_val *object, const char *key);
+/* 1234567 as "1,234,567"; seconds as "0.8 s", "1 m 20 s"; bytes as "3.2 MB". */
+struct str text_count(struct arena *arena, int64_t count);
+struct str text_seconds(struct arena *arena, double seconds);
+struct str text_bytes(struct arena *arena, int64_t bytes);
+
+void print_json(struct cli *cli, yyjson_val *value);
+void print_json_pretty(struct cli *cli, yyjson_val *value);
+void print_text(struct str text); /* as it is */
+void print_line(const char *format, ...) PRINTF_LIKE(1, 2);   /* stdout */
+void print_note(const char *format, ...) PRINTF_LIKE(1, 2); /* stderr */
+
+/* One line of progress: on a terminal it moves, elsewhere it is said every few seconds. */
+struct progress {
+    bool terminal;
+    uint64_t start_ns, shown_ns, phase_ns;
+    char phase[96];
+    bool visible;
+};
+
+void progress_init(struct progress *progress);
+/* total 0: not known. unit may be empty. */
+void progress_show(struct progress *progress, struct str phase, int64_t done, int64_t total,
+                   struct str unit);
+/* Takes the line away, so that other lines can be printed. */
+void progress_clear(struct progress *progress);

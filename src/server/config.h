@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * onggi.yaml. Every key has a default and an empty file works. What is wrong
+ * is said with file:line:column and the nearest known name. docs/server.md
+ * lists the keys.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+#include "net/http.h"
+
+#define CONFIG_FILE "onggi.yaml"
+#define DEFAULT_PORT 8470
+
+struct config_user {
+    struct str name;
+    enum permission role;
+    struct str token_sha256; /* lower-case hex */
+};
+
+struct config_server {
+    struct str host; /* an address, without brackets */
+    uint16_t port;   /* 0: any free one */
+    unsigned threads; /* loops; 0: one a core */
+    unsigned workers; /* 0: a few a core */
+    unsigned connections;
+    int64_t head_ms, body_ms, idle_ms, handler_ms, drain_ms;
+    struct str certificate, key; /* paths below the project or absolute; empty: no TLS */
+    struct str access_log;       /* a path; empty: off */
+    struct str *hosts;           /* names that clients may use besides loopback's */
+    size_t host_count;
+    struct str *origins; /* of pages that may call us, "https://ui.example.com" */
+    size_t origin_count;
+    bool log_json;
+};
+
+struct config {
+    struct str online, metadata, blobs; /* "driver:rest", as in "lmdb:.onggi/online" */
+    struct str python;                  /* what runs scripts */
+    size_t job_memory;                  /* bytes; 0: the job's own default */
+    unsigned job_threads;               /* 0: one a core */
+    struct config_server server;
+    struct config_user *users;
+    size_t user_count;
+};
+
+/* Everything lives in the arena. An absent file is as good as an empty one. */
+MUST_USE enum status config_load(struct arena *arena, const char *folder, struct config *out,
+                                 struct error *err);
+MUST_USE enum status config_parse(struct arena *arena, struct str file_name, struct str text,
+                                  struct config *out, struct error *err);
+/* "127.0.0.1:8470", "[::1]:8470", ":8470" (all addresses), "8470" (loopback). */
+MUST_USE enum status config_listen_parse(struct arena *arena, struct str text, struct str *host,
+                                         uint16_t *port, struct error *err);
+bool host_is_loopback(struct str host);
+/* "viewer", "editor", "approver", "admin". */
+const char *role_name(enum permission role);
+bool role_parse(struct str name, enum permission *out);

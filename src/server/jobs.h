@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* `onggi job NAME`: what runs in a process of its own. Not for people. */
+
+/* argv[0] is the name. Returns the exit code. */
+int jobs_main(int argc, char **argv);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/local.h"
+
+#include "server/users.h"
+#include "server/wiring.h"
+
+struct local {
+    struct arena *arena;
+    struct config config;
+    struct wiring *wiring;
+};
+
+static enum status open_parts(struct local *local, const struct project *project, bool engine,
+                              struct error *err)
+{
+    const struct wiring_config wiring = { .project = project, .config = &local->config };
+
+    TRY(config_load(local->arena, project->folder, &local->config, err));
+    TRY(wiring_open(&wiring, &local->wiring, err));
+    return engine ? wiring_resume(local->wiring, err) : STATUS_OK;
+}
+
+enum status local_open(const struct project *project, bool engine, struct router **router,
+                       void **out, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct local *local = ARENA_NEW(arena, struct local);
+    enum status status;
+
+    local->arena = arena;
+    status = open_parts(local, project, engine, err);
+    if (status != STATUS_OK) {
+        local_close(local);
+        return status;
+    }
+    *router = wiring_router(local->wiring);
+    *out = local;
+    return STATUS_OK;
+}
+
+void local_close(void *context)
+{
+    struct local *local = context;
+
+    wiring_close(&local->wiring);
+    arena_free(local->arena);
+}
+
+bool local_has_users(void *context)
+{
+    struct local *local = context;
+
+    return users_exist(wiring_users(local->wiring));
+}

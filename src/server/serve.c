@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/serve.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "net/server.h"
+#include "server/config.h"
+#include "server/port_owner.h"
+#include "server/serving_process.h"
+#include "server/supervisor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_MS 3600000
+
+static char **program_argv;
+static uint64_t program_start_ns;
+
+void serve_remember_argv(char **argv)
+{
+    program_argv = argv;
+    program_start_ns = clock_monotonic_ns();
+}
+
+struct serve {
+    struct cli *cli;
+    struct config config;
+    struct supervisor supervisor;
+    struct serving_process process;
+};
+
+static enum status read_config(struct serve *serve, struct error *err)
+{
+    struct config_server *server = &serve->config.server;
+    struct str listen = cli_option(serve->cli, "listen");
+
+    TRY(config_load(serve->cli->arena, serve->cli->project.folder, &serve->config, err));
+    if (listen.len > 0)
+        TRY(config_listen_parse(serve->cli->arena, listen, &server->host, &server->port, err));
+    if (!host_is_loopback(server->host) && serve->config.user_count == 0)
+        return error_set(err, STATUS_INVALID,
+                         "'" STR_FMT "' can be reached from other machines, and there are no users: "
+                         "anybody could decide anything. Add one with 'onggi users add NAME --role "
+                         "admin', or listen on 127.0.0.1",
+                         STR_ARG(server->host));
+    return STATUS_OK;
+}
+
+/* ---- sockets */
+
+static size_t loop_count(const struct config_server *server)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t count = server->threads > 0 ? server->threads : cores > 0 ? (size_t)cores : 1;
+
+    return count > LISTENERS_MAX ? LISTENERS_MAX : count;
+}
+
+static enum status listen_on(struct serve *serve, struct error *err)
+{
+    const struct config_server *server = &serve->config.server;
+    struct takeover *sockets = &serve->supervisor.sockets;
+    bool is_v6 = str_index(server->host, ':') < server->host.len;
+    struct str address = arena_printf(serve->cli->arena, is_v6 ? "[" STR_FMT "]:%u" : STR_FMT ":%u",
+                                      STR_ARG(server->host), server->port);
+    enum status status;
+
+    sockets->listener_count = loop_count(server);
+    status = server_listen(address.data, sockets->listeners, sockets->listener_count,
+                           &sockets->port, err);
+    if (status == STATUS_CONFLICT)
+        return port_in_use(serve->cli->arena, address, server->port, err);
+    return status;
+}
+
+static enum status take_or_make_sockets(struct serve *serve, struct error *err)
+{
+    struct takeover *sockets = &serve->supervisor.sockets;
+
+    *sockets = takeover_read();
+    if (sockets->is_one)
+        return STATUS_OK;
+    TRY(project_lock(&serve->cli->project, LOCK_EXCLUSIVE, "onggi serve", LOCK_WAIT_MS,
+                     &sockets->lock, err));
+    return listen_on(serve, err);
+}
+
+static struct str server_url(struct serve *serve)
+{
+    const struct config_server *server = &serve->config.server;
+    bool is_v6 = str_index(server->host, ':') < server->host.len;
+    struct str host = server->host;
+
+    if (str_equal(host, STR("0.0.0.0")))
+        host = STR("127.0.0.1");
+    if (str_equal(host, STR("::")))
+        host = STR("::1");
+    return arena_printf(serve->cli->arena, is_v6 ? "%s://[" STR_FMT "]:%u" : "%s://" STR_FMT ":%u",
+                        server->certificate.len > 0 ? "https" : "http", STR_ARG(host),
+                        serve->supervisor.sockets.port);
+}
+
+/* ---- the supervisor's callbacks */
+
+static int on_serve(void *context, int ready)
+{
+    struct serve *serve = context;
+
+    return serving_process_run(&serve->process, ready);
+}
+
+static void print_banner(struct serve *serve)
+{
+    const char *url = arena_cstr(serve->cli->arena, serve->process.url);
+    double ms = (double)(clock_monotonic_ns() - program_start_ns) / 1e6;
+
+    print_note("onggi " ONGGI_VERSION "  ready after %.0f ms", ms);
+    print_note("  project   %s", serve->cli->project.folder);
+    print_note("  address   %s", url);
+    if (serve->config.user_count == 0)
+        print_note("  users     none: whoever is on this machine may do everything");
+    else
+        print_note("  users     %zu, by token", serve->config.user_count);
+    print_note("  try       curl %s/healthz", url);
+    print_note("            onggi status");
+    print_note("            onggi features list");
+}
+
+static void on_ready(void *context)
+{
+    struct serve *serve = context;
+    const struct server_info info = { .pid = getpid(),
+                                      .url = serve->process.url,
+                                      .version = STR(ONGGI_VERSION) };
+    struct error err;
+
+    if (project_server_put(&serve->cli->project, &info, &err) != STATUS_OK)
+        log_warn("server: commands will not find it: %s", err.message);
+    print_banner(serve);
+}
+
+static void close_sockets(struct takeover *sockets)
+{
+    for (size_t i = 0; i < sockets->listener_count; i++)
+        close(sockets->listeners[i]);
+    close(sockets->lock);
+}
+
+static enum status run_serve(struct cli *cli, struct error *err)
+{
+    struct serve serve = { .cli = cli };
+    char *logs = project_path(cli->arena, &cli->project, "logs");
+    int code;
+
+    TRY(read_config(&serve, err));
+    TRY(folder_create(logs, err));
+    TRY(take_or_make_sockets(&serve, err));
+    serve.supervisor.argv = program_argv;
+    serve.supervisor.logs = logs;
+    serve.supervisor.drain_ms = (unsigned)serve.config.server.drain_ms;
+    serve.supervisor.serve = on_serve;
+    serve.supervisor.on_ready = on_ready;
+    serve.supervisor.context = &serve;
+    serve.process = (struct serving_process){ .project = &cli->project,
+                                              .config = &serve.config,
+                                              .listeners = serve.supervisor.sockets.listeners,
+                                              .listener_count =
+                                                  serve.supervisor.sockets.listener_count };
+    serve.process.url = server_url(&serve);
+    code = supervisor_run(&serve.supervisor);
+    project_server_remove(&cli->project);
+    close_sockets(&serve.supervisor.sockets);
+    cli->refused = (enum exit_code)code;
+    err->message[0] = '\0'; /* the child has said it */
+    return code == EXIT_DONE ? STATUS_OK : STATUS_INTERNAL;
+}
+
+static const struct command_option serve_options[] = {
+    { "listen", "ADDRESS:PORT", "instead of the address in onggi.yaml; port 0: any free one" },
+    { 0 },
+};
+
+const struct command serve_commands[] = {
+    { "serve", "", "answer over HTTP until Ctrl-C\n\n"
+                   "SIGTERM finishes what runs, SIGHUP reads onggi.yaml again, SIGUSR2 lets a new "
+                   "version of the\nprogram take over without dropping a connection.",
+      "onggi serve\nonggi serve --listen 127.0.0.1:9000", serve_options, 0, 0, ACCESS_FOLDER,
+      false, run_serve },
+    COMMANDS_END,
+};

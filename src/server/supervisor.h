@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The parent of the server. It holds the listening sockets and the project's
+ * lock, and starts one child that serves. A child that crashes is replaced at
+ * once, with longer and longer pauses if that goes on; clients wait in the
+ * sockets' queues meanwhile.
+ *
+ * SIGTERM and SIGINT end it gracefully, a second SIGINT at once. SIGHUP lets
+ * the child read its configuration again. SIGUSR2 runs the program anew from
+ * its file, which may be another version by then, with the same sockets: the
+ * new child starts, and when it is ready the old one finishes its requests.
+ */
+#include "base/arena.h"
+#include "base/status.h"
+
+#define LISTENERS_MAX 256
+
+/* What a new program gets from the one it takes over from. */
+struct takeover {
+    bool is_one;
+    int lock;
+    int listeners[LISTENERS_MAX];
+    size_t listener_count;
+    unsigned port;
+    long child; /* still serves */
+};
+
+/* Reads what SIGUSR2 left in the environment, and removes it there. */
+struct takeover takeover_read(void);
+
+struct supervisor {
+    char **argv; /* to run the program anew */
+    const char *logs; /* folder for stack traces */
+    unsigned drain_ms;
+    struct takeover sockets; /* lock, listeners and port; is_one tells whether child is set */
+    /* Serves until SIGTERM; runs in the child. Writes a byte to ready when it answers. Returns the exit code. */
+    int (*serve)(void *context, int ready);
+    /* Called in the parent, once, when the first child answers. */
+    void (*on_ready)(void *context);
+    void *context;
+};
+
+/* Returns the exit code. */
+int supervisor_run(struct supervisor *supervisor);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Who may ask for what. Users stand in onggi.yaml with the SHA-256 of their
+ * token; the token itself is shown once and kept nowhere. Without users
+ * whoever reaches the loopback is the local user and may do everything.
+ */
+#include "net/router.h"
+#include "server/config.h"
+
+struct users;
+
+/*
+ * The folder is copied. `trusting`: while there are no users, whoever asks is the local user;
+ * otherwise nobody is let in until there is one.
+ */
+struct users *users_new(const char *folder, const struct config *config, bool trusting);
+void users_free(struct users **users);
+/* Reads onggi.yaml again; on failure the users stay as they were. */
+MUST_USE enum status users_reload(struct users *users, struct error *err);
+bool users_exist(struct users *users);
+
+/* For router_set_authenticate; the context is a struct users. */
+enum status users_authenticate(void *context, const struct request *req, struct identity *out,
+                               struct error *err);
+
+struct user_entry {
+    struct str name;
+    enum permission role;
+};
+void users_list(struct users *users, struct arena *arena, struct user_entry **out, size_t *count);
+/* Writes onggi.yaml, leaving the rest of its text as it is. token: 43 characters of base 64. */
+MUST_USE enum status users_add(struct users *users, struct arena *arena, struct str name,
+                               enum permission role, struct str *token, struct error *err);
+MUST_USE enum status users_remove(struct users *users, struct arena *arena, struct str name,
+                                  struct error *err);
+
+/* GET, POST /api/v1/users, DELETE /api/v1/users/{name}; the context is a struct users. */
+extern const struct door users_door;
