@@ -28,12 +28,16 @@ struct source_spec {
  * {"name", "path" | "sql", "time", "created"?, "types"?: {column: type}}, as JSON in the spec of
  * a job. An array of them, in which a source comes after those that its SQL reads.
  */
-MUST_USE enum status source_specs_parse(struct arena *arena, const yyjson_val *array,
+MUST_USE enum status source_specs_parse(struct arena *arena, yyjson_val *array,
                                         struct source_spec **out, size_t *count,
                                         struct error *err);
 
-/* project: absolute path of its folder; nothing outside of it and of `also` (or NULL) is readable. */
-MUST_USE enum status offline_open(struct arena *arena, const char *project, const char *also,
+/*
+ * project: absolute path of its folder; nothing outside of it can be read or written, but for the
+ * files named in `also` (absolute paths).
+ */
+MUST_USE enum status offline_open(struct arena *arena, const char *project,
+                                  const struct str *also, size_t also_count,
                                   const struct job_limits *limits, struct offline **out,
                                   struct error *err);
 void offline_close(struct offline **offline);
@@ -54,7 +58,6 @@ MUST_USE enum status offline_describe(struct offline *offline, struct arena *are
                                       struct offline_column **columns, size_t *count,
                                       struct error *err);
 
-/* What to read of a source: any column of `want` may be NULL-terminated by count only. */
 struct offline_want {
     struct str column;
     enum value_type type; /* what it is to become; lossless, or an error */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/offline/entity_rows.h"
+
+/* --- the table ------------------------------------------------------------ */
+
+static enum status put_rows(struct offline *offline, const struct training_set_spec *spec,
+                            struct buffer *sql, struct error *err)
+{
+    struct str query = str_trim(spec->entities_sql);
+
+    buffer_append(sql, STR("CREATE TEMP TABLE " ENTITY_ROWS_TABLE " AS SELECT * FROM "));
+    if (spec->entities_path.len > 0)
+        return offline_put_reader(offline, sql, &spec->entities_path, 1, NULL, err);
+    while (str_ends(query, STR(";")))
+        query = str_trim(str_slice(query, 0, query.len - 1));
+    buffer_append_byte(sql, '(');
+    buffer_append(sql, query);
+    buffer_append(sql, STR("\n)"));
+    return STATUS_OK;
+}
+
+static enum status make_table(struct offline *offline, const struct training_set_spec *spec,
+                              struct error *err)
+{
+    struct buffer sql = { 0 };
+    enum status status = put_rows(offline, spec, &sql, err);
+
+    if (status == STATUS_OK)
+        status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    return status;
+}
+
+/* --- what is read of it --------------------------------------------------- */
+
+struct reading {
+    struct offline *offline;
+    const struct training_set_spec *spec;
+    struct job *job;
+    struct entity_rows *rows;
+    bool *is_read; /* for each of spec->request */
+};
+
+static bool *find_read(struct arena *arena, const struct training_set_spec *spec)
+{
+    bool *is_read = ARENA_ARRAY(arena, bool, spec->request_count);
+
+    for (size_t i = 0; i < spec->expression_count; i++) {
+        const struct spec_expression *expression = &spec->expressions[i];
+
+        for (size_t k = 0; k < expression->input_count; k++) {
+            if (expression->inputs[k].is_request)
+                is_read[expression->inputs[k].index] = true;
+        }
+    }
+    return is_read;
+}
+
+static enum status put_field(struct reading *reading, struct buffer *sql, struct str name,
+                             enum value_type type, const char *what, struct error *err)
+{
+    const struct offline_column *column;
+    struct entity_rows *rows = reading->rows;
+
+    if (offline_column_get(reading->offline->arena, rows->columns, rows->column_count, name,
+                           &column, err) != STATUS_OK ||
+        offline_put_column(sql, column, type, err) != STATUS_OK)
+        return error_wrap(err, "%s", what);
+    buffer_append(sql, STR(", "));
+    return STATUS_OK;
+}
+
+static enum status put_select(struct reading *reading, struct buffer *sql, struct error *err)
+{
+    const struct training_set_spec *spec = reading->spec;
+
+    buffer_append(sql, STR("SELECT "));
+    for (size_t i = 0; i < spec->key_count; i++)
+        TRY(put_field(reading, sql, spec->keys[i].name, spec->keys[i].type, "entity key", err));
+    for (size_t i = 0; i < spec->request_count; i++) {
+        if (reading->is_read[i])
+            TRY(put_field(reading, sql, spec->request[i].name, spec->request[i].type,
+                          "request field", err));
+    }
+    TRY(put_field(reading, sql, spec->time, TYPE_TIMESTAMP, "time", err));
+    sql->len -= 2; /* the last ", " */
+    buffer_append(sql, STR(" FROM " ENTITY_ROWS_TABLE));
+    return STATUS_OK;
+}
+
+static enum status take(struct reading *reading, struct offline_query *query,
+                        duckdb_data_chunk chunk, size_t *index, struct column *to,
+                        struct error *err)
+{
+    struct column piece;
+    duckdb_type type = reading->offline->duckdb->column_type(&query->result, *index);
+    enum status status;
+
+    column_init(&piece, to->type);
+    status = offline_take_column(reading->offline, chunk, *index, type, &piece, err);
+    if (status == STATUS_OK)
+        status = column_append_all(to, &piece, err);
+    column_free(&piece);
+    (*index)++;
+    return status;
+}
+
+static enum status take_chunk(struct reading *reading, struct offline_query *query,
+                              duckdb_data_chunk chunk, struct error *err)
+{
+    const struct training_set_spec *spec = reading->spec;
+    struct entity_rows *rows = reading->rows;
+    size_t index = 0;
+
+    for (size_t i = 0; i < spec->key_count; i++)
+        TRY(take(reading, query, chunk, &index, &rows->keys[i], err));
+    for (size_t i = 0; i < spec->request_count; i++) {
+        if (reading->is_read[i])
+            TRY(take(reading, query, chunk, &index, &rows->request[i], err));
+    }
+    TRY(take(reading, query, chunk, &index, &rows->times, err));
+    rows->count += reading->offline->duckdb->data_chunk_get_size(chunk);
+    job_progress(reading->job, "read entity rows", rows->count, 0);
+    if (rows->count >= UINT32_MAX)
+        return error_set(err, STATUS_LIMIT, "more than %u rows are too many for one job",
+                         UINT32_MAX - 1);
+    return STATUS_OK;
+}
+
+static enum status read_columns(struct reading *reading, struct str sql, struct error *err)
+{
+    struct offline_query query;
+    duckdb_data_chunk chunk;
+    enum status status;
+
+    TRY(offline_query_open(reading->offline, sql, &query, err));
+    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
+        status = take_chunk(reading, &query, chunk, err);
+        reading->offline->duckdb->destroy_data_chunk(&chunk);
+        if (status != STATUS_OK)
+            break;
+    }
+    offline_query_close(&query);
+    return status;
+}
+
+/* --- all of it ------------------------------------------------------------ */
+
+static void init_columns(struct arena *arena, const struct training_set_spec *spec,
+                         struct entity_rows *rows)
+{
+    rows->keys = ARENA_ARRAY(arena, struct column, spec->key_count);
+    rows->request = ARENA_ARRAY(arena, struct column, spec->request_count);
+    for (size_t i = 0; i < spec->key_count; i++)
+        column_init(&rows->keys[i], spec->keys[i].type);
+    for (size_t i = 0; i < spec->request_count; i++)
+        column_init(&rows->request[i], spec->request[i].type);
+    column_init(&rows->times, TYPE_TIMESTAMP);
+}
+
+static void settle_null_times(struct column *times)
+{
+    for (size_t row = 0; row < times->count; row++) {
+        if (column_is_null(times, row))
+            times->int64s[row] = INT64_MIN;
+    }
+}
+
+static enum status read_rows(struct reading *reading, struct arena *arena, struct error *err)
+{
+    struct entity_rows *rows = reading->rows;
+    struct buffer sql = { 0 };
+    enum status status;
+
+    TRY(make_table(reading->offline, reading->spec, err));
+    TRY(offline_describe_relation(reading->offline, arena, STR(ENTITY_ROWS_TABLE), &rows->columns,
+                                  &rows->column_count, err));
+    status = put_select(reading, &sql, err);
+    if (status == STATUS_OK)
+        status = read_columns(reading, buffer_str(&sql), err);
+    buffer_free(&sql);
+    settle_null_times(&rows->times);
+    return status;
+}
+
+enum status entity_rows_read(struct offline *offline, struct arena *arena,
+                             const struct training_set_spec *spec, struct job *job,
+                             struct entity_rows *out, struct error *err)
+{
+    struct entity_rows rows = { 0 };
+    struct reading reading = { offline, spec, job, &rows, find_read(arena, spec) };
+
+    init_columns(arena, spec, &rows);
+    if (read_rows(&reading, arena, err) != STATUS_OK) {
+        entity_rows_free(spec, &rows);
+        return error_wrap(err, "entity rows");
+    }
+    *out = rows;
+    return STATUS_OK;
+}
+
+void entity_rows_free(const struct training_set_spec *spec, struct entity_rows *rows)
+{
+    for (size_t i = 0; i < spec->key_count && rows->keys != NULL; i++)
+        column_free(&rows->keys[i]);
+    for (size_t i = 0; i < spec->request_count && rows->request != NULL; i++)
+        column_free(&rows->request[i]);
+    column_free(&rows->times);
+    rows->count = 0;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/offline/offline_internal.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+
+/* DuckDB keeps to its limit on the whole, not to the byte, and our own columns need room too. */
+#define MEMORY_SHARE(bytes) ((bytes) / 5 * 3)
+
+/* --- SQL text ------------------------------------------------------------- */
+
+static void put_quoted(struct buffer *sql, struct str text, char quote)
+{
+    buffer_append_byte(sql, quote);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == quote)
+            buffer_append_byte(sql, quote);
+        buffer_append_byte(sql, text.data[i]);
+    }
+    buffer_append_byte(sql, quote);
+}
+
+void sql_put_name(struct buffer *sql, struct str name)
+{
+    put_quoted(sql, name, '"');
+}
+
+void sql_put_text(struct buffer *sql, struct str text)
+{
+    put_quoted(sql, text, '\'');
+}
+
+static const struct {
+    const char *sql;
+    duckdb_type type;
+} types[VALUE_TYPE_COUNT] = {
+    [TYPE_BOOL] = { "BOOLEAN", DUCKDB_TYPE_BOOLEAN },
+    [TYPE_INT32] = { "INTEGER", DUCKDB_TYPE_INTEGER },
+    [TYPE_INT64] = { "BIGINT", DUCKDB_TYPE_BIGINT },
+    [TYPE_FLOAT32] = { "FLOAT", DUCKDB_TYPE_FLOAT },
+    [TYPE_FLOAT64] = { "DOUBLE", DUCKDB_TYPE_DOUBLE },
+    [TYPE_STRING] = { "VARCHAR", DUCKDB_TYPE_VARCHAR },
+    [TYPE_BYTES] = { "BLOB", DUCKDB_TYPE_BLOB },
+    [TYPE_TIMESTAMP] = { "TIMESTAMP", DUCKDB_TYPE_TIMESTAMP },
+};
+
+const char *sql_type_name(enum value_type type)
+{
+    return types[type].sql;
+}
+
+duckdb_type duckdb_type_of(enum value_type type)
+{
+    return types[type].type;
+}
+
+bool value_type_of_sql(struct str sql, enum value_type *out)
+{
+    /* Wider integers are checked value by value when they are read; decimals become floats. */
+    static const struct {
+        struct str name;
+        enum value_type type;
+    } known[] = {
+        { STR_INIT("BOOLEAN"), TYPE_BOOL },       { STR_INIT("TINYINT"), TYPE_INT32 },
+        { STR_INIT("SMALLINT"), TYPE_INT32 },     { STR_INIT("INTEGER"), TYPE_INT32 },
+        { STR_INIT("UTINYINT"), TYPE_INT32 },     { STR_INIT("USMALLINT"), TYPE_INT32 },
+        { STR_INIT("UINTEGER"), TYPE_INT64 },     { STR_INIT("BIGINT"), TYPE_INT64 },
+        { STR_INIT("UBIGINT"), TYPE_INT64 },      { STR_INIT("HUGEINT"), TYPE_INT64 },
+        { STR_INIT("UHUGEINT"), TYPE_INT64 },     { STR_INIT("FLOAT"), TYPE_FLOAT32 },
+        { STR_INIT("DOUBLE"), TYPE_FLOAT64 },     { STR_INIT("VARCHAR"), TYPE_STRING },
+        { STR_INIT("UUID"), TYPE_STRING },        { STR_INIT("BLOB"), TYPE_BYTES },
+        { STR_INIT("DATE"), TYPE_TIMESTAMP },     { STR_INIT("TIMESTAMP"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP_S"), TYPE_TIMESTAMP }, { STR_INIT("TIMESTAMP_MS"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP_NS"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP WITH TIME ZONE"), TYPE_TIMESTAMP },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_equal(sql, known[i].name)) {
+            *out = known[i].type;
+            return true;
+        }
+    }
+    *out = str_starts(sql, STR("DECIMAL(")) ? TYPE_FLOAT64 : TYPE_STRING;
+    /* A list of anything ends with brackets: ENUM('a')[]. */
+    return (str_starts(sql, STR("DECIMAL(")) || str_starts(sql, STR("ENUM("))) &&
+           !str_ends(sql, STR("]"));
+}
+
+/* --- errors --------------------------------------------------------------- */
+
+static enum status status_of(struct str message)
+{
+    static const struct {
+        struct str part;
+        enum status status;
+    } meanings[] = {
+        { STR_INIT("Out of Memory Error"), STATUS_LIMIT },
+        { STR_INIT("No space left on device"), STATUS_LIMIT },
+        { STR_INIT("failed to offload"), STATUS_LIMIT },
+        { STR_INIT("INTERRUPT Error"), STATUS_UNAVAILABLE },
+        { STR_INIT("INTERNAL Error"), STATUS_INTERNAL },
+        { STR_INIT("FATAL Error"), STATUS_INTERNAL },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+        if (memmem(message.data, message.len, meanings[i].part.data, meanings[i].part.len) != NULL)
+            return meanings[i].status;
+    }
+    return STATUS_INVALID;
+}
+
+/* "Binder Error: …" without the kind, which only its developers know. */
+static struct str without_kind(struct str message)
+{
+    const char *end = memmem(message.data, message.len, " Error: ", 8);
+
+    if (end == NULL || end - message.data > 30)
+        return message;
+    return str_slice(message, (size_t)(end - message.data) + 8, message.len);
+}
+
+enum status offline_failed(const struct offline *offline, struct error *err, const char *message)
+{
+    struct str text = str_from(message == NULL ? "no reason was given" : message);
+    enum status status = status_of(text);
+    struct str rest = without_kind(text);
+    struct buffer sentence = { 0 };
+
+    /* Later lines draw the place in a SQL text, which is not the one that the user wrote. */
+    while (rest.len > 0 && !str_starts(rest, STR("\n\nLINE "))) {
+        if (offline->project.len > 0 && str_starts(rest, offline->project)) {
+            rest = str_slice(rest, offline->project.len, rest.len);
+            rest = str_slice(rest, rest.len > 0 && rest.data[0] == '/', rest.len);
+        } else {
+            buffer_append_byte(&sentence, rest.data[0] == '\n' ? ' ' : rest.data[0]);
+            rest = str_slice(rest, 1, rest.len);
+        }
+    }
+    if (memmem(text.data, text.len, "Out of Memory Error", 19) != NULL)
+        error_set(err, status, "the job needs more than its memory limit of %llu MiB; raise the "
+                  "limit, or ask for fewer rows or columns",
+                  (unsigned long long)(offline->limits.memory_bytes >> 20));
+    else
+        error_set(err, status, STR_FMT, STR_ARG(buffer_str(&sentence)));
+    buffer_free(&sentence);
+    return status;
+}
+
+/* --- statements ----------------------------------------------------------- */
+
+static enum status prepare(struct offline *offline, struct str sql,
+                           duckdb_prepared_statement *out, struct error *err)
+{
+    const struct duckdb_library *duckdb = offline->duckdb;
+    struct arena *arena = arena_new();
+    enum status status = STATUS_OK;
+
+    /* A prepared text is one statement: what a user's SQL appends to ours is refused. */
+    if (duckdb->prepare(offline->connection, arena_cstr(arena, sql), out) != DuckDBSuccess) {
+        status = offline_failed(offline, err, duckdb->prepare_error(*out));
+        duckdb->destroy_prepare(out);
+    }
+    arena_free(arena);
+    return status;
+}
+
+static enum status execute(struct offline_query *query, struct error *err)
+{
+    const struct duckdb_library *duckdb = query->offline->duckdb;
+
+    if (duckdb->execute_pending(query->pending, &query->result) == DuckDBSuccess) {
+        query->has_result = true;
+        return STATUS_OK;
+    }
+    offline_failed(query->offline, err, duckdb->result_error(&query->result));
+    duckdb->destroy_result(&query->result);
+    return err->status;
+}
+
+static enum status open_query(struct offline *offline, struct str sql, bool streaming,
+                              struct offline_query *out, struct error *err)
+{
+    const struct duckdb_library *duckdb = offline->duckdb;
+    struct offline_query query = { .offline = offline };
+    duckdb_state state;
+
+    TRY(prepare(offline, sql, &query.statement, err));
+    state = streaming ? duckdb->pending_prepared_streaming(query.statement, &query.pending)
+                      : duckdb->pending_prepared(query.statement, &query.pending);
+    if (state != DuckDBSuccess)
+        offline_failed(offline, err, duckdb->pending_error(query.pending));
+    if (state != DuckDBSuccess || execute(&query, err) != STATUS_OK) {
+        offline_query_close(&query);
+        return err->status;
+    }
+    *out = query;
+    return STATUS_OK;
+}
+
+enum status offline_query_open(struct offline *offline, struct str sql, struct offline_query *out,
+                               struct error *err)
+{
+    return open_query(offline, sql, true, out, err);
+}
+
+enum status offline_query_next(struct offline_query *query, duckdb_data_chunk *chunk,
+                               struct error *err)
+{
+    const struct duckdb_library *duckdb = query->offline->duckdb;
+    const char *message;
+
+    *chunk = duckdb->fetch_chunk(query->result);
+    if (*chunk != NULL)
+        return STATUS_OK;
+    message = duckdb->result_error(&query->result);
+    if (message == NULL || message[0] == '\0')
+        return STATUS_OK;
+    return offline_failed(query->offline, err, message);
+}
+
+void offline_query_close(struct offline_query *query)
+{
+    const struct duckdb_library *duckdb = query->offline->duckdb;
+
+    if (query->has_result)
+        duckdb->destroy_result(&query->result);
+    duckdb->destroy_pending(&query->pending);
+    duckdb->destroy_prepare(&query->statement);
+    query->has_result = false;
+}
+
+enum status offline_run_count(struct offline *offline, struct str sql, uint64_t *rows,
+                              struct error *err)
+{
+    struct offline_query query;
+
+    TRY(open_query(offline, sql, false, &query, err));
+    *rows = offline->duckdb->rows_changed(&query.result);
+    offline_query_close(&query);
+    return STATUS_OK;
+}
+
+enum status offline_run(struct offline *offline, struct str sql, struct error *err)
+{
+    uint64_t ignored;
+
+    return offline_run_count(offline, sql, &ignored, err);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static enum status set_options(struct offline *offline, duckdb_config config, struct error *err)
+{
+    char memory[32], threads[16];
+    struct {
+        const char *name, *value;
+    } options[] = {
+        { "memory_limit", memory },
+        { "threads", threads },
+        { "autoinstall_known_extensions", "false" },
+        { "autoload_known_extensions", "false" },
+        { "allow_community_extensions", "false" },
+        { "preserve_insertion_order", "true" },
+        { "custom_user_agent", "onggi" },
+    };
+
+    snprintf(memory, sizeof(memory), "%llu MiB",
+             (unsigned long long)(MEMORY_SHARE(offline->limits.memory_bytes) >> 20));
+    snprintf(threads, sizeof(threads), "%u", offline->limits.threads);
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        if (offline->duckdb->set_config(config, options[i].name, options[i].value) !=
+            DuckDBSuccess)
+            return error_set(err, STATUS_INTERNAL, "DuckDB knows no setting '%s'",
+                             options[i].name);
+    }
+    return STATUS_OK;
+}
+
+static enum status open_database(struct offline *offline, struct error *err)
+{
+    const struct duckdb_library *duckdb = offline->duckdb;
+    duckdb_config config = NULL;
+    char *message = NULL;
+    enum status status;
+
+    if (duckdb->create_config(&config) != DuckDBSuccess)
+        return error_set(err, STATUS_INTERNAL, "DuckDB does not start");
+    status = set_options(offline, config, err);
+    if (status == STATUS_OK &&
+        duckdb->open_ext(NULL, &offline->database, config, &message) != DuckDBSuccess) {
+        status = offline_failed(offline, err, message);
+        duckdb->free(message);
+    }
+    duckdb->destroy_config(&config);
+    TRY(status);
+    if (duckdb->connect(offline->database, &offline->connection) != DuckDBSuccess)
+        return error_set(err, STATUS_INTERNAL, "DuckDB takes no connection");
+    return STATUS_OK;
+}
+
+static enum status set_texts(struct offline *offline, const char *name, const struct str *texts,
+                             size_t count, bool is_list, struct error *err)
+{
+    struct buffer sql = { 0 };
+    enum status status;
+
+    buffer_printf(&sql, "SET %s=%s", name, is_list ? "[" : "");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buffer_append_byte(&sql, ',');
+        sql_put_text(&sql, texts[i]);
+    }
+    if (is_list)
+        buffer_append_byte(&sql, ']');
+    status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    return status;
+}
+
+/* In this order: once access is closed, what is allowed cannot be widened any more. */
+static enum status confine(struct offline *offline, const struct str *also, size_t also_count,
+                           struct error *err)
+{
+    struct str project = offline->project;
+    struct str spill = arena_printf(offline->arena, STR_FMT "/.onggi/tmp", STR_ARG(project));
+
+    TRY(offline_run(offline, STR("SET TimeZone='UTC'"), err));
+    TRY(set_texts(offline, "temp_directory", &spill, 1, false, err));
+    TRY(set_texts(offline, "file_search_path", &project, 1, false, err));
+    TRY(set_texts(offline, "allowed_paths", also, also_count, true, err));
+    TRY(set_texts(offline, "allowed_directories", &project, 1, true, err));
+    TRY(offline_run(offline, STR("SET enable_external_access=false"), err));
+    return offline_run(offline, STR("SET lock_configuration=true"), err);
+}
+
+enum status offline_open(struct arena *arena, const char *project, const struct str *also,
+                         size_t also_count, const struct job_limits *limits, struct offline **out,
+                         struct error *err)
+{
+    struct offline *offline = ARENA_NEW(arena, struct offline);
+    enum status status;
+
+    offline->arena = arena;
+    offline->project = arena_str(arena, str_from(project));
+    offline->limits = *limits;
+    TRY(duckdb_library_get(&offline->duckdb, err));
+    TRY(folder_create(arena_printf(arena, "%s/.onggi/tmp", project).data, err));
+    status = open_database(offline, err);
+    if (status == STATUS_OK)
+        status = confine(offline, also, also_count, err);
+    if (status != STATUS_OK) {
+        offline_close(&offline);
+        return status;
+    }
+    *out = offline;
+    return STATUS_OK;
+}
+
+void offline_close(struct offline **offline)
+{
+    if (*offline == NULL)
+        return;
+    if ((*offline)->connection != NULL)
+        (*offline)->duckdb->disconnect(&(*offline)->connection);
+    if ((*offline)->database != NULL)
+        (*offline)->duckdb->close(&(*offline)->database);
+    *offline = NULL;
+}

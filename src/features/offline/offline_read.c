@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/offline/offline_internal.h"
+
+#include "base/clock.h"
+
+/* --- one column of a chunk ------------------------------------------------ */
+
+static bool is_valid(const uint64_t *validity, size_t row)
+{
+    return validity == NULL || (validity[row / 64] >> (row % 64) & 1) != 0;
+}
+
+/* What DuckDB says for "infinity" is no instant; it counts as null. */
+#define INFINITE(time) ((time) == INT64_MAX || (time) == -INT64_MAX)
+
+static bool time_to_us(duckdb_type type, const void *data, size_t row, int64_t *out)
+{
+    int64_t time;
+
+    if (type == DUCKDB_TYPE_DATE) {
+        int32_t days = ((const int32_t *)data)[row];
+
+        *out = days * US_PER_DAY;
+        return days != INT32_MAX && days != -INT32_MAX;
+    }
+    time = ((const int64_t *)data)[row];
+    *out = time;
+    if (INFINITE(time))
+        return false;
+    if (type == DUCKDB_TYPE_TIMESTAMP_S)
+        return !__builtin_mul_overflow(time, US_PER_SECOND, out);
+    if (type == DUCKDB_TYPE_TIMESTAMP_MS)
+        return !__builtin_mul_overflow(time, US_PER_SECOND / 1000, out);
+    if (type == DUCKDB_TYPE_TIMESTAMP_NS)
+        *out = floor_div_int64(time, 1000);
+    return true;
+}
+
+static struct str text_of(duckdb_string_t *string)
+{
+    uint32_t len = string->value.inlined.length;
+
+    return (struct str){ len <= 12 ? string->value.inlined.inlined : string->value.pointer.ptr, len };
+}
+
+static enum status take_validity(const uint64_t *validity, size_t rows, struct column *to,
+                                 struct error *err)
+{
+    if (validity == NULL && to->valid == NULL)
+        return STATUS_OK;
+    TRY(column_need_valid(to, err));
+    for (size_t row = 0; row < rows; row++)
+        to->valid[row] = is_valid(validity, row);
+    return STATUS_OK;
+}
+
+static enum status take_times(duckdb_type type, const void *data, size_t rows, struct column *to,
+                              struct error *err)
+{
+    for (size_t row = 0; row < rows; row++) {
+        if (column_is_null(to, row) || time_to_us(type, data, row, &to->int64s[row]))
+            continue;
+        TRY(column_need_valid(to, err));
+        to->valid[row] = 0;
+    }
+    return STATUS_OK;
+}
+
+enum status offline_take_column(struct offline *offline, duckdb_data_chunk chunk, size_t index,
+                                duckdb_type type, struct column *to, struct error *err)
+{
+    const struct duckdb_library *duckdb = offline->duckdb;
+    duckdb_vector vector = duckdb->data_chunk_get_vector(chunk, index);
+    size_t rows = duckdb->data_chunk_get_size(chunk);
+    void *data = duckdb->vector_get_data(vector);
+
+    to->count = 0;
+    TRY(column_reserve(to, rows, err));
+    TRY(take_validity(duckdb->vector_get_validity(vector), rows, to, err));
+    if (to->type == TYPE_TIMESTAMP) {
+        TRY(take_times(type, data, rows, to, err));
+    } else if (to->type == TYPE_STRING || to->type == TYPE_BYTES) {
+        for (size_t row = 0; row < rows; row++)
+            to->texts[row] = column_is_null(to, row) ? STR_EMPTY
+                                                     : text_of((duckdb_string_t *)data + row);
+    } else {
+        memcpy(to->data, data, rows * column_width(to->type));
+    }
+    to->count = rows;
+    return STATUS_OK;
+}
+
+/* --- what to select ------------------------------------------------------- */
+
+static const struct offline_column *column_find(const struct offline_column *columns, size_t count,
+                                                struct str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal(columns[i].name, name))
+            return &columns[i];
+    }
+    return NULL;
+}
+
+static struct str nearest_column(struct arena *arena, const struct offline_column *columns,
+                                 size_t count, struct str name)
+{
+    struct str *names = ARENA_ARRAY(arena, struct str, count);
+
+    for (size_t i = 0; i < count; i++)
+        names[i] = columns[i].name;
+    return str_nearest(name, names, count);
+}
+
+enum status offline_column_get(struct arena *arena, const struct offline_column *columns,
+                               size_t count, struct str name, const struct offline_column **out,
+                               struct error *err)
+{
+    struct str nearest;
+
+    *out = column_find(columns, count, name);
+    if (*out != NULL)
+        return STATUS_OK;
+    nearest = nearest_column(arena, columns, count, name);
+    if (nearest.len > 0)
+        return error_set(err, STATUS_INVALID,
+                         "there is no column '" STR_FMT "'; did you mean '" STR_FMT "'?",
+                         STR_ARG(name), STR_ARG(nearest));
+    return error_set(err, STATUS_INVALID, "there is no column '" STR_FMT "'", STR_ARG(name));
+}
+
+/* Without loss, whatever the values; int64 to int32 is checked value by value. */
+static bool is_convertible(enum value_type from, enum value_type to)
+{
+    bool from_integer = from == TYPE_INT32 || from == TYPE_INT64;
+
+    if (from == to)
+        return true;
+    if (to == TYPE_INT32 || to == TYPE_INT64)
+        return from_integer;
+    return to == TYPE_FLOAT64 && (from == TYPE_INT32 || from == TYPE_FLOAT32);
+}
+
+enum status offline_put_column(struct buffer *sql, const struct offline_column *column,
+                               enum value_type type, struct error *err)
+{
+    if (!column->is_known || !is_convertible(column->type, type))
+        return error_set(err, STATUS_INVALID, "column '" STR_FMT "' is " STR_FMT ", wanted is %s",
+                         STR_ARG(column->name), STR_ARG(column->duckdb), value_type_name(type));
+    /* Instants come in several units; the reader knows each better than a cast would. */
+    if (type == TYPE_TIMESTAMP) {
+        sql_put_name(sql, column->name);
+        return STATUS_OK;
+    }
+    buffer_append(sql, STR("CAST("));
+    sql_put_name(sql, column->name);
+    buffer_printf(sql, " AS %s)", sql_type_name(type));
+    return STATUS_OK;
+}
+
+/* --- reading a source ----------------------------------------------------- */
+
+struct reading {
+    struct offline *offline;
+    const struct source_spec *source;
+    struct offline_range range;
+    offline_sink sink;
+    void *context;
+    struct table batch; /* wanted columns, then event time and created time */
+    size_t want_count;
+    struct arena *arena;
+};
+
+/* A coarse bound for what the file's own statistics can skip; keep_row() decides. */
+static void put_bound(struct buffer *sql, struct str time, const char *operator, int64_t bound_us)
+{
+    static const int64_t beyond_us = 250000LL * 365 * 86400 * 1000000; /* years that DuckDB has */
+
+    if (bound_us < -beyond_us || bound_us > beyond_us)
+        return;
+    buffer_append(sql, STR(" AND "));
+    sql_put_name(sql, time);
+    buffer_printf(sql, " %s make_timestamp(%lld)", operator, (long long)bound_us);
+}
+
+static enum status put_time(struct reading *reading, struct buffer *sql,
+                            const struct offline_column *columns, size_t count, struct str name,
+                            const char *what, struct error *err)
+{
+    const struct offline_column *column;
+
+    TRY(offline_column_get(reading->arena, columns, count, name, &column, err));
+    if (!column->is_known || column->type != TYPE_TIMESTAMP)
+        return error_set(err, STATUS_INVALID,
+                         "the %s column '" STR_FMT "' is " STR_FMT
+                         ", not a timestamp; cast it in SQL, or give `types:`",
+                         what, STR_ARG(name), STR_ARG(column->duckdb));
+    return offline_put_column(sql, column, TYPE_TIMESTAMP, err);
+}
+
+static enum status put_select(struct reading *reading, struct buffer *sql,
+                              const struct offline_want *want, struct error *err)
+{
+    const struct source_spec *source = reading->source;
+    const struct offline_column *column;
+    struct offline_column *columns;
+    size_t count;
+
+    TRY(offline_describe_relation(reading->offline, reading->arena, source->name, &columns, &count,
+                                  err));
+    buffer_append(sql, STR("SELECT "));
+    for (size_t i = 0; i < reading->want_count; i++) {
+        TRY(offline_column_get(reading->arena, columns, count, want[i].column, &column, err));
+        TRY(offline_put_column(sql, column, want[i].type, err));
+        buffer_append(sql, STR(", "));
+    }
+    TRY(put_time(reading, sql, columns, count, source->time, "event time", err));
+    buffer_append(sql, STR(", "));
+    if (source->created.len > 0)
+        TRY(put_time(reading, sql, columns, count, source->created, "created time", err));
+    else
+        buffer_append(sql, STR("NULL::TIMESTAMP"));
+    buffer_append(sql, STR(" FROM "));
+    sql_put_name(sql, source->name);
+    buffer_append(sql, STR(" WHERE "));
+    sql_put_name(sql, source->time);
+    buffer_append(sql, STR(" IS NOT NULL"));
+    TRY(offline_column_get(reading->arena, columns, count, source->time, &column, err));
+    /* Other units would have to be cast first, which hides the column from the statistics. */
+    if (str_equal(column->duckdb, STR("TIMESTAMP"))) {
+        put_bound(sql, source->time, ">=", reading->range.from_us);
+        put_bound(sql, source->time, "<=", reading->range.to_us);
+    }
+    return STATUS_OK;
+}
+
+static void batch_init(struct reading *reading, const struct offline_want *want)
+{
+    struct table *batch = &reading->batch;
+
+    table_init(batch, reading->arena, reading->want_count + 2);
+    for (size_t i = 0; i < batch->column_count; i++) {
+        bool wanted = i < reading->want_count;
+
+        column_init(&batch->columns[i], wanted ? want[i].type : TYPE_TIMESTAMP);
+        batch->names[i] = wanted ? want[i].column : reading->source->time;
+    }
+}
+
+static bool keep_row(const struct reading *reading, size_t row)
+{
+    const struct column *time = &reading->batch.columns[reading->want_count];
+
+    return !column_is_null(time, row) && time->int64s[row] >= reading->range.from_us &&
+           time->int64s[row] <= reading->range.to_us;
+}
+
+static void move_row(struct column *column, size_t from, size_t to)
+{
+    size_t width = column_width(column->type);
+    char *data = column->data;
+
+    memcpy(data + to * width, data + from * width, width);
+    if (column->valid != NULL)
+        column->valid[to] = column->valid[from];
+}
+
+/* Closes the gaps of rows that are not wanted. */
+static void compact(struct reading *reading)
+{
+    struct table *batch = &reading->batch;
+    size_t kept = 0;
+
+    for (size_t row = 0; row < batch->rows; row++) {
+        if (!keep_row(reading, row))
+            continue;
+        for (size_t i = 0; kept != row && i < batch->column_count; i++)
+            move_row(&batch->columns[i], row, kept);
+        kept++;
+    }
+    batch->rows = kept;
+    for (size_t i = 0; i < batch->column_count; i++)
+        batch->columns[i].count = kept;
+}
+
+static enum status read_chunk(struct reading *reading, struct offline_query *query,
+                              duckdb_data_chunk chunk, struct error *err)
+{
+    struct table *batch = &reading->batch;
+
+    for (size_t i = 0; i < batch->column_count; i++)
+        TRY(offline_take_column(reading->offline, chunk, i,
+                                reading->offline->duckdb->column_type(&query->result, i),
+                                &batch->columns[i], err));
+    batch->rows = reading->offline->duckdb->data_chunk_get_size(chunk);
+    compact(reading);
+    if (batch->rows == 0)
+        return STATUS_OK;
+    return reading->sink(reading->context, batch, err);
+}
+
+static enum status read_all(struct reading *reading, struct str sql, struct error *err)
+{
+    struct offline_query query;
+    duckdb_data_chunk chunk;
+    enum status status;
+
+    TRY(offline_query_open(reading->offline, sql, &query, err));
+    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
+        status = read_chunk(reading, &query, chunk, err);
+        reading->offline->duckdb->destroy_data_chunk(&chunk);
+        if (status != STATUS_OK)
+            break;
+    }
+    offline_query_close(&query);
+    return status;
+}
+
+enum status offline_read(struct offline *offline, const struct source_spec *source,
+                         const struct offline_want *want, size_t want_count,
+                         struct offline_range range, offline_sink sink, void *context,
+                         struct error *err)
+{
+    struct reading reading = { .offline = offline, .source = source, .range = range,
+                               .sink = sink, .context = context, .want_count = want_count,
+                               .arena = arena_new() };
+    struct buffer sql = { 0 };
+    enum status status;
+
+    batch_init(&reading, want);
+    status = put_select(&reading, &sql, want, err);
+    if (status == STATUS_OK)
+        status = read_all(&reading, buffer_str(&sql), err);
+    table_free(&reading.batch);
+    buffer_free(&sql);
+    arena_free(reading.arena);
+    if (status != STATUS_OK)
+        return error_wrap(err, "source '" STR_FMT "'", STR_ARG(source->name));
+    return STATUS_OK;
+}

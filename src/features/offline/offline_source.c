@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/offline/offline_internal.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+
+/* --- specifications ------------------------------------------------------- */
+
+static enum status parse_types(struct arena *arena, const yyjson_val *object,
+                               struct source_spec *source, struct error *err)
+{
+    yyjson_val *types = NULL, *key, *value;
+    size_t i, max;
+
+    TRY(json_want_object(object, "types", &types, err));
+    if (types == NULL)
+        return STATUS_OK;
+    source->type_columns = ARENA_ARRAY(arena, struct str, yyjson_obj_size(types));
+    source->types = ARENA_ARRAY(arena, enum value_type, yyjson_obj_size(types));
+    yyjson_obj_foreach(types, i, max, key, value)
+    {
+        if (!value_type_parse(json_str(value), &source->types[i]))
+            return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no type",
+                             STR_ARG(json_str(value)));
+        source->type_columns[i] = arena_str(arena, json_str(key));
+        source->type_count = i + 1;
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_source(struct arena *arena, const yyjson_val *object,
+                                struct source_spec *out, struct error *err)
+{
+    TRY(json_need_str(object, "name", &out->name, err));
+    TRY(json_want_str(object, "path", &out->path, err));
+    TRY(json_want_str(object, "sql", &out->sql, err));
+    TRY(json_want_str(object, "time", &out->time, err));
+    TRY(json_want_str(object, "created", &out->created, err));
+    if ((out->path.len == 0) == (out->sql.len == 0))
+        return error_set(err, STATUS_INVALID, "source '" STR_FMT "' wants either path or sql",
+                         STR_ARG(out->name));
+    return parse_types(arena, object, out, err);
+}
+
+enum status source_specs_parse(struct arena *arena, yyjson_val *array,
+                               struct source_spec **out, size_t *count, struct error *err)
+{
+    struct source_spec *specs = ARENA_ARRAY(arena, struct source_spec, yyjson_arr_size(array));
+    yyjson_val *item;
+    size_t i, max;
+
+    yyjson_arr_foreach(array, i, max, item)
+    {
+        TRY(parse_source(arena, item, &specs[i], err));
+    }
+    *out = specs;
+    *count = yyjson_arr_size(array);
+    return STATUS_OK;
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+enum file_format { FORMAT_UNKNOWN, FORMAT_PARQUET, FORMAT_CSV };
+
+static enum file_format format_by_name(struct str path)
+{
+    static const struct {
+        struct str ending;
+        enum file_format format;
+    } endings[] = {
+        { STR_INIT(".parquet"), FORMAT_PARQUET }, { STR_INIT(".pq"), FORMAT_PARQUET },
+        { STR_INIT(".csv"), FORMAT_CSV },         { STR_INIT(".csv.gz"), FORMAT_CSV },
+        { STR_INIT(".tsv"), FORMAT_CSV },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        if (str_ends(path, endings[i].ending))
+            return endings[i].format;
+    }
+    return FORMAT_UNKNOWN;
+}
+
+/* An upload has no telling name. */
+static enum file_format format_by_content(const char *path)
+{
+    char magic[4] = { 0 };
+    FILE *file = fopen(path, "rbe");
+    size_t got;
+
+    if (file == NULL)
+        return FORMAT_UNKNOWN;
+    got = fread(magic, 1, sizeof(magic), file);
+    fclose(file);
+    return got == 4 && memcmp(magic, "PAR1", 4) == 0 ? FORMAT_PARQUET : FORMAT_CSV;
+}
+
+/* The types of a CSV have to be known before it is read: 007 as a number is 7. */
+static void put_csv_types(struct buffer *sql, const struct source_spec *source)
+{
+    buffer_append(sql, STR(", sample_size=-1"));
+    if (source == NULL || source->type_count == 0)
+        return;
+    buffer_append(sql, STR(", types={"));
+    for (size_t i = 0; i < source->type_count; i++) {
+        if (i > 0)
+            buffer_append_byte(sql, ',');
+        sql_put_text(sql, source->type_columns[i]);
+        buffer_printf(sql, ":'%s'", sql_type_name(source->types[i]));
+    }
+    buffer_append_byte(sql, '}');
+}
+
+enum status offline_put_reader(struct offline *offline, struct buffer *sql,
+                               const struct str *paths, size_t count,
+                               const struct source_spec *source, struct error *err)
+{
+    enum file_format format = format_by_name(paths[0]);
+
+    if (format == FORMAT_UNKNOWN)
+        format = format_by_content(arena_cstr(offline->arena, paths[0]));
+    if (format == FORMAT_UNKNOWN)
+        return error_set(err, STATUS_NOT_FOUND, "file " STR_FMT " cannot be read",
+                         STR_ARG(paths[0]));
+    buffer_append(sql, format == FORMAT_CSV ? STR("read_csv([") : STR("read_parquet(["));
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buffer_append_byte(sql, ',');
+        sql_put_text(sql, paths[i]);
+    }
+    buffer_append_byte(sql, ']');
+    if (format == FORMAT_CSV)
+        put_csv_types(sql, source);
+    buffer_append_byte(sql, ')');
+    return STATUS_OK;
+}
+
+/* --- views ---------------------------------------------------------------- */
+
+static void put_overrides(struct buffer *sql, const struct source_spec *source)
+{
+    buffer_append(sql, STR("SELECT *"));
+    for (size_t i = 0; i < source->type_count; i++) {
+        buffer_append(sql, i == 0 ? STR(" REPLACE (") : STR(", "));
+        buffer_append(sql, STR("CAST("));
+        sql_put_name(sql, source->type_columns[i]);
+        buffer_printf(sql, " AS %s) AS ", sql_type_name(source->types[i]));
+        sql_put_name(sql, source->type_columns[i]);
+    }
+    buffer_append(sql, source->type_count > 0 ? STR(") FROM ") : STR(" FROM "));
+}
+
+static enum status put_files(struct offline *offline, struct buffer *sql,
+                             const struct source_spec *source, struct error *err)
+{
+    struct arena *arena = offline->arena;
+    char *pattern;
+    struct str *paths;
+    size_t count;
+
+    TRY(path_below(arena, arena_cstr(arena, offline->project), source->path, &pattern, err));
+    TRY(file_glob(arena, pattern, &paths, &count, err));
+    if (count == 0)
+        return error_set(err, STATUS_NOT_FOUND, "there is no file " STR_FMT,
+                         STR_ARG(source->path));
+    put_overrides(sql, source);
+    return offline_put_reader(offline, sql, paths, count, source, err);
+}
+
+static struct str without_semicolon(struct str sql)
+{
+    sql = str_trim(sql);
+    while (str_ends(sql, STR(";")))
+        sql = str_trim(str_slice(sql, 0, sql.len - 1));
+    return sql;
+}
+
+static enum status put_query(struct offline *offline, struct buffer *sql,
+                             const struct source_spec *source, struct error *err)
+{
+    if (source->path.len > 0)
+        return put_files(offline, sql, source, err);
+    put_overrides(sql, source);
+    buffer_append_byte(sql, '(');
+    buffer_append(sql, without_semicolon(source->sql));
+    /* The line break ends a comment at the end of the user's SQL. */
+    buffer_append(sql, STR("\n)"));
+    return STATUS_OK;
+}
+
+static enum status add_source(struct offline *offline, const struct source_spec *source,
+                              struct error *err)
+{
+    struct buffer sql = { 0 };
+    enum status status;
+
+    buffer_append(&sql, STR("CREATE VIEW "));
+    sql_put_name(&sql, source->name);
+    buffer_append(&sql, STR(" AS "));
+    status = put_query(offline, &sql, source, err);
+    if (status == STATUS_OK)
+        status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    if (status != STATUS_OK)
+        return error_wrap(err, "source '" STR_FMT "'", STR_ARG(source->name));
+    return STATUS_OK;
+}
+
+enum status offline_add_sources(struct offline *offline, const struct source_spec *sources,
+                                size_t count, struct error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(add_source(offline, &sources[i], err));
+    return STATUS_OK;
+}
+
+/* --- description ---------------------------------------------------------- */
+
+static void add_descriptions(struct arena *arena, const struct column *names,
+                             const struct column *types, struct offline_column **columns,
+                             size_t *count)
+{
+    struct offline_column *all = ARENA_ARRAY(arena, struct offline_column, *count + names->count);
+
+    if (*count > 0)
+        memcpy(all, *columns, *count * sizeof(*all));
+    for (size_t row = 0; row < names->count; row++) {
+        struct offline_column *column = &all[*count + row];
+
+        column->name = arena_str(arena, names->texts[row]);
+        column->duckdb = arena_str(arena, types->texts[row]);
+        column->is_known = value_type_of_sql(column->duckdb, &column->type);
+    }
+    *columns = all;
+    *count += names->count;
+}
+
+/* DESCRIBE gives names and types as its first two columns. */
+static enum status take_descriptions(struct offline *offline, struct arena *arena,
+                                     duckdb_data_chunk chunk, struct offline_column **columns,
+                                     size_t *count, struct error *err)
+{
+    struct column names, types;
+    enum status status;
+
+    column_init(&names, TYPE_STRING);
+    column_init(&types, TYPE_STRING);
+    status = offline_take_column(offline, chunk, 0, DUCKDB_TYPE_VARCHAR, &names, err);
+    if (status == STATUS_OK)
+        status = offline_take_column(offline, chunk, 1, DUCKDB_TYPE_VARCHAR, &types, err);
+    if (status == STATUS_OK)
+        add_descriptions(arena, &names, &types, columns, count);
+    column_free(&names);
+    column_free(&types);
+    return status;
+}
+
+enum status offline_describe_relation(struct offline *offline, struct arena *arena,
+                                      struct str name, struct offline_column **columns,
+                                      size_t *count, struct error *err)
+{
+    struct buffer sql = { 0 };
+    struct offline_query query;
+    duckdb_data_chunk chunk;
+    enum status status;
+
+    buffer_append(&sql, STR("DESCRIBE "));
+    sql_put_name(&sql, name);
+    status = offline_query_open(offline, buffer_str(&sql), &query, err);
+    buffer_free(&sql);
+    TRY(status);
+    *columns = NULL;
+    *count = 0;
+    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
+        status = take_descriptions(offline, arena, chunk, columns, count, err);
+        offline->duckdb->destroy_data_chunk(&chunk);
+        if (status != STATUS_OK)
+            break;
+    }
+    offline_query_close(&query);
+    return status;
+}
+
+enum status offline_describe(struct offline *offline, struct arena *arena,
+                             const struct source_spec *source, struct offline_column **columns,
+                             size_t *count, struct error *err)
+{
+    if (offline_describe_relation(offline, arena, source->name, columns, count, err) != STATUS_OK)
+        return error_wrap(err, "source '" STR_FMT "'", STR_ARG(source->name));
+    return STATUS_OK;
+}

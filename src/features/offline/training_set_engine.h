@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The steps of the training set job. For the training_set_*.c files of this folder. */
+#include "features/offline/entity_rows.h"
+#include "features/offline/key_table.h"
+#include "features/offline/row_order.h"
+
+/* The entity rows by one entity's key: views of the same entity share it. */
+struct key_set {
+    const size_t *keys; /* indices into spec->keys */
+    size_t key_count;
+    struct key_table *table;
+    struct row_order questions; /* with one key more than the table: rows whose key has a null part */
+};
+
+struct engine {
+    struct offline *offline;
+    struct arena *arena;
+    struct job *job;
+    const struct training_set_spec *spec;
+    struct entity_rows rows;
+    struct key_set *sets;
+    size_t set_count;
+    size_t *view_sets;    /* for each view: its key set */
+    struct column *slots; /* spec->slot_count columns of rows.count rows */
+};
+
+MUST_USE enum status engine_prepare(struct engine *engine, struct error *err);
+/* Fills the slots of all views. */
+MUST_USE enum status engine_stored(struct engine *engine, struct error *err);
+/* Fills the slots of all expressions, in their order. */
+MUST_USE enum status engine_expressions(struct engine *engine, struct error *err);
+/* Writes the file; the result is on disk under its name, or nothing is. */
+MUST_USE enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *err);
+/* Where it is written before it is whole. */
+struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec);
+/* SHA-256 over what was asked and all files that were read. */
+MUST_USE enum status engine_fingerprint(struct engine *engine, const yyjson_val *json,
+                                        struct str *out, struct error *err);
+void engine_free(struct engine *engine);

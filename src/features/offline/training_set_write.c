@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+#include "base/hash.h"
+#include "features/offline/training_set_engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FEATURES_TABLE "onggi_features"
+/* More than this of a source is not read again to be hashed: size and time of change stand for it. */
+#define HASHED_MAX (INT64_C(1) << 30)
+
+/* --- writing -------------------------------------------------------------- */
+
+static enum status check_name(const struct engine *engine, size_t output, struct error *err)
+{
+    struct str name = engine->spec->outputs[output].name;
+
+    for (size_t i = 0; i < engine->rows.column_count; i++) {
+        if (str_equal_nocase(engine->rows.columns[i].name, name))
+            return error_set(err, STATUS_INVALID,
+                             "the entity rows have a column '" STR_FMT "', which is also a "
+                             "feature's name; ask for full names (--full-names)", STR_ARG(name));
+    }
+    return STATUS_OK;
+}
+
+/* The outputs share their slots' memory. */
+static enum status output_table(const struct engine *engine, struct table *out, struct error *err)
+{
+    const struct training_set_spec *spec = engine->spec;
+
+    table_init(out, engine->arena, spec->output_count);
+    out->rows = engine->rows.count;
+    for (size_t i = 0; i < spec->output_count; i++) {
+        TRY(check_name(engine, i, err));
+        out->names[i] = spec->outputs[i].name;
+        out->columns[i] = engine->slots[spec->outputs[i].slot];
+    }
+    return STATUS_OK;
+}
+
+static enum status copy_to(struct engine *engine, struct str path, struct error *err)
+{
+    struct buffer sql = { 0 };
+    uint64_t rows;
+    enum status status;
+
+    buffer_append(&sql, STR("COPY (SELECT e.*, f.* FROM " ENTITY_ROWS_TABLE
+                            " e POSITIONAL JOIN " FEATURES_TABLE "() f) TO "));
+    sql_put_text(&sql, path);
+    buffer_append(&sql, engine->spec->is_csv ? STR(" (FORMAT csv, HEADER)")
+                                             : STR(" (FORMAT parquet, COMPRESSION snappy)"));
+    status = offline_run_count(engine->offline, buffer_str(&sql), &rows, err);
+    buffer_free(&sql);
+    TRY(status);
+    if (rows != engine->rows.count)
+        return error_set(err, STATUS_INTERNAL, "%llu rows were written instead of %zu",
+                         (unsigned long long)rows, engine->rows.count);
+    return STATUS_OK;
+}
+
+/* On disk, and only then under its name. */
+static enum status settle(const char *temporary, const char *out, uint64_t *bytes,
+                          struct error *err)
+{
+    int fd = open(temporary, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    bool safe;
+
+    if (fd < 0)
+        return error_errno(err, errno, "write %s", out);
+    safe = fsync(fd) == 0 && fstat(fd, &info) == 0;
+    close(fd);
+    if (!safe || rename(temporary, out) != 0)
+        return error_errno(err, errno, "write %s", out);
+    *bytes = (uint64_t)info.st_size;
+    return STATUS_OK;
+}
+
+enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *err)
+{
+    const char *out = arena_cstr(engine->arena, engine->spec->out);
+    struct str temporary = training_set_temporary(engine->arena, engine->spec);
+    struct table table;
+    enum status status;
+
+    TRY(output_table(engine, &table, err));
+    TRY(offline_register_table(engine->offline, FEATURES_TABLE, &table, err));
+    job_progress(engine->job, "write", 0, engine->rows.count);
+    status = copy_to(engine, temporary, err);
+    if (status == STATUS_OK)
+        status = settle(temporary.data, out, bytes, err);
+    if (status != STATUS_OK)
+        unlink(temporary.data);
+    else
+        job_progress(engine->job, "write", engine->rows.count, engine->rows.count);
+    return status;
+}
+
+struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec)
+{
+    return arena_printf(arena, STR_FMT ".part", STR_ARG(spec->out));
+}
+
+/* --- fingerprint ---------------------------------------------------------- */
+
+static void hash_content(struct sha256 *hash, const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    char piece[65536];
+    size_t got;
+
+    while (file != NULL && (got = fread(piece, 1, sizeof(piece), file)) > 0)
+        sha256_add(hash, piece, got);
+    if (file != NULL)
+        fclose(file);
+}
+
+static enum status hash_file(struct engine *engine, struct sha256 *hash, const char *path,
+                             struct error *err)
+{
+    struct stat info;
+    struct str line;
+
+    if (stat(path, &info) != 0)
+        return error_errno(err, errno, "read %s", path);
+    if (info.st_size <= HASHED_MAX) {
+        line = arena_printf(engine->arena, "file %lld\n", (long long)info.st_size);
+        sha256_add(hash, line.data, line.len);
+        hash_content(hash, path);
+        return STATUS_OK;
+    }
+    line = arena_printf(engine->arena, "file %lld %lld.%09ld\n", (long long)info.st_size,
+                        (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    sha256_add(hash, line.data, line.len);
+    return STATUS_OK;
+}
+
+static enum status hash_source(struct engine *engine, struct sha256 *hash,
+                               const struct source_spec *source, struct error *err)
+{
+    struct str *paths;
+    size_t count;
+    char *pattern;
+
+    if (source->path.len == 0)
+        return STATUS_OK; /* its SQL is part of what was asked */
+    TRY(path_below(engine->arena, arena_cstr(engine->arena, engine->spec->project), source->path,
+                   &pattern, err));
+    TRY(file_glob(engine->arena, pattern, &paths, &count, err));
+    for (size_t i = 0; i < count; i++)
+        TRY(hash_file(engine, hash, arena_cstr(engine->arena, paths[i]), err));
+    return STATUS_OK;
+}
+
+/* What was asked, without where it was asked from and where it goes. */
+static void hash_question(struct engine *engine, struct sha256 *hash, const yyjson_val *json)
+{
+    static const char *const parts[] = { "as_known", "time",  "sources",     "keys",   "request",
+                                         "views",    "slots", "expressions", "outputs" };
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        const yyjson_val *part = json_find(json, str_from(parts[i]));
+        struct str text = part == NULL ? STR_EMPTY : json_write(engine->arena, part);
+
+        sha256_add(hash, text.data, text.len);
+        sha256_add(hash, "\n", 1);
+    }
+    sha256_add(hash, engine->spec->entities_sql.data, engine->spec->entities_sql.len);
+}
+
+enum status engine_fingerprint(struct engine *engine, const yyjson_val *json, struct str *out,
+                               struct error *err)
+{
+    const struct training_set_spec *spec = engine->spec;
+    struct sha256 *hash = sha256_new();
+    char *hex = arena_alloc(engine->arena, SHA256_HEX_LEN + 1);
+    enum status status = STATUS_OK;
+
+    hash_question(engine, hash, json);
+    if (spec->entities_path.len > 0)
+        status = hash_file(engine, hash, arena_cstr(engine->arena, spec->entities_path), err);
+    for (size_t i = 0; status == STATUS_OK && i < spec->source_count; i++)
+        status = hash_source(engine, hash, &spec->sources[i], err);
+    sha256_end(hash, hex);
+    TRY(status);
+    *out = (struct str){ hex, SHA256_HEX_LEN };
+    return STATUS_OK;
+}
