@@ -119,12 +119,16 @@ enum status response_stream(struct response *res, int code, const char *content_
                             struct error *err)
 {
     struct exchange *exchange = exchange_of_response(res);
+    enum status status;
 
     assert(res->kind == REPLY_NONE);
     res->kind = REPLY_STREAM;
     res->code = code;
     res->content_type = content_type;
-    return exchange->sink->begin(exchange, err);
+    status = exchange->sink->begin(exchange, err);
+    if (status != STATUS_OK)
+        res->kind = REPLY_NONE; /* so that the error can be an answer */
+    return status;
 }
 
 enum status response_stream_write(struct response *res, struct str bytes, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/dispatch.h"
 #include "net/openapi.h"
+#include "net/route_stats.h"
 #include "net/route_table.h"
 
 #include "base/log.h"
@@ -35,7 +36,8 @@ void router_free(struct router **router)
 void router_mount(struct router *router, const struct door *door, void *context)
 {
     for (const struct route *route = door->routes; route->method != NULL; route++)
-        (void)route_table_add(router->table, door, route, context);
+        route_table_add(router->table, door, route, context)->stats =
+            route_stats_new(router->arena, route->method, route->path);
 }
 
 void router_set_authenticate(struct router *router, authenticate function, void *context)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Replies that are files: sent by the kernel where it can, piece by piece where TLS stands between. */
+#include "net/loop.h"
+
+/*
+ * Any thread, after the handler: opens the file, so that a failure can still be an answer. A small one is
+ * read at once and leaves in one write with its head.
+ */
+void file_reply_open(struct turn *turn);
+void file_reply_begin(struct connection *connection); /* head first */
+void file_reply_next(struct connection *connection);  /* what was sent has left */
+/* One that was never opened, but was to be removed. */
+void file_reply_discard(const struct response *res);
+void file_reply_free(struct file_reply **file);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A page of a stranger in the user's own browser can make its name point to
+ * 127.0.0.1 and speak to us as if it were ours (DNS rebinding). The name stays
+ * in Host and Origin, so these are compared with the names that we answer to.
+ */
+#include "base/str.h"
+
+/* "localhost:8470": loopback's names and those given, whatever the port. */
+bool host_is_ours(struct str host, const struct str *names, size_t count);
+/* "http://localhost:8470"; the empty one is no browser's. */
+bool origin_is_ours(struct str origin, const struct str *names, size_t count);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/incoming.h"
+
+#include "net/host_check.h"
+#include "net/outgoing.h"
+#include "net/spool.h"
+
+#include <stdio.h>
+
+/* A body that nobody wants is read up to here to save the connection. */
+#define DISCARD_MAX ((size_t)64 << 10)
+#define RESERVE_MAX ((size_t)64 << 10)
+/* Slower than this and the body deadline ends it. */
+#define BODY_BYTES_PER_MS 64
+
+static size_t refuse(struct connection *connection, size_t used)
+{
+    const struct refusal *refusal = &connection->message.refusal;
+
+    outgoing_refuse(connection, refusal->code, refusal->why);
+    return used;
+}
+
+static void answer_now(struct connection *connection, int code, enum status status,
+                       const char *why)
+{
+    struct error err;
+
+    error_set(&err, status, "%s", why);
+    router_answer_error(&connection->turn->exchange, code, &err);
+    connection->turn->is_answered = true;
+}
+
+/* What is decided by the head alone. */
+static void route_request(struct connection *connection)
+{
+    struct turn *turn = connection->turn;
+    const struct server_config *config = &connection->loop->server->config;
+    const struct message_head *head = &turn->head;
+
+    exchange_identify(&turn->exchange);
+    if (config->check_host && (!host_is_ours(head->host, config->hosts, config->host_count) ||
+                               !origin_is_ours(head->origin, config->hosts, config->host_count))) {
+        answer_now(connection, 403, STATUS_INVALID,
+                   "Host or Origin names another site; server.hosts lists those that may be used");
+        return;
+    }
+    turn->is_answered = !router_prepare(connection->loop->server->router, &turn->exchange,
+                                        head->method, head->target);
+}
+
+static size_t body_max(const struct turn *turn)
+{
+    return turn->is_answered ? DISCARD_MAX : turn->exchange.request.route->body_max;
+}
+
+static void refuse_body(struct connection *connection)
+{
+    const struct request *req = &connection->turn->exchange.request;
+    char why[128];
+
+    if (!connection->turn->is_answered) {
+        snprintf(why, sizeof(why), "the body is too large; %s takes at most %zu bytes",
+                 req->route->path, req->route->body_max);
+        answer_now(connection, 413, STATUS_LIMIT, why);
+    }
+    connection->turn->keep_alive = false;
+    connection_reply(connection);
+}
+
+static bool begin_spool(struct connection *connection)
+{
+    struct turn *turn = connection->turn;
+    struct error err;
+
+    if (turn->is_answered || turn->exchange.request.route->body_max < BODY_FILE)
+        return true;
+    if (spool_new(connection, &turn->spool, &err) == STATUS_OK)
+        return true;
+    outgoing_refuse(connection, 503, err.message);
+    return false;
+}
+
+static void begin_body(struct connection *connection)
+{
+    struct turn *turn = connection->turn;
+    const struct message_head *head = &turn->head;
+    uint64_t extra_ms = head->content_length / BODY_BYTES_PER_MS;
+    unsigned body_ms = connection->loop->server->config.deadlines.body_ms;
+
+    if (head->content_length > body_max(turn) ||
+        (turn->is_answered && (head->is_chunked || head->expects_continue))) {
+        refuse_body(connection);
+        return;
+    }
+    if (!begin_spool(connection))
+        return;
+    connection->state = CONNECTION_BODY;
+    turn->body_left = head->content_length;
+    if (turn->spool == NULL && !turn->is_answered)
+        buffer_reserve(&turn->body, head->content_length < RESERVE_MAX
+                                        ? (size_t)head->content_length
+                                        : RESERVE_MAX);
+    connection_deadline(connection, extra_ms > UINT32_MAX / 2 ? UINT32_MAX - 1
+                                                              : body_ms + (unsigned)extra_ms);
+    if (head->expects_continue && !head->is_old)
+        outgoing_continue(connection);
+}
+
+static void begin_turn(struct connection *connection, struct str bytes)
+{
+    struct turn *turn = turn_new(connection);
+    struct str head = arena_str(turn->arena, bytes);
+
+    connection->turn = turn;
+    if (message_parse(&connection->message, turn->arena, head, &turn->exchange, &turn->head) !=
+        MESSAGE_COMPLETE) {
+        turn->exchange.header_count = 0; /* half-read ones mean nothing */
+        refuse(connection, 0);
+        return;
+    }
+    turn->keep_alive = turn->head.keep_alive;
+    route_request(connection);
+    if (turn->head.is_chunked || turn->head.content_length > 0)
+        begin_body(connection);
+    else
+        turn_dispatch(turn);
+}
+
+static size_t consume_head(struct connection *connection, struct str bytes)
+{
+    size_t len = 0;
+
+    switch (message_scan(&connection->message, bytes, &len)) {
+    case MESSAGE_REFUSED:
+        return refuse(connection, bytes.len);
+    case MESSAGE_PARTIAL:
+        /* The clock of the head runs from its first byte on. */
+        if (connection->input.len == 0)
+            connection_deadline(connection, connection->loop->server->config.deadlines.head_ms);
+        return 0;
+    default:
+        if (len > 2)
+            begin_turn(connection, str_slice(bytes, 0, len));
+        return len;
+    }
+}
+
+static void body_complete(struct connection *connection)
+{
+    struct turn *turn = connection->turn;
+    struct request *req = &turn->exchange.request;
+
+    if (turn->spool != NULL) {
+        req->body_file = spool_path(turn->spool);
+        connection->state = CONNECTION_SPOOLING;
+        connection_deadline(connection, connection->loop->server->config.deadlines.body_ms);
+        if (!spool_is_idle(turn->spool))
+            return;
+    } else if (!turn->is_answered) {
+        req->body = buffer_str(&turn->body);
+    }
+    turn_dispatch(turn);
+}
+
+static size_t consume_plain(struct connection *connection, struct str bytes)
+{
+    struct turn *turn = connection->turn;
+    size_t len = bytes.len < turn->body_left ? bytes.len : (size_t)turn->body_left;
+    struct str piece = str_slice(bytes, 0, len);
+
+    if (turn->spool != NULL)
+        spool_write(turn->spool, piece);
+    else if (!turn->is_answered)
+        buffer_append(&turn->body, piece);
+    turn->body_left -= len;
+    if (turn->body_left == 0)
+        body_complete(connection);
+    return len;
+}
+
+static size_t consume_chunks(struct connection *connection, struct str bytes)
+{
+    struct turn *turn = connection->turn;
+    size_t before = turn->body.len, used = 0;
+    enum message_progress progress =
+        message_chunks(&connection->message, bytes, &used, &turn->body);
+
+    if (progress == MESSAGE_REFUSED)
+        return refuse(connection, bytes.len);
+    turn->body_seen += turn->body.len - before;
+    if (turn->body_seen > body_max(turn)) {
+        refuse_body(connection);
+        return bytes.len;
+    }
+    if (turn->spool != NULL) {
+        spool_write(turn->spool, buffer_str(&turn->body));
+        buffer_clear(&turn->body);
+    }
+    if (progress == MESSAGE_COMPLETE)
+        body_complete(connection);
+    return used;
+}
+
+size_t incoming_consume(struct connection *connection, struct str bytes)
+{
+    size_t used = 0, step = 1;
+
+    connection->is_consuming = true;
+    while (step > 0 && used < bytes.len) {
+        struct str rest = str_slice(bytes, used, bytes.len);
+
+        if (connection->state == CONNECTION_HEAD)
+            step = consume_head(connection, rest);
+        else if (connection->state == CONNECTION_BODY && connection->turn->head.is_chunked)
+            step = consume_chunks(connection, rest);
+        else if (connection->state == CONNECTION_BODY)
+            step = consume_plain(connection, rest);
+        else
+            break;
+        used += step;
+    }
+    connection->is_consuming = false;
+    return used;
+}

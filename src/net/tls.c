@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls.h"
+
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+struct tls_context {
+    SSL_CTX *ssl;
+};
+
+struct tls {
+    SSL *ssl;
+    BIO *in;  /* from the socket */
+    BIO *out; /* to the socket */
+    unsigned writes; /* under way */
+};
+
+/* Enciphered bytes that the socket did not take at once. */
+struct tls_write {
+    uv_write_t req;
+    struct connection *connection;
+    char data[];
+};
+
+static enum status openssl_failed(struct error *err, const char *what, const char *path)
+{
+    char reason[200];
+
+    ERR_error_string_n(ERR_get_error(), reason, sizeof(reason));
+    ERR_clear_error();
+    return error_set(err, STATUS_INVALID, "%s %s: %s", what, path, reason);
+}
+
+static enum status load(SSL_CTX *ssl, const struct server_tls *config, struct error *err)
+{
+    if (SSL_CTX_use_certificate_chain_file(ssl, config->certificate) != 1)
+        return openssl_failed(err, "read certificate", config->certificate);
+    if (SSL_CTX_use_PrivateKey_file(ssl, config->key, SSL_FILETYPE_PEM) != 1)
+        return openssl_failed(err, "read key", config->key);
+    if (SSL_CTX_check_private_key(ssl) != 1)
+        return openssl_failed(err, "the key does not belong to the certificate", config->key);
+    return STATUS_OK;
+}
+
+/* HTTP/1.1 is all that is spoken here; a client that insists on more is told so. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *in, unsigned in_len, void *context)
+{
+    static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen;
+
+    (void)ssl;
+    (void)context;
+    if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+enum status tls_context_new(const struct server_tls *config, struct tls_context **out,
+                            struct error *err)
+{
+    SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+    struct tls_context *context;
+
+    if (ssl == NULL)
+        return openssl_failed(err, "start", "OpenSSL");
+    SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
+    if (load(ssl, config, err) != STATUS_OK) {
+        SSL_CTX_free(ssl);
+        return err->status;
+    }
+    context = calloc(1, sizeof(*context));
+    if (context == NULL)
+        abort();
+    context->ssl = ssl;
+    *out = context;
+    return STATUS_OK;
+}
+
+void tls_context_free(struct tls_context **context)
+{
+    if (*context == NULL)
+        return;
+    SSL_CTX_free((*context)->ssl); /* connections hold references of their own */
+    free(*context);
+    *context = NULL;
+}
+
+struct tls *tls_new(const struct tls_context *context)
+{
+    struct tls *tls = calloc(1, sizeof(*tls));
+
+    if (tls == NULL)
+        abort();
+    tls->ssl = SSL_new(context->ssl);
+    tls->in = BIO_new(BIO_s_mem());
+    tls->out = BIO_new(BIO_s_mem());
+    if (tls->ssl == NULL || tls->in == NULL || tls->out == NULL)
+        abort();
+    SSL_set_bio(tls->ssl, tls->in, tls->out);
+    SSL_set_accept_state(tls->ssl);
+    return tls;
+}
+
+void tls_free(struct tls **tls)
+{
+    if (*tls == NULL)
+        return;
+    SSL_free((*tls)->ssl); /* with both BIOs */
+    free(*tls);
+    *tls = NULL;
+}
+
+static void on_tls_written(uv_write_t *req, int status)
+{
+    struct tls_write *write = container_of(req, struct tls_write, req);
+    struct connection *connection = write->connection;
+
+    free(write);
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    connection->tls->writes--;
+    if (status < 0)
+        connection_close(connection);
+    else if (connection->tls->writes == 0 && connection->is_sending)
+        connection_sent(connection);
+}
+
+static enum sent write_later(struct connection *connection, const char *data, size_t len)
+{
+    struct tls_write *write = malloc(sizeof(*write) + len);
+    uv_buf_t piece;
+
+    if (write == NULL)
+        abort();
+    memcpy(write->data, data, len);
+    write->connection = connection;
+    piece = uv_buf_init(write->data, (unsigned)len);
+    if (uv_write(&write->req, (uv_stream_t *)&connection->tcp, &piece, 1, on_tls_written) != 0) {
+        free(write);
+        connection_close(connection);
+        return SENT_LOST;
+    }
+    connection->tls->writes++;
+    return SENT_LATER;
+}
+
+/* Moves what the engine has enciphered to the socket. */
+static enum sent flush(struct connection *connection)
+{
+    struct tls *tls = connection->tls;
+    char *data = NULL;
+    long len = BIO_get_mem_data(tls->out, &data);
+    uv_buf_t piece = uv_buf_init(data, (unsigned)len);
+    int done;
+    enum sent sent = SENT_ALL;
+
+    if (len <= 0)
+        return tls->writes > 0 ? SENT_LATER : SENT_ALL;
+    done = uv_try_write((uv_stream_t *)&connection->tcp, &piece, 1);
+    if (done == UV_EAGAIN)
+        done = 0;
+    if (done < 0) {
+        connection_close(connection);
+        return SENT_LOST;
+    }
+    if (done < len)
+        sent = write_later(connection, data + done, (size_t)(len - done));
+    if (sent != SENT_LOST)
+        BIO_reset(tls->out);
+    return sent;
+}
+
+enum sent tls_send(struct connection *connection, const uv_buf_t *pieces, unsigned count)
+{
+    struct tls *tls = connection->tls;
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t written = 0;
+
+        /* Into memory: it takes all of it, or the connection is broken. */
+        if (pieces[i].len > 0 &&
+            SSL_write_ex(tls->ssl, pieces[i].base, pieces[i].len, &written) != 1) {
+            ERR_clear_error();
+            connection_close(connection);
+            return SENT_LOST;
+        }
+    }
+    return flush(connection);
+}
+
+void tls_shutdown(struct connection *connection)
+{
+    if (SSL_is_init_finished(connection->tls->ssl))
+        SSL_shutdown(connection->tls->ssl);
+    ERR_clear_error();
+    flush(connection);
+}
+
+/* False when the engine needs more bytes or has given up. */
+static bool decipher(struct connection *connection)
+{
+    struct tls *tls = connection->tls;
+    size_t got = 0;
+    int result;
+
+    result = SSL_read_ex(tls->ssl, connection->loop->plain_buffer, READ_BUFFER, &got);
+    if (result == 1) {
+        connection_receive(connection, (struct str){ connection->loop->plain_buffer, got });
+        return connection->state != CONNECTION_CLOSED;
+    }
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        connection_end(connection);
+        break;
+    default:
+        flush(connection); /* the alert that says why */
+        connection_close(connection);
+        break;
+    }
+    ERR_clear_error();
+    return false;
+}
+
+void tls_receive(struct connection *connection, struct str bytes)
+{
+    if (bytes.len > INT_MAX || BIO_write(connection->tls->in, bytes.data, (int)bytes.len) <= 0) {
+        connection_close(connection);
+        return;
+    }
+    while (decipher(connection))
+        continue;
+    /* Handshakes and key updates answer without anybody above. */
+    if (connection->state != CONNECTION_CLOSED)
+        flush(connection);
+}
