@@ -15,7 +15,7 @@ struct serving;
 struct model;
 
 struct serving_config {
-    unsigned threads;          /* how many may run one model at the same time without waiting: loops and workers */
+    unsigned threads;          /* that run models; so many run one model without waiting for each other */
     size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
     unsigned probe_timeout_ms; /* 0: 30 s */
 };
@@ -32,7 +32,7 @@ struct model_feature {
 
 /* The numbers of the warm-up: what one row takes, in this process. */
 struct model_speed {
-    uint64_t p50_ns;
+    uint64_t p50_ns; /* both 0 where it could not be measured */
     uint64_t p99_ns;
     bool is_fast; /* p99 under 200 us: may run on a loop thread */
 };
@@ -45,7 +45,7 @@ struct model_speed {
 MUST_USE enum status model_load(struct serving *serving, struct str name, int64_t version,
                                 const char *path, struct str signature, struct model **out,
                                 struct error *err);
-/* From now on model_acquire() finds it under its name and version, and as the name's current one. Takes over the reference. */
+/* From now on model_acquire() finds it, also as its name's current one. Takes over the reference. */
 void serving_publish(struct serving *serving, struct model *model);
 /* Nobody finds it any more; who holds a reference goes on. */
 void serving_withdraw(struct serving *serving, struct str name, int64_t version);
@@ -53,11 +53,22 @@ void serving_withdraw(struct serving *serving, struct str name, int64_t version)
 MUST_USE enum status model_acquire(struct serving *serving, struct str name, int64_t version,
                                    struct model **out, struct error *err);
 struct model *model_ref(struct model *model);
-void model_unref(struct model **model); /* NULL is fine */
+/* NULL is fine. Never blocks: what nobody holds any more is freed in the background. */
+void model_unref(struct model **model);
+
+struct model_entry {
+    struct str name;
+    int64_t version;
+    bool is_current;
+};
+/* All that model_acquire() finds, by name, then version. */
+void serving_list(struct serving *serving, struct arena *arena, struct model_entry **out,
+                  size_t *count);
 
 struct str model_name(const struct model *model);
 int64_t model_version_number(const struct model *model);
 struct model_speed model_speed(const struct model *model);
+/* None where the inputs cannot be filled from one row of features: then only model_infer() runs it. */
 const struct model_feature *model_features(const struct model *model, size_t *count);
 const struct tensor_spec *model_inputs(const struct model *model, size_t *count);
 const struct tensor_spec *model_outputs(const struct model *model, size_t *count);
@@ -73,16 +84,25 @@ int model_score_output(const struct model *model);
 MUST_USE enum status model_run_row(struct model *model, struct arena *arena,
                                    const struct value *features, uint64_t deadline_ns,
                                    struct tensor *outputs, struct error *err);
-/* rows × features at once; for batches. */
+/* rows × features at once; for batches: a few thousand rows at a time serve a cache best. */
 MUST_USE enum status model_run_rows(struct model *model, struct arena *arena, size_t rows,
                                     const struct value *features, uint64_t deadline_ns,
                                     struct tensor *outputs, struct error *err);
+/* Whether all features go into one float32 matrix, so that model_run_matrix() runs it. */
+bool model_takes_matrix(const struct model *model);
+/* The same without values: rows × features as the model reads them, a null already NaN. */
+MUST_USE enum status model_run_matrix(struct model *model, struct arena *arena, size_t rows,
+                                      float *features, uint64_t deadline_ns,
+                                      struct tensor *outputs, struct error *err);
 /* Tensors as the caller brings them, checked against model_inputs(); in any order. */
 MUST_USE enum status model_infer(struct model *model, struct arena *arena,
                                  const struct tensor *inputs, size_t count, uint64_t deadline_ns,
                                  struct tensor *outputs, struct error *err);
-/* The score of one row of the outputs as a number. */
+/* The score of one row of the outputs as a number; NaN if there is no score. */
 double model_score_of(const struct model *model, const struct tensor *outputs, size_t row);
 
-/* `onggi job probe-model`: what the child runs. Returns the exit code. */
+/*
+ * `onggi job probe-model`: what the child runs that tries a model. argv is main's. The program
+ * answers it before anything else. Returns the exit code.
+ */
 int serving_probe_main(int argc, char **argv);

@@ -3,6 +3,7 @@
 /* Tensors as models take and give them: row-major, the first dimension counts rows. */
 #include "base/arena.h"
 #include "base/status.h"
+#include "base/value.h"
 
 enum tensor_type {
     TENSOR_FLOAT32,
@@ -47,6 +48,23 @@ struct tensor {
     };
 };
 
-/* LIMIT if a dimension is negative or the product does not fit; the usual attack is 2^60 + 2. */
+/* Elements of one row. */
+size_t tensor_width(const struct tensor *tensor);
+/* One element; strings are views into the tensor. */
+struct value tensor_value(const struct tensor *tensor, size_t index);
+/* One element as a number; NaN for a string. */
+double tensor_number(const struct tensor *tensor, size_t index);
+/* Puts a value into one element: a null becomes NaN; INVALID says what was expected, without context. */
+MUST_USE enum status tensor_put(struct tensor *tensor, size_t index, const struct value *value,
+                                struct error *err);
+/* The value type that goes into elements of this type without loss. */
+enum value_type tensor_value_type(enum tensor_type type);
+/* A new tensor of this shape in the arena, its elements zero. */
+struct tensor tensor_new(struct arena *arena, struct str name, enum tensor_type type,
+                         const int64_t *dims, size_t rank);
+/* "[-1,4]" */
+struct str tensor_shape_text(struct arena *arena, const int64_t *dims, size_t rank);
+
+/* INVALID if a dimension is negative, LIMIT if the product is too large; the usual attack is 2^60 + 2. */
 MUST_USE enum status tensor_count(const int64_t *dims, size_t rank, size_t limit, size_t *out,
                                   struct error *err);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What serving knows of a model; its callers see it through serving.h. */
+#include "net/metrics.h"
+#include "serving/loaded.h"
+#include "serving/runner.h"
+#include "serving/serving.h"
+
+struct model {
+    struct serving *serving;
+    struct arena *arena;
+    struct str name;
+    int64_t version;
+    atomic_size_t references;
+    struct loaded loaded;
+    struct runner_pool pool;
+    struct model_speed speed;
+    struct metric *rows;
+    struct metric *failures;
+    struct keeper_task farewell; /* frees it */
+};
+
+struct keeper *serving_keeper(struct serving *serving);
+/* Opens it when the first model is loaded. */
+MUST_USE enum status serving_runtime(struct serving *serving, struct runtime **out,
+                                     struct error *err);
+const struct serving_config *serving_config(const struct serving *serving);
+/* Runs rows of random numbers until the times are known well enough. */
+MUST_USE enum status model_warm_up(struct model *model, struct error *err);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serving/model.h"
+
+static enum status count_run(struct model *model, size_t rows, enum status status)
+{
+    if (status == STATUS_OK)
+        metric_add(model->rows, rows);
+    else
+        metric_add(model->failures, 1);
+    return status;
+}
+
+static enum status need_features(const struct model *model, struct error *err)
+{
+    if (model->loaded.signature.row != NULL)
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID,
+                     "model " STR_FMT " does not say which features its inputs take; add them to "
+                     "its metadata: the key 'features' with a JSON list of names",
+                     STR_ARG(model->name));
+}
+
+/* --- one row -------------------------------------------------------------- */
+
+static enum status run_bound(struct model *model, struct runner *runner, struct arena *arena,
+                             const struct value *features, uint64_t deadline_ns,
+                             struct tensor *outputs, struct error *err)
+{
+    struct runtime_model *base = model->loaded.model;
+    enum status status;
+
+    TRY(signature_fill(&model->loaded.signature, features, 0, runner->base->inputs, err));
+    runner_arm(&model->pool, runner, deadline_ns);
+    status = base->runtime->driver->run_bound(base, runner->base, arena, outputs, err);
+    return runner_disarm(&model->pool, runner, deadline_ns, status, err);
+}
+
+enum status model_run_row(struct model *model, struct arena *arena, const struct value *features,
+                          uint64_t deadline_ns, struct tensor *outputs, struct error *err)
+{
+    struct runner *runner;
+    enum status status;
+
+    if (!model->loaded.is_bound)
+        return model_run_rows(model, arena, 1, features, deadline_ns, outputs, err);
+    TRY(runner_take(&model->pool, deadline_ns, &runner, err));
+    status = run_bound(model, runner, arena, features, deadline_ns, outputs, err);
+    runner_give(runner);
+    return count_run(model, 1, status);
+}
+
+/* --- tensors of any shape ------------------------------------------------- */
+
+static enum status run_tensors(struct model *model, struct arena *arena, struct tensor *inputs,
+                               uint64_t deadline_ns, struct tensor *outputs, struct error *err)
+{
+    struct runtime_model *base = model->loaded.model;
+    struct runner *runner;
+    enum status status;
+
+    TRY(runner_take(&model->pool, deadline_ns, &runner, err));
+    runner_arm(&model->pool, runner, deadline_ns);
+    status = base->runtime->driver->run(base, runner->base, arena, inputs, outputs, err);
+    status = runner_disarm(&model->pool, runner, deadline_ns, status, err);
+    runner_give(runner);
+    return status;
+}
+
+/* The inputs for so many rows; without data where there is data already. */
+static struct tensor *row_tensors(const struct model *model, struct arena *arena, size_t rows)
+{
+    const struct signature *signature = &model->loaded.signature;
+    size_t count = model->loaded.model->input_count;
+    struct tensor *inputs = ARENA_ARRAY(arena, struct tensor, count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct tensor_spec spec = signature->row[i];
+
+        spec.dims[0] = (int64_t)rows;
+        inputs[i] = tensor_new(arena, spec.name, spec.type, spec.dims, spec.rank);
+    }
+    return inputs;
+}
+
+static enum status check_rows(const struct model *model, size_t rows, struct error *err)
+{
+    if (rows == 0)
+        return error_set(err, STATUS_INVALID, "no rows to run");
+    return need_features(model, err);
+}
+
+/* Adds the rows of one answer to those before. */
+static enum status append_outputs(const struct model *model, struct arena *arena, size_t row,
+                                  size_t rows, const struct tensor *one, struct tensor *all,
+                                  struct error *err)
+{
+    for (size_t i = 0; i < model->loaded.model->output_count; i++) {
+        size_t bytes = one[i].count * tensor_type_size(one[i].type);
+
+        if (row == 0) {
+            all[i] = one[i];
+            all[i].count = one[i].count * rows;
+            all[i].data = arena_array(arena, rows, bytes);
+            if (one[i].rank > 0)
+                all[i].dims[0] = one[i].dims[0] * (int64_t)rows;
+        }
+        if (one[i].count * rows != all[i].count)
+            return error_set(err, STATUS_INVALID, "output '" STR_FMT "' differs in size by row",
+                             STR_ARG(one[i].name));
+        memcpy((char *)all[i].data + row * bytes, one[i].data, bytes);
+    }
+    return STATUS_OK;
+}
+
+/* For a model that was exported for one row at a time. */
+static enum status run_one_by_one(struct model *model, struct arena *arena, size_t rows,
+                                  const struct value *features, uint64_t deadline_ns,
+                                  struct tensor *outputs, struct error *err)
+{
+    struct tensor *one = ARENA_ARRAY(arena, struct tensor, model->loaded.model->output_count);
+    size_t width = model->loaded.signature.feature_count;
+
+    for (size_t row = 0; row < rows; row++) {
+        TRY(model_run_row(model, arena, features + row * width, deadline_ns, one, err));
+        TRY(append_outputs(model, arena, row, rows, one, outputs, err));
+    }
+    return STATUS_OK;
+}
+
+enum status model_run_rows(struct model *model, struct arena *arena, size_t rows,
+                           const struct value *features, uint64_t deadline_ns,
+                           struct tensor *outputs, struct error *err)
+{
+    const struct signature *signature = &model->loaded.signature;
+    struct tensor *inputs;
+
+    TRY(check_rows(model, rows, err));
+    if (rows > 1 && signature->is_one_row)
+        return run_one_by_one(model, arena, rows, features, deadline_ns, outputs, err);
+    inputs = row_tensors(model, arena, rows);
+    for (size_t row = 0; row < rows; row++) {
+        if (signature_fill(signature, features + row * signature->feature_count, row, inputs,
+                           err) == STATUS_OK)
+            continue;
+        return rows == 1 ? err->status : error_wrap(err, "row %zu", row);
+    }
+    return count_run(model, rows, run_tensors(model, arena, inputs, deadline_ns, outputs, err));
+}
+
+enum status model_run_matrix(struct model *model, struct arena *arena, size_t rows,
+                             float *features, uint64_t deadline_ns, struct tensor *outputs,
+                             struct error *err)
+{
+    const struct signature *signature = &model->loaded.signature;
+    struct tensor input;
+
+    TRY(check_rows(model, rows, err));
+    if (!signature->is_matrix || (rows > 1 && signature->is_one_row))
+        return error_set(err, STATUS_INVALID, "model " STR_FMT " does not take a matrix of rows",
+                         STR_ARG(model->name));
+    input = (struct tensor){ .name = signature->row[0].name,
+                             .type = TENSOR_FLOAT32,
+                             .rank = signature->row[0].rank,
+                             .dims = { (int64_t)rows, (int64_t)signature->feature_count },
+                             .count = rows * signature->feature_count,
+                             .floats = features };
+    return count_run(model, rows, run_tensors(model, arena, &input, deadline_ns, outputs, err));
+}
+
+/* --- tensors as a caller brings them -------------------------------------- */
+
+static bool fits(const struct tensor_spec *spec, const struct tensor *tensor)
+{
+    if (spec->rank != tensor->rank)
+        return false;
+    for (size_t i = 0; i < spec->rank; i++)
+        if (spec->dims[i] != TENSOR_ANY && spec->dims[i] != tensor->dims[i])
+            return false;
+    return true;
+}
+
+static enum status check_input(struct arena *arena, const struct tensor_spec *spec,
+                               const struct tensor *tensor, struct error *err)
+{
+    if (spec->type != tensor->type)
+        return error_set(err, STATUS_INVALID, "input '" STR_FMT "': expected %s, found %s",
+                         STR_ARG(spec->name), tensor_type_name(spec->type),
+                         tensor_type_name(tensor->type));
+    if (!fits(spec, tensor))
+        return error_set(err, STATUS_INVALID,
+                         "input '" STR_FMT "': expected shape " STR_FMT ", found " STR_FMT,
+                         STR_ARG(spec->name),
+                         STR_ARG(tensor_shape_text(arena, spec->dims, spec->rank)),
+                         STR_ARG(tensor_shape_text(arena, tensor->dims, tensor->rank)));
+    /* Not every operator expects to have nothing to do. */
+    if (tensor->count == 0)
+        return error_set(err, STATUS_INVALID, "input '" STR_FMT "' has no elements",
+                         STR_ARG(spec->name));
+    return STATUS_OK;
+}
+
+static enum status unknown_input(const struct model *model, struct arena *arena, struct str name,
+                                 struct error *err)
+{
+    const struct runtime_model *base = model->loaded.model;
+    struct str *names = ARENA_ARRAY(arena, struct str, base->input_count);
+    struct str near;
+
+    for (size_t i = 0; i < base->input_count; i++)
+        names[i] = base->inputs[i].name;
+    near = str_nearest(name, names, base->input_count);
+    if (near.len == 0)
+        near = names[0];
+    return error_set(err, STATUS_INVALID, "unknown input '" STR_FMT "'; there is '" STR_FMT "'",
+                     STR_ARG(str_slice(name, 0, 80)), STR_ARG(near));
+}
+
+/* Into the model's order, each one once. */
+static enum status order_inputs(const struct model *model, struct arena *arena,
+                                const struct tensor *inputs, size_t count, struct tensor *ordered,
+                                struct error *err)
+{
+    const struct runtime_model *base = model->loaded.model;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+
+        while (at < base->input_count && !str_equal(base->inputs[at].name, inputs[i].name))
+            at++;
+        if (at == base->input_count)
+            return unknown_input(model, arena, inputs[i].name, err);
+        if (ordered[at].data != NULL)
+            return error_set(err, STATUS_INVALID, "input '" STR_FMT "' is given twice",
+                             STR_ARG(inputs[i].name));
+        TRY(check_input(arena, &base->inputs[at], &inputs[i], err));
+        ordered[at] = inputs[i];
+    }
+    for (size_t i = 0; i < base->input_count; i++)
+        if (ordered[i].data == NULL)
+            return error_set(err, STATUS_INVALID, "input '" STR_FMT "' is missing",
+                             STR_ARG(base->inputs[i].name));
+    return STATUS_OK;
+}
+
+enum status model_infer(struct model *model, struct arena *arena, const struct tensor *inputs,
+                        size_t count, uint64_t deadline_ns, struct tensor *outputs,
+                        struct error *err)
+{
+    struct tensor *ordered = ARENA_ARRAY(arena, struct tensor, model->loaded.model->input_count);
+    size_t rows;
+
+    TRY(order_inputs(model, arena, inputs, count, ordered, err));
+    rows = ordered[0].rank == 0 ? 1 : (size_t)ordered[0].dims[0];
+    return count_run(model, rows, run_tensors(model, arena, ordered, deadline_ns, outputs, err));
+}

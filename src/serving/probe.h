@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A model is tried in a child process before it comes near this one: it may
+ * crash its runtime, eat all memory or never come to an end.
+ */
+#include "base/status.h"
+
+struct probe_limits {
+    size_t memory_bytes;
+    unsigned timeout_ms;
+};
+
+/* The child loads these very bytes and runs one row. INVALID tells what went wrong there. */
+MUST_USE enum status probe_model(struct str bytes, struct str features,
+                                 const struct probe_limits *limits, struct error *err);

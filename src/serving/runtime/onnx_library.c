@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serving/runtime/onnx_library.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#define FILE_NAME "libonnxruntime.so.1"
+/* The oldest interface that has all we use, so that many versions of the library serve. */
+#define API_WANTED 21
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const OrtApi *the_api;
+static OrtEnv *the_env;
+
+enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err)
+{
+    enum status result;
+
+    if (status == NULL)
+        return STATUS_OK;
+    /* What a model does wrong is the model's fault, not ours. */
+    result = error_set(err, STATUS_INVALID, "ONNX Runtime: %s", api->GetErrorMessage(status));
+    api->ReleaseStatus(status);
+    return result;
+}
+
+static enum status load(const OrtApi **out, struct error *err)
+{
+    /* Its symbols stay its own; the program's search path has the folder beside it. */
+    void *handle = dlopen(FILE_NAME, RTLD_NOW | RTLD_LOCAL);
+    const OrtApiBase *(*get_base)(void) = NULL;
+    void *symbol;
+
+    if (handle == NULL)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "ONNX Runtime could not be loaded (%s); it belongs into the folder lib "
+                         "beside the program, dev/setup brings it", dlerror());
+    /* POSIX has dlsym return functions as object pointers; the copy is how it says to take them. */
+    symbol = dlsym(handle, "OrtGetApiBase");
+    memcpy(&get_base, &symbol, sizeof(symbol));
+    *out = get_base == NULL ? NULL : get_base()->GetApi(API_WANTED);
+    if (*out == NULL)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         FILE_NAME " is version %s; 1.%d or later is needed",
+                         get_base == NULL ? "unknown" : get_base()->GetVersionString(), API_WANTED);
+    return STATUS_OK;
+}
+
+static enum status open_once(struct error *err)
+{
+    const OrtApi *api;
+
+    if (the_env != NULL)
+        return STATUS_OK;
+    TRY(load(&api, err));
+    /* Whatever goes wrong comes back as a status; its own log would only repeat it. */
+    TRY(onnx_status(api, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "onggi", &the_env), err));
+    the_api = api;
+    return STATUS_OK;
+}
+
+enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err)
+{
+    enum status status;
+
+    pthread_mutex_lock(&lock);
+    status = open_once(err);
+    *api = the_api;
+    *env = the_env;
+    pthread_mutex_unlock(&lock);
+    return status;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * ONNX Runtime, loaded when the first model is: a server without models needs
+ * neither the library nor its memory.
+ */
+#include "base/status.h"
+
+#include <onnxruntime_c_api.h>
+
+/* The one environment of the process; both are good until it ends. UNAVAILABLE tells how to get the library. */
+MUST_USE enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err);
+/* OK for NULL; else releases the status and says what it said. */
+MUST_USE enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err);
