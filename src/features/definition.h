@@ -65,7 +65,10 @@ struct source {
     size_t override_count;
     struct source_column *columns; /* all that a row has, overrides applied */
     size_t column_count;
-    struct str hash; /* of everything that decides its rows' shape: itself and the sources that its SQL names */
+    const struct source **reads; /* the sources that its SQL names */
+    size_t read_count;
+    struct str fingerprint; /* of its text and its files (size, time of change) when the columns were read */
+    struct str hash; /* of everything that decides its rows' shape: itself, its columns, what it reads */
     struct notes notes;
     struct place place;
 };
@@ -228,10 +231,5 @@ MUST_USE enum status definitions_view_get(const struct definitions *definitions,
 const struct feature *view_feature_find(const struct view *view, struct str name);
 const struct source_column *source_column_find(const struct source *source, struct str name);
 
-/* "count", "sum", …; */
-const char *aggregate_function_name(enum aggregate_function function);
-/* False if the function takes no such input. count takes any. */
-bool aggregate_result_type(enum aggregate_function function, enum value_type input,
-                           enum value_type *out);
 /* How far the tail of a window moves at once: 1 d from 12 d on, 1 h from 12 h on, else 5 min. */
 int64_t window_hop_us(int64_t window_us);
