@@ -42,5 +42,5 @@ MUST_USE enum status training_set_build(struct arena *arena, const struct defini
                                         const struct training_set_request *request,
                                         struct training_set_result *out, struct error *err);
 
-/* The job kind "training-set", and "query" for one SELECT over sources. */
+/* The job kind "training-set". */
 extern const struct job_kind training_set_job;

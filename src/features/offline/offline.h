@@ -78,5 +78,5 @@ MUST_USE enum status offline_read(struct offline *offline, const struct source_s
                                   struct offline_range range, offline_sink sink, void *context,
                                   struct error *err);
 
-/* The job kind "describe": {"project", "sources"} -> {"sources": {name: {"columns": [{"name", "type"}]}}}. */
+/* The job kind "describe": which columns sources have. */
 extern const struct job_kind offline_describe_job;
