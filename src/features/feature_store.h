@@ -46,7 +46,8 @@ struct feature_field {
     enum value_type type;
 };
 struct feature_output {
-    struct str name;
+    struct str
+        name; /* view__feature for all, where two features of the service have one name */
     struct str view;
     enum value_type type;
 };
@@ -108,7 +109,7 @@ MUST_USE enum status feature_plan_query(const struct feature_plan *plan, struct 
 struct materialize_request {
     const struct str *views; /* none: all that are stored */
     size_t view_count;
-    int64_t from_us, to_us; /* event times, both inclusive; INT64_MIN and INT64_MAX: no bound */
+    int64_t from_us, to_us; /* event times from ≤ t < to; INT64_MIN and INT64_MAX: no bound */
     /* As in features/job.h; both may be NULL. */
     void (*on_progress)(void *context, struct str phase, uint64_t done, uint64_t total);
     bool (*is_cancelled)(void *context);

@@ -190,10 +190,7 @@ static enum status parse_materialize(struct request *req, struct materialize_req
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(want_views(req->arena, body, out, err));
     TRY(want_time(body, "from", &out->from_us, err));
-    TRY(want_time(body, "to", &out->to_us, err));
-    if (out->from_us > out->to_us)
-        return error_set(err, STATUS_INVALID, "'from' is later than 'to'");
-    return STATUS_OK;
+    return want_time(body, "to", &out->to_us, err);
 }
 
 struct following {

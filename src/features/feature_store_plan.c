@@ -11,14 +11,20 @@ static struct feature_field *copy_fields(struct arena *arena, const struct field
     return copy;
 }
 
+/* Where two features of a service have one name, all are named with their views. */
 static struct feature_output *copy_outputs(struct arena *arena, const struct plan *plan)
 {
     struct feature_output *copy = ARENA_ARRAY(arena, struct feature_output, plan->output_count);
 
-    for (size_t i = 0; i < plan->output_count; i++)
-        copy[i] = (struct feature_output){ plan->outputs[i].name,
-                                           plan->outputs[i].feature->view->name,
-                                           plan->outputs[i].type };
+    for (size_t i = 0; i < plan->output_count; i++) {
+        const struct plan_output *output = &plan->outputs[i];
+
+        copy[i] = (struct feature_output){
+            plan->clash == NULL ? output->name : output->full_name,
+            output->feature->view->name,
+            output->type,
+        };
+    }
     return copy;
 }
 

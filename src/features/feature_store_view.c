@@ -69,7 +69,12 @@ static enum status read_windows(const struct stored_read *read, struct arena *ar
         return STATUS_OK;
     }
     for (size_t i = 0; i < read->count; i++) {
-        if (window_state_get(&windows, read->features[i]->index, &values[i], err) != STATUS_OK)
+        enum status status = window_state_get(&windows, read->features[i]->index, &values[i],
+                                              err);
+
+        if (status == STATUS_LIMIT)
+            err->status = STATUS_INVALID; /* a sum beyond int64 is not a request too large */
+        if (status != STATUS_OK)
             return error_wrap(err, STR_FMT, STR_ARG(read->features[i]->name));
         statuses[i] = values[i].is_null ? FEATURE_NULL_VALUE : FEATURE_PRESENT;
         event_times_us[i] = windows.newest_us;

@@ -42,6 +42,8 @@ static enum status choose_views(struct arena *arena, const struct definitions *d
     const struct view *all = definitions_views(definitions, &count);
 
     *out = (struct chosen){ 0 };
+    if (request->from_us >= request->to_us)
+        return error_set(err, STATUS_INVALID, "'from' must be earlier than 'to'");
     if (request->view_count > 0) {
         out->views = arena_array(arena, request->view_count, sizeof(*out->views));
         return choose_named(definitions, request, out, err);
@@ -101,7 +103,10 @@ static enum status run_job(struct feature_store *store, struct arena *arena,
                            const struct chosen *chosen, struct materialize_result *out,
                            struct error *err)
 {
-    const struct offline_range range = { request->from_us, request->to_us };
+    const struct offline_range range = {
+        request->from_us,
+        request->to_us == INT64_MAX ? INT64_MAX : request->to_us - 1,
+    };
     struct job_spec job = {
         .name = materialize_job.name,
         .spec = materialize_spec_json(arena, definitions, store->online_location, range,
