@@ -244,11 +244,15 @@ enum status model_version_decide(struct registry *registry, struct str model, in
                                  struct error *err)
 {
     struct decide_work work = { model, version, status, by, reason };
+    struct decision decision = { status, by, reason, clock_now_us() };
 
     if (str_trim(reason).len == 0)
         return error_set(err, STATUS_INVALID,
                          "a reason is needed: whoever asks later why has nothing else to read");
-    return sql_write(registry->db, decide, &work, err);
+    TRY(sql_write(registry->db, decide, &work, err));
+    if (registry->on_decision != NULL)
+        registry->on_decision(registry->on_decision_context, model, version, &decision);
+    return STATUS_OK;
 }
 
 struct decisions_work {

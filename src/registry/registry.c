@@ -54,6 +54,12 @@ struct blob_store *registry_blobs(const struct registry *registry)
     return registry->blobs;
 }
 
+void registry_on_decision(struct registry *registry, decision_made callback, void *context)
+{
+    registry->on_decision = callback;
+    registry->on_decision_context = context;
+}
+
 struct str registry_nearest(struct sql_tx *tx, struct arena *arena, const char *query,
                             struct str wanted)
 {

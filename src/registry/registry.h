@@ -50,9 +50,9 @@ MUST_USE enum status run_log_params(struct registry *registry, struct str id, st
                                     struct error *err);
 MUST_USE enum status run_log_metrics(struct registry *registry, struct str id, struct str json,
                                      struct error *err);
-/* Every file below the folder becomes an artifact "prefix/relative path". */
+/* Every file in the folder, or below it if deep, becomes an artifact "prefix/relative path". */
 MUST_USE enum status run_log_folder(struct registry *registry, struct str id, struct str prefix,
-                                    const char *folder, struct error *err);
+                                    const char *folder, bool deep, struct error *err);
 MUST_USE enum status run_end(struct registry *registry, struct str id, enum run_status status,
                              struct error *err);
 MUST_USE enum status run_get(struct registry *registry, struct arena *arena, struct str id,
@@ -112,6 +112,10 @@ MUST_USE enum status model_list(struct registry *registry, struct arena *arena, 
 MUST_USE enum status model_version_decide(struct registry *registry, struct str model,
                                           int64_t version, enum version_status status,
                                           struct str by, struct str reason, struct error *err);
+/* Called after each decision is on disk, on the thread that made it. Set it before any is made. */
+typedef void (*decision_made)(void *context, struct str model, int64_t version,
+                              const struct decision *decision);
+void registry_on_decision(struct registry *registry, decision_made callback, void *context);
 /* Newest first. */
 MUST_USE enum status model_version_decisions(struct registry *registry, struct arena *arena,
                                              struct str model, int64_t version,

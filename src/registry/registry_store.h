@@ -6,6 +6,8 @@
 struct registry {
     struct sql *db;
     struct blob_store *blobs;
+    decision_made on_decision; /* may be NULL */
+    void *on_decision_context;
 };
 
 /* "did you mean" over the texts of one column; a sentence part, empty if nothing is near. */

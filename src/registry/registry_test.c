@@ -55,7 +55,7 @@ TEST(a_run_collects_what_it_is_told)
     assert_fails(STATUS_INVALID, run_log_metrics(registry, STR("r1"), STR("{\"a\": \"b\"}"), &err));
     assert_fails(STATUS_NOT_FOUND, run_log_metrics(registry, STR("r2"), STR("{}"), &err));
     assert_ok(run_log_folder(registry, STR("r1"), STR("evaluate"),
-                             arena_printf(arena, "%s/out", folder).data, &err));
+                             arena_printf(arena, "%s/out", folder).data, true, &err));
     assert_ok(run_end(registry, STR("r1"), RUN_FINISHED, &err));
 
     assert_ok(run_get(registry, arena, STR("r1"), &run, &err));

@@ -165,8 +165,8 @@ static enum status put_artifacts(struct sql_tx *tx, void *context, struct error 
 
 /* Blobs first, names after: a name in the database never points at nothing. */
 static enum status put_folder(struct registry *registry, struct arena *arena, struct str prefix,
-                              const char *folder, int depth, struct run_artifacts_work *work,
-                              struct error *err)
+                              const char *folder, int depth, bool deep,
+                              struct run_artifacts_work *work, struct error *err)
 {
     struct str *names;
     size_t count;
@@ -185,7 +185,8 @@ static enum status put_folder(struct registry *registry, struct arena *arena, st
         if (lstat(path, &info) != 0 || (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
             continue;
         if (S_ISDIR(info.st_mode)) {
-            TRY(put_folder(registry, arena, name, path, depth + 1, work, err));
+            if (deep)
+                TRY(put_folder(registry, arena, name, path, depth + 1, deep, work, err));
             continue;
         }
         TRY(blob_put_file(registry->blobs, path, &blob, err));
@@ -196,11 +197,11 @@ static enum status put_folder(struct registry *registry, struct arena *arena, st
 }
 
 enum status run_log_folder(struct registry *registry, struct str id, struct str prefix,
-                           const char *folder, struct error *err)
+                           const char *folder, bool deep, struct error *err)
 {
     struct arena *arena = arena_new();
     struct run_artifacts_work work = { .id = id };
-    enum status status = put_folder(registry, arena, prefix, folder, 0, &work, err);
+    enum status status = put_folder(registry, arena, prefix, folder, 0, deep, &work, err);
 
     if (status == STATUS_OK)
         status = sql_write(registry->db, put_artifacts, &work, err);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/file.h"
+#include "bridges/pipeline_tasks_internal.h"
+#include "features/training_set.h"
+
+#include <stdlib.h>
+
+enum status task_need_version(const yyjson_val *input, int64_t *out, struct error *err)
+{
+    int64_t version = 0;
+
+    TRY(json_want_int64(input, "version", &version, err));
+    if (version < 1)
+        return error_set(err, STATUS_INVALID, "field 'version': expected a number from 1");
+    *out = version;
+    return STATUS_OK;
+}
+
+static bool is_cancelled(void *context)
+{
+    return task_is_cancelled(context);
+}
+
+static void on_progress(void *context, struct str phase, uint64_t done, uint64_t total)
+{
+    struct task *task = context;
+    struct arena_mark mark = arena_mark(task->arena);
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+
+    json_add_str(doc, root, "phase", phase);
+    yyjson_mut_obj_add_uint(doc, root, "done", done);
+    yyjson_mut_obj_add_uint(doc, root, "total", total);
+    yyjson_mut_obj_add_str(doc, root, "unit", "rows");
+    task_progress(task, json_mut_write(task->arena, root));
+    arena_rewind(task->arena, mark);
+}
+
+/* --- onggi:training_set ----------------------------------------------------- */
+
+static enum status read_training_set(const struct pipeline_tasks *tasks, struct task *task,
+                                     struct training_set_request *out, struct error *err)
+{
+    static const struct str known[] = { STR_INIT("service"),  STR_INIT("entities_sql"),
+                                        STR_INIT("entities"), STR_INIT("time"),
+                                        STR_INIT("as_known"), STR_INIT("full_names") };
+    struct str entities = STR_EMPTY;
+    char *path;
+
+    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
+    TRY(json_need_str(task->input, "service", &out->service, err));
+    TRY(json_want_str(task->input, "entities_sql", &out->entities_sql, err));
+    TRY(json_want_str(task->input, "entities", &entities, err));
+    TRY(json_want_str(task->input, "time", &out->time, err));
+    TRY(json_want_bool(task->input, "as_known", &out->as_known, err));
+    TRY(json_want_bool(task->input, "full_names", &out->full_names, err));
+    if ((entities.len > 0) == (out->entities_sql.len > 0))
+        return error_set(err, STATUS_INVALID, "expected either 'entities_sql' or 'entities'");
+    if (entities.len == 0)
+        return STATUS_OK;
+    TRY(path_below(task->arena, tasks->given.project, entities, &path, err));
+    out->entities = path;
+    return STATUS_OK;
+}
+
+static struct str training_set_output(struct task *task, const struct training_set_request *asked,
+                                      const struct training_set_result *result)
+{
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+
+    json_add_str(doc, root, "path", task_relative(task, task->folder));
+    json_add_str(doc, root, "service", asked->service);
+    yyjson_mut_obj_add_uint(doc, root, "rows", result->rows);
+    yyjson_mut_obj_add_uint(doc, root, "columns", result->columns);
+    yyjson_mut_obj_add_uint(doc, root, "bytes", result->bytes);
+    json_add_str(doc, root, "fingerprint", result->fingerprint);
+    yyjson_mut_obj_add_real(doc, root, "seconds", result->seconds);
+    return json_mut_write(task->arena, root);
+}
+
+static enum status run_training_set(struct task *task, void *context, struct str *output,
+                                    struct error *err)
+{
+    struct pipeline_tasks *tasks = context;
+    struct training_set_request request = {
+        .project = tasks->given.project,
+        .format = TRAINING_SET_PARQUET,
+        .limits = tasks->given.limits,
+        .on_progress = on_progress,
+        .is_cancelled = is_cancelled,
+        .context = task,
+    };
+    const struct definitions *definitions;
+    struct training_set_result result;
+    enum status status;
+
+    TRY(read_training_set(tasks, task, &request, err));
+    request.out = arena_printf(task->arena, STR_FMT "/data.parquet", STR_ARG(task->folder)).data;
+    definitions = definition_store_current(tasks->given.definitions);
+    status = training_set_build(task->arena, definitions, &request, &result, err);
+    definitions_unref(&definitions);
+    TRY(status);
+    task_log(task, "%llu rows, %llu columns, %.1f MB in %.1f s; data %.12s",
+             (unsigned long long)result.rows, (unsigned long long)result.columns,
+             (double)result.bytes / 1e6, result.seconds, result.fingerprint.data);
+    *output = training_set_output(task, &request, &result);
+    return STATUS_OK;
+}
+
+static const struct task_type training_set_task = {
+    .resource = "onggi:training_set",
+    .run = run_training_set,
+};
+
+/* --- onggi:materialize ------------------------------------------------------ */
+
+static enum status want_time(const yyjson_val *input, const char *key, int64_t *out,
+                             struct error *err)
+{
+    struct str text = STR_EMPTY;
+
+    TRY(json_want_str(input, key, &text, err));
+    if (text.len > 0 && !time_parse_us(text, out))
+        return error_set(err, STATUS_INVALID, "field '%s': expected a time, found '" STR_FMT "'",
+                         key, STR_ARG(str_slice(text, 0, 40)));
+    return STATUS_OK;
+}
+
+static enum status read_views(struct task *task, struct materialize_request *out,
+                              struct error *err)
+{
+    yyjson_val *views = NULL, *view;
+    size_t index, max;
+    struct str *names;
+
+    TRY(json_want_array(task->input, "views", &views, err));
+    names = ARENA_ARRAY(task->arena, struct str, yyjson_arr_size(views));
+    yyjson_arr_foreach(views, index, max, view)
+    {
+        if (!yyjson_is_str(view))
+            return error_set(err, STATUS_INVALID, "field 'views': expected names");
+        names[index] = json_str(view);
+    }
+    out->views = names;
+    out->view_count = yyjson_arr_size(views);
+    return STATUS_OK;
+}
+
+static struct str materialize_output(struct arena *arena, const struct materialize_result *result)
+{
+    yyjson_mut_doc *doc = json_mut_doc(arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_val *views = yyjson_mut_obj_add_arr(doc, root, "views");
+
+    for (size_t i = 0; i < result->view_count; i++) {
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, views);
+
+        json_add_str(doc, item, "view", result->views[i].view);
+        yyjson_mut_obj_add_uint(doc, item, "rows", result->views[i].rows);
+        yyjson_mut_obj_add_uint(doc, item, "entities", result->views[i].entities);
+        yyjson_mut_obj_add_real(doc, item, "seconds", result->views[i].seconds);
+    }
+    yyjson_mut_obj_add_uint(doc, root, "rows", result->rows);
+    yyjson_mut_obj_add_uint(doc, root, "entities", result->entities);
+    yyjson_mut_obj_add_real(doc, root, "seconds", result->seconds);
+    return json_mut_write(arena, root);
+}
+
+static enum status run_materialize(struct task *task, void *context, struct str *output,
+                                   struct error *err)
+{
+    static const struct str known[] = { STR_INIT("views"), STR_INIT("from"), STR_INIT("to") };
+    struct pipeline_tasks *tasks = context;
+    struct materialize_request request = {
+        .from_us = INT64_MIN,
+        .to_us = INT64_MAX,
+        .on_progress = on_progress,
+        .is_cancelled = is_cancelled,
+        .context = task,
+    };
+    struct materialize_result result;
+
+    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
+    TRY(want_time(task->input, "from", &request.from_us, err));
+    TRY(want_time(task->input, "to", &request.to_us, err));
+    TRY(read_views(task, &request, err));
+    TRY(feature_store_materialize(tasks->given.features, task->arena, &request, &result, err));
+    task_log(task, "%llu rows into %llu entities in %.1f s", (unsigned long long)result.rows,
+             (unsigned long long)result.entities, result.seconds);
+    *output = materialize_output(task->arena, &result);
+    return STATUS_OK;
+}
+
+static const struct task_type materialize_task = {
+    .resource = "onggi:materialize",
+    .run = run_materialize,
+};
+
+/* --- onggi:deploy ----------------------------------------------------------- */
+
+static enum status run_deploy(struct task *task, void *context, struct str *output,
+                              struct error *err)
+{
+    static const struct str known[] = { STR_INIT("endpoint"), STR_INIT("model"),
+                                        STR_INIT("version") };
+    struct pipeline_tasks *tasks = context;
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    struct str endpoint, model = STR_EMPTY;
+    struct deployed deployed;
+    int64_t version;
+
+    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
+    TRY(json_need_str(task->input, "endpoint", &endpoint, err));
+    TRY(json_want_str(task->input, "model", &model, err));
+    TRY(task_need_version(task->input, &version, err));
+    TRY(deploy_version(tasks->given.deployer, task->arena, endpoint, model, version, task->user,
+                       &deployed, err));
+    json_add_str(doc, root, "endpoint", deployed.endpoint);
+    json_add_str(doc, root, "model", deployed.model);
+    yyjson_mut_obj_add_int(doc, root, "version", deployed.version);
+    yyjson_mut_obj_add_real(doc, root, "seconds", deployed.seconds);
+    *output = json_mut_write(task->arena, root);
+    return STATUS_OK;
+}
+
+static const struct task_type deploy_task = { .resource = "onggi:deploy", .run = run_deploy };
+
+/* --- all of them ------------------------------------------------------------ */
+
+enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
+                                struct pipeline_tasks **out, struct error *err)
+{
+    static const struct task_type *const types[] = { &training_set_task, &materialize_task,
+                                                     &register_task, &approval_task,
+                                                     &deploy_task };
+    struct pipeline_tasks *tasks;
+
+    TRY(approval_migrate(config->metadata, err));
+    tasks = calloc(1, sizeof(*tasks));
+    tasks->given = *config;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        workflow_add_task_type(config->workflow, types[i], tasks);
+    registry_on_decision(config->registry, approval_on_decision, tasks);
+    *out = tasks;
+    return STATUS_OK;
+}
+
+void pipeline_tasks_close(struct pipeline_tasks **tasks)
+{
+    if (*tasks != NULL)
+        registry_on_decision((*tasks)->given.registry, NULL, NULL);
+    free(*tasks);
+    *tasks = NULL;
+}
+
+void pipeline_tasks_settle(struct pipeline_tasks *tasks)
+{
+    approval_settle(tasks);
+}

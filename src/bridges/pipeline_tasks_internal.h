@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the task types share; callers include pipeline_tasks.h. */
+#include "bridges/pipeline_tasks.h"
+
+struct pipeline_tasks {
+    struct pipeline_tasks_config given;
+};
+
+extern const struct task_type register_task;
+extern const struct task_type approval_task;
+
+MUST_USE enum status approval_migrate(struct sql *metadata, struct error *err);
+void approval_on_decision(void *context, struct str model, int64_t version,
+                          const struct decision *decision);
+void approval_settle(struct pipeline_tasks *tasks);
+
+/* A whole number from 1; "version" of several tasks. */
+MUST_USE enum status task_need_version(const yyjson_val *input, int64_t *out, struct error *err);
