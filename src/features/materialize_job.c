@@ -13,7 +13,6 @@
 #include "features/online/online_row.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 /* What one view needs of its source while that is read. */
@@ -353,83 +352,84 @@ static enum status read_and_build(struct reading *reading, const struct material
 
 /* --- the job -------------------------------------------------------------- */
 
-static void add_results(yyjson_mut_doc *doc, yyjson_mut_val *array,
-                        const struct reading *reading)
+/* All sources of the specification, one after the other. */
+struct work {
+    struct job *job;
+    struct arena *arena;
+    struct materialize_spec spec;
+    struct offline *offline;
+    struct online_store *store;
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *results;
+    uint64_t rows;
+};
+
+static void add_results(struct work *work, const struct reading *reading)
 {
     for (size_t v = 0; v < reading->view_count; v++) {
         const struct building *building = &reading->views[v];
-        yyjson_mut_val *view = yyjson_mut_arr_add_obj(doc, array);
+        yyjson_mut_val *view = yyjson_mut_arr_add_obj(work->doc, work->results);
 
-        json_add_str(doc, view, "view", building->view->name);
-        json_add_str(doc, view, "generation", building->generation);
-        yyjson_mut_obj_add_uint(doc, view, "rows", reading->rows);
-        yyjson_mut_obj_add_uint(doc, view, "entities", building->entities);
-        yyjson_mut_obj_add_real(doc, view, "seconds", building->seconds);
+        json_add_str(work->doc, view, "view", building->view->name);
+        json_add_str(work->doc, view, "generation", building->generation);
+        yyjson_mut_obj_add_uint(work->doc, view, "rows", reading->rows);
+        yyjson_mut_obj_add_uint(work->doc, view, "entities", building->entities);
+        yyjson_mut_obj_add_real(work->doc, view, "seconds", building->seconds);
     }
+    work->rows += reading->rows;
 }
 
-/* One source with all of its views. */
-static enum status run_source(struct job *job, struct arena *arena,
-                              const struct materialize_spec *spec,
-                              const struct source_spec *source, struct offline *offline,
-                              struct online_store *store, yyjson_mut_doc *doc,
-                              yyjson_mut_val *results, uint64_t *rows, struct error *err)
+static enum status run_source(struct work *work, const struct source_spec *source,
+                              struct error *err)
 {
-    struct reading reading = { .job = job, .arena = arena, .source = source };
+    struct reading reading = { .job = work->job, .arena = work->arena, .source = source };
+    const struct materialize_spec *spec = &work->spec;
     enum status status;
 
-    reading.views = ARENA_ARRAY(arena, struct building, spec->view_count);
+    reading.views = ARENA_ARRAY(work->arena, struct building, spec->view_count);
     for (size_t v = 0; v < spec->view_count; v++)
         if (str_equal(spec->views[v].source, source->name))
             reading.views[reading.view_count++].view = &spec->views[v];
-    if (reading.view_count == 0)
+    if (reading.view_count == 0) /* only other sources read it */
         return STATUS_OK;
     reading_init(&reading);
-    status = read_and_build(&reading, spec, offline, store, err);
-    if (status == STATUS_OK) {
-        add_results(doc, results, &reading);
-        *rows += reading.rows;
-    }
+    status = read_and_build(&reading, spec, work->offline, work->store, err);
+    if (status == STATUS_OK)
+        add_results(work, &reading);
     reading_free(&reading);
     return status;
 }
 
-static enum status run_sources(struct job *job, struct arena *arena,
-                               const struct materialize_spec *spec, struct offline *offline,
-                               struct online_store *store, struct str *result,
-                               struct error *err)
+static enum status run_sources(struct work *work, struct str *result, struct error *err)
 {
-    yyjson_mut_doc *doc = json_mut_doc(arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_val *views = yyjson_mut_obj_add_arr(doc, root, "views");
-    uint64_t rows = 0;
+    yyjson_mut_val *root;
 
-    TRY(offline_add_sources(offline, spec->sources, spec->source_count, err));
-    for (size_t i = 0; i < spec->source_count; i++)
-        TRY(run_source(job, arena, spec, &spec->sources[i], offline, store, doc, views, &rows,
-                       err));
-    yyjson_mut_obj_add_uint(doc, root, "rows", rows);
-    *result = json_mut_write(arena, root);
+    work->doc = json_mut_doc(work->arena);
+    root = yyjson_mut_obj(work->doc);
+    work->results = yyjson_mut_obj_add_arr(work->doc, root, "views");
+    TRY(offline_add_sources(work->offline, work->spec.sources, work->spec.source_count, err));
+    for (size_t i = 0; i < work->spec.source_count; i++)
+        TRY(run_source(work, &work->spec.sources[i], err));
+    yyjson_mut_obj_add_uint(work->doc, root, "rows", work->rows);
+    *result = json_mut_write(work->arena, root);
     return STATUS_OK;
 }
 
 static enum status run(struct job *job, struct arena *arena, const yyjson_val *json,
                        struct str *result, struct error *err)
 {
-    struct online_store *store = NULL;
-    struct offline *offline = NULL;
-    struct materialize_spec spec;
+    struct work work = { .job = job, .arena = arena };
     enum status status;
 
-    TRY(materialize_spec_parse(arena, json, &spec, err));
-    status = offline_open(arena, arena_cstr(arena, spec.project), NULL, 0, job_limits(job),
-                          &offline, err);
+    TRY(materialize_spec_parse(arena, json, &work.spec, err));
+    status = offline_open(arena, arena_cstr(arena, work.spec.project), NULL, 0, job_limits(job),
+                          &work.offline, err);
     if (status == STATUS_OK)
-        status = online_store_open(spec.online, &store, err);
+        status = online_store_open(work.spec.online, &work.store, err);
     if (status == STATUS_OK)
-        status = run_sources(job, arena, &spec, offline, store, result, err);
-    online_store_close(&store);
-    offline_close(&offline);
+        status = run_sources(&work, result, err);
+    online_store_close(&work.store);
+    offline_close(&work.offline);
     return status;
 }
 

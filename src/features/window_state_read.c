@@ -213,8 +213,8 @@ enum status window_state_get(struct window_read *read, size_t index, struct valu
     const struct window_range *range = &read->layout->ranges[feature->range];
     struct window_span *span = &read->spans[feature->range];
     struct aggregate_partial partial;
-    struct column_view column;
-    struct group_view group;
+    struct column_view column = { 0 };
+    struct group_view group = { 0 };
 
     TRY(group_open(read, range->group, &group, err));
     if (!span->is_found)
