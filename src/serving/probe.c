@@ -220,6 +220,7 @@ static enum status try_model(struct str features, struct error *err)
     struct arena *arena = arena_new();
     struct str bytes;
 
+    runtime_onnx.prepare();
     TRY(map_model(&bytes, err));
     TRY(runtime_onnx.open(&runtime, err));
     return loaded_open(arena, runtime, bytes, features, 1, &loaded, err);

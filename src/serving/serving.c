@@ -47,6 +47,7 @@ enum status serving_open(const struct serving_config *config, struct serving **o
 
     if (serving == NULL)
         return error_set(err, STATUS_LIMIT, "out of memory");
+    runtime_onnx.prepare();
     serving->config = *config;
     if (serving->config.threads == 0)
         serving->config.threads = 1;

@@ -20,7 +20,10 @@ struct serving_config {
     unsigned probe_timeout_ms; /* 0: 30 s */
 };
 
-/* Never fails for want of the runtime library: loading a model then does, with a sentence that says so. */
+/*
+ * At start, while the process has one thread. Does not fail for want of the runtime library:
+ * loading a model then does, with a sentence that says so.
+ */
 MUST_USE enum status serving_open(const struct serving_config *config, struct serving **out,
                                   struct error *err);
 void serving_close(struct serving **serving); /* models must have been given back */

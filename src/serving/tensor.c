@@ -149,12 +149,14 @@ static enum status put_float64(struct tensor *tensor, size_t index, const struct
 static enum status put_integer(struct tensor *tensor, size_t index, const struct value *value,
                                struct error *err)
 {
-    struct value whole = { .type = TYPE_INT64, .integer = value->boolean ? 1 : 0 };
+    struct value whole = { .type = TYPE_INT64 };
 
     if (value->is_null)
         return unfit(tensor, value, err);
-    if (value->type != TYPE_BOOL && value_convert(*value, types[tensor->type].value, &whole, err) != STATUS_OK)
-        return err->status;
+    if (value->type == TYPE_BOOL)
+        whole.integer = value->boolean ? 1 : 0;
+    else
+        TRY(value_convert(*value, types[tensor->type].value, &whole, err));
     if (tensor->type == TENSOR_INT32)
         tensor->int32s[index] = (int32_t)whole.integer;
     else

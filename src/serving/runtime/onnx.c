@@ -421,6 +421,7 @@ static void onnx_stop(struct runtime_model *base, struct runtime_runner *base_ru
 
 const struct runtime_driver runtime_onnx = {
     .name = "onnx",
+    .prepare = onnx_library_forbid_telemetry,
     .open = onnx_open,
     .close = onnx_close,
     .load = onnx_load,

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #define FILE_NAME "libonnxruntime.so.1"
 /* The oldest interface that has all we use, so that many versions of the library serve. */
@@ -11,6 +12,11 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const OrtApi *the_api;
 static OrtEnv *the_env;
+
+void onnx_library_forbid_telemetry(void)
+{
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+}
 
 enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err)
 {
@@ -56,7 +62,7 @@ static enum status open_once(struct error *err)
     /* Whatever goes wrong comes back as a status; its own log would only repeat it. */
     TRY(onnx_status(api, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "onggi", &the_env), err));
     the_api = api;
-    return STATUS_OK;
+    return onnx_status(api, api->DisableTelemetryEvents(the_env), err);
 }
 
 enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err)

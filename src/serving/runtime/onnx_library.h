@@ -8,6 +8,11 @@
 
 #include <onnxruntime_c_api.h>
 
+/*
+ * The library reports home over the network, and keeps a database in the home folder for it,
+ * unless the environment forbids. To be called while the process has one thread.
+ */
+void onnx_library_forbid_telemetry(void);
 /* The one environment of the process; both are good until it ends. UNAVAILABLE tells how to get the library. */
 MUST_USE enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err);
 /* OK for NULL; else releases the status and says what it said. */

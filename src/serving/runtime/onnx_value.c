@@ -38,7 +38,8 @@ enum status onnx_value_refresh(const struct onnx_memory *memory, const struct te
         char *room;
 
         ORT(GetResizedStringTensorElementBuffer(value, i, tensor->strings[i].len, &room));
-        memcpy(room, tensor->strings[i].data, tensor->strings[i].len);
+        if (tensor->strings[i].len > 0)
+            memcpy(room, tensor->strings[i].data, tensor->strings[i].len);
     }
     return STATUS_OK;
 }

@@ -33,6 +33,8 @@ struct runtime_model {
 
 struct runtime_driver {
     const char *name;
+    /* Once, while the process has one thread. */
+    void (*prepare)(void);
     /* UNAVAILABLE if what it needs is not installed. On failure nothing is left open. */
     enum status (*open)(struct runtime **out, struct error *err);
     void (*close)(struct runtime *runtime); /* its models are unloaded */

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serving/serving.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include "support/onnx_writer.h"
+#include "support/test.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define OUTPUTS_MAX 4
+
+static struct arena *arena;
+static struct error err;
+static struct serving *serving;
+static char *folder;
+static const int64_t column[] = { ONNX_ANY, 1 };
+
+static enum status load(struct str bytes, const char *signature, int64_t version,
+                        struct model **out)
+{
+    const char *path = arena_printf(arena, "%s/model.onnx", folder).data;
+
+    assert_ok(file_write(path, bytes, &err));
+    return model_load(serving, STR("m"), version, path, str_from(signature), out, &err);
+}
+
+static struct value number(double value)
+{
+    return (struct value){ .type = TYPE_FLOAT64, .number = value };
+}
+
+static struct value integer(int64_t value)
+{
+    return (struct value){ .type = TYPE_INT64, .integer = value };
+}
+
+/* --- trees ---------------------------------------------------------------- */
+
+TEST(trees_answer_a_row_and_many_rows_alike)
+{
+    struct value rows[5 * 3];
+    struct tensor one[OUTPUTS_MAX], all[OUTPUTS_MAX];
+    float matrix[5 * 3];
+    struct model *model;
+    size_t count;
+
+    assert_ok(load(onnx_trees(arena, 3, 20, 4, "[\"a\",\"b\",\"c\"]"), "{}", 1, &model));
+    (void)model_features(model, &count);
+    assert_int_equal(count, 3);
+    assert_int_equal(model_score_output(model), 1);
+    assert_true(model_takes_matrix(model));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        rows[i] = number(sin((double)i));
+        matrix[i] = (float)rows[i].number;
+    }
+    assert_ok(model_run_rows(model, arena, 5, rows, 0, all, &err));
+    assert_int_equal(all[1].dims[0], 5);
+    assert_int_equal(all[1].dims[1], 2);
+    for (size_t row = 0; row < 5; row++) {
+        double score;
+
+        assert_ok(model_run_row(model, arena, rows + 3 * row, 0, one, &err));
+        score = model_score_of(model, one, 0);
+        assert_true(score > 0 && score < 1);
+        assert_true(score == model_score_of(model, all, row));
+        assert_int_equal(one[0].int64s[0], score > 0.5);
+    }
+    assert_ok(model_run_matrix(model, arena, 5, matrix, 0, one, &err));
+    assert_memory_equal(one[1].floats, all[1].floats, 10 * sizeof(float));
+    assert_true(model_speed(model).is_fast);
+    assert_true(model_speed(model).p50_ns <= model_speed(model).p99_ns);
+    model_unref(&model);
+}
+
+TEST(null_is_nan_and_text_is_refused)
+{
+    const struct value nothing[] = { value_null(TYPE_FLOAT64), value_null(TYPE_STRING) };
+    const struct value text[] = { number(1), { .type = TYPE_STRING, .text = STR_INIT("x") } };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(onnx_trees(arena, 2, 1, 1, NULL), "{\"features\": [\"a\", \"b\"]}", 1, &model));
+    assert_ok(model_run_row(model, arena, nothing, 0, outputs, &err));
+    assert_fails(STATUS_INVALID, model_run_row(model, arena, text, 0, outputs, &err));
+    assert_str_equal(str_from(err.message), STR("feature 'b': expected float32, found string"));
+    model_unref(&model);
+}
+
+TEST(a_network_gives_its_only_number_as_the_score)
+{
+    const int64_t widths[] = { 4, 8, 1 };
+    struct value row[] = { number(0.5), integer(1), { .type = TYPE_BOOL, .boolean = true }, number(-1) };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(onnx_network(arena, widths, 3, "[\"a\",\"b\",\"c\",\"d\"]"), "", 1, &model));
+    assert_ok(model_run_row(model, arena, row, 0, outputs, &err));
+    assert_int_equal(model_score_output(model), 0);
+    assert_true(model_score_of(model, outputs, 0) > 0 && model_score_of(model, outputs, 0) < 1);
+    model_unref(&model);
+}
+
+/* --- several inputs of several types -------------------------------------- */
+
+static struct str all_types(void)
+{
+    return onnx_model(arena,
+                      ONNX_JOIN(arena, onnx_node(arena, "Identity", "", "amount", "amount_out", STR_EMPTY),
+                                onnx_node(arena, "Identity", "", "count", "count_out", STR_EMPTY),
+                                onnx_node(arena, "Identity", "", "city", "city_out", STR_EMPTY),
+                                onnx_node(arena, "Identity", "", "rate", "rate_out", STR_EMPTY),
+                                onnx_input(arena, "amount", ONNX_FLOAT, column, 2),
+                                onnx_input(arena, "count", ONNX_INT64, column, 2),
+                                onnx_input(arena, "city", ONNX_STRING, column, 2),
+                                onnx_input(arena, "rate", ONNX_DOUBLE, column, 1),
+                                onnx_output(arena, "amount_out", ONNX_FLOAT, column, 2),
+                                onnx_output(arena, "count_out", ONNX_INT64, column, 2),
+                                onnx_output(arena, "city_out", ONNX_STRING, column, 2),
+                                onnx_output(arena, "rate_out", ONNX_DOUBLE, column, 1)),
+                      NULL);
+}
+
+static void assert_all_types(struct model *model, const struct value row[4])
+{
+    struct tensor outputs[OUTPUTS_MAX];
+    struct value two[8];
+
+    assert_ok(model_run_row(model, arena, row, 0, outputs, &err));
+    assert_true(outputs[0].floats[0] == 1.5F);
+    assert_int_equal(outputs[1].int64s[0], 7);
+    assert_str_equal(outputs[2].strings[0], STR("Łódź\0!"));
+    assert_true(outputs[3].doubles[0] == 0.1);
+    memcpy(two, row, 4 * sizeof(*two));
+    memcpy(two + 4, row, 4 * sizeof(*two));
+    assert_ok(model_run_rows(model, arena, 2, two, 0, outputs, &err));
+    assert_int_equal(outputs[2].count, 2);
+    assert_str_equal(outputs[2].strings[1], STR("Łódź\0!"));
+}
+
+TEST(inputs_of_all_types_are_filled_by_their_names)
+{
+    struct value row[] = { number(1.5), integer(7), { .type = TYPE_STRING, .text = STR_INIT("Łódź\0!") }, number(0.1) };
+    const struct model_feature *features;
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+    size_t count;
+
+    assert_ok(load(all_types(), "{}", 1, &model));
+    features = model_features(model, &count);
+    assert_int_equal(count, 4);
+    assert_str_equal(features[1].name, STR("count"));
+    assert_int_equal(features[1].type, TYPE_INT64);
+    assert_all_types(model, row);
+    row[1] = number(7);
+    assert_all_types(model, row);
+    row[1] = number(7.5);
+    assert_fails(STATUS_INVALID, model_run_row(model, arena, row, 0, outputs, &err));
+    row[1] = value_null(TYPE_INT64);
+    assert_fails(STATUS_INVALID, model_run_row(model, arena, row, 0, outputs, &err));
+    assert_str_equal(str_from(err.message), STR("feature 'count': expected int64, found null"));
+    model_unref(&model);
+}
+
+TEST(a_signature_may_list_the_inputs_in_another_order)
+{
+    struct value row[] = { integer(7), number(0.1), { .type = TYPE_STRING, .text = STR_INIT("x") }, number(1.5) };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(all_types(), "[\"count\",\"rate\",\"city\",\"amount\"]", 1, &model));
+    assert_ok(model_run_row(model, arena, row, 0, outputs, &err));
+    assert_int_equal(outputs[1].int64s[0], 7);
+    assert_true(outputs[0].floats[0] == 1.5F);
+    model_unref(&model);
+}
+
+TEST(a_signature_that_does_not_fit_is_refused)
+{
+    static const struct { const char *signature; struct str says; } cases[] = {
+        { "[\"a\"]", STR_INIT("1 features are named") },
+        { "[\"a\",\"a\",\"b\"]", STR_INIT("'a' is listed twice") },
+        { "[\"a\", 3]", STR_INIT("item 1 is no name") },
+        { "\"a\"", STR_INIT("expected a list") },
+        { "[\"a\"", STR_INIT("features") },
+    };
+    struct model *model;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_fails(STATUS_INVALID, load(onnx_trees(arena, 3, 1, 1, NULL), cases[i].signature, 1, &model));
+        assert_str_contains(str_from(err.message), cases[i].says);
+    }
+}
+
+TEST(one_row_models_answer_many_rows)
+{
+    const int64_t one[] = { 1, 2 };
+    struct str bytes = onnx_model(arena,
+                                  ONNX_JOIN(arena, onnx_node(arena, "Neg", "", "x", "y", STR_EMPTY),
+                                            onnx_input(arena, "x", ONNX_FLOAT, one, 2),
+                                            onnx_output(arena, "y", ONNX_FLOAT, one, 2)),
+                                  "[\"a\",\"b\"]");
+    struct value rows[] = { number(1), number(2), number(3), number(4) };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(bytes, "{}", 1, &model));
+    assert_ok(model_run_rows(model, arena, 2, rows, 0, outputs, &err));
+    assert_int_equal(outputs[0].dims[0], 2);
+    assert_true(outputs[0].floats[3] == -4 && outputs[0].floats[0] == -1);
+    model_unref(&model);
+}
+
+/* --- models that misbehave ------------------------------------------------ */
+
+TEST(what_is_no_model_is_refused)
+{
+    struct model *model;
+
+    assert_fails(STATUS_INVALID, load(STR("not a model"), "{}", 3, &model));
+    assert_str_contains(str_from(err.message), STR("model m version 3: the file is no ONNX model"));
+    assert_fails(STATUS_NOT_FOUND, model_load(serving, STR("m"), 1, "absent.onnx", STR("{}"), &model, &err));
+    assert_fails(STATUS_INVALID, model_load(serving, STR("a\"b"), 1, "absent.onnx", STR("{}"), &model, &err));
+}
+
+TEST(a_list_of_maps_is_refused_with_how_to_mend_it)
+{
+    const int64_t labels[] = { 0, 1 }, in[] = { ONNX_ANY, 2 };
+    struct str bytes =
+        onnx_model(arena,
+                   ONNX_JOIN(arena,
+                             onnx_node(arena, "ZipMap", "ai.onnx.ml", "x", "y",
+                                       onnx_attr_ints(arena, "classlabels_int64s", labels, 2)),
+                             onnx_input(arena, "x", ONNX_FLOAT, in, 2), onnx_output_maps(arena, "y")),
+                   NULL);
+    struct model *model;
+
+    assert_fails(STATUS_INVALID, load(bytes, "{}", 1, &model));
+    assert_str_contains(str_from(err.message), STR("options={'zipmap': False}"));
+}
+
+TEST(a_model_that_never_ends_does_not_get_in)
+{
+    uint64_t start = clock_monotonic_ns();
+    struct model *model;
+
+    assert_fails(STATUS_INVALID, load(onnx_endless(arena), "{}", 1, &model));
+    assert_str_contains(str_from(err.message), STR("within 2000 ms"));
+    assert_true(clock_monotonic_ns() - start < UINT64_C(10000000000));
+}
+
+/* Allocates as many floats as its input says; 0 and 1 row are harmless. */
+static struct str hungry(void)
+{
+    const int64_t scalar[] = { 1 };
+
+    return onnx_model(arena,
+                      ONNX_JOIN(arena, onnx_node(arena, "ConstantOfShape", "", "n", "big", STR_EMPTY),
+                                onnx_node(arena, "ReduceSum", "", "big", "y", STR_EMPTY),
+                                onnx_int64s(arena, "n", scalar, 1, &(int64_t){ INT64_C(1) << 31 }),
+                                onnx_node(arena, "Identity", "", "x", "z", STR_EMPTY),
+                                onnx_input(arena, "x", ONNX_FLOAT, column, 2),
+                                onnx_output(arena, "y", ONNX_FLOAT, column, 2),
+                                onnx_output(arena, "z", ONNX_FLOAT, column, 2)),
+                      NULL);
+}
+
+TEST(a_model_that_eats_all_memory_does_not_get_in)
+{
+    struct model *model;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their shadow memory leaves no room for a limit */
+#endif
+    assert_fails(STATUS_INVALID, load(hungry(), "{}", 1, &model));
+}
+
+/* --- many at once --------------------------------------------------------- */
+
+#define THREADS 4 /* more than the runners there are */
+
+struct storm {
+    atomic_bool done;
+    atomic_uint answered;
+    atomic_uint failed;
+};
+
+static void *ask(void *context)
+{
+    struct storm *storm = context;
+    struct arena *own = arena_new();
+
+    while (!atomic_load(&storm->done)) {
+        struct value row[] = { number(0.1), number(0.2) };
+        struct tensor outputs[OUTPUTS_MAX];
+        struct model *model;
+        struct error problem;
+
+        if (model_acquire(serving, STR("m"), 0, &model, &problem) != STATUS_OK ||
+            model_run_row(model, own, row, clock_monotonic_ns() + UINT64_C(5000000000), outputs, &problem) != STATUS_OK)
+            atomic_fetch_add(&storm->failed, 1);
+        else
+            atomic_fetch_add(&storm->answered, 1);
+        model_unref(&model);
+        arena_reset(own);
+    }
+    arena_free(own);
+    return NULL;
+}
+
+TEST(a_model_is_replaced_under_load_without_a_lost_answer)
+{
+    struct storm storm = { 0 };
+    pthread_t threads[THREADS];
+    struct model *model;
+
+    assert_ok(load(onnx_trees(arena, 2, 5, 3, "[\"a\",\"b\"]"), "{}", 1, &model));
+    serving_publish(serving, model);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &storm), 0);
+    for (int64_t version = 2; version < 8; version++) {
+        assert_ok(load(onnx_trees(arena, 2, 5, 3, "[\"a\",\"b\"]"), "{}", version, &model));
+        serving_publish(serving, model);
+        serving_withdraw(serving, STR("m"), version - 1);
+    }
+    atomic_store(&storm.done, true);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&storm.failed), 0);
+    assert_true(atomic_load(&storm.answered) > 100);
+    serving_withdraw(serving, STR("m"), 7);
+}
+
+TEST(models_are_found_by_name_and_version)
+{
+    struct model *first, *second, *found;
+    struct model_entry *entries;
+    size_t count;
+
+    assert_ok(load(onnx_trees(arena, 2, 1, 1, NULL), "{}", 1, &first));
+    serving_publish(serving, first);
+    assert_ok(load(onnx_trees(arena, 2, 1, 1, NULL), "{}", 2, &second));
+    serving_publish(serving, second);
+    assert_ok(model_acquire(serving, STR("m"), 0, &found, &err));
+    assert_int_equal(model_version_number(found), 2);
+    model_unref(&found);
+    assert_ok(model_acquire(serving, STR("m"), 1, &found, &err));
+    assert_int_equal(model_version_number(found), 1);
+    model_unref(&found);
+    serving_list(serving, arena, &entries, &count);
+    assert_int_equal(count, 2);
+    assert_true(entries[1].is_current && !entries[0].is_current);
+    assert_fails(STATUS_NOT_FOUND, model_acquire(serving, STR("m"), 9, &found, &err));
+    assert_str_contains(str_from(err.message), STR("version 9 of model 'm'"));
+    assert_fails(STATUS_NOT_FOUND, model_acquire(serving, STR("n"), 0, &found, &err));
+    assert_str_contains(str_from(err.message), STR("did you mean 'm'?"));
+    serving_withdraw(serving, STR("m"), 1);
+    serving_withdraw(serving, STR("m"), 2);
+}
+
+/* --- tensors -------------------------------------------------------------- */
+
+static struct tensor floats(const char *name, int64_t rows, int64_t columns)
+{
+    const int64_t dims[] = { rows, columns };
+
+    return tensor_new(arena, str_from(name), TENSOR_FLOAT32, dims, 2);
+}
+
+TEST(tensors_are_checked_against_the_inputs)
+{
+    struct tensor outputs[OUTPUTS_MAX], inputs[2] = { floats("x", 4, 3), floats("x", 4, 3) };
+    struct model *model;
+
+    assert_ok(load(onnx_trees(arena, 3, 2, 2, NULL), "{}", 1, &model));
+    assert_ok(model_infer(model, arena, inputs, 1, 0, outputs, &err));
+    assert_int_equal(outputs[1].dims[0], 4);
+    assert_fails(STATUS_INVALID, model_infer(model, arena, inputs, 2, 0, outputs, &err));
+    assert_str_contains(str_from(err.message), STR("'x' is given twice"));
+    assert_fails(STATUS_INVALID, model_infer(model, arena, inputs, 0, 0, outputs, &err));
+    assert_str_contains(str_from(err.message), STR("'x' is missing"));
+    inputs[0] = floats("x", 4, 2);
+    assert_fails(STATUS_INVALID, model_infer(model, arena, inputs, 1, 0, outputs, &err));
+    assert_str_contains(str_from(err.message), STR("expected shape [-1,3], found [4,2]"));
+    inputs[0] = floats("x", 0, 3);
+    assert_fails(STATUS_INVALID, model_infer(model, arena, inputs, 1, 0, outputs, &err));
+    inputs[0] = floats("y", 1, 3);
+    assert_fails(STATUS_INVALID, model_infer(model, arena, inputs, 1, 0, outputs, &err));
+    assert_str_contains(str_from(err.message), STR("unknown input 'y'; there is 'x'"));
+    model_unref(&model);
+}
+
+static const struct CMUnitTest tests[] = {
+    TEST_CASE(trees_answer_a_row_and_many_rows_alike),
+    TEST_CASE(null_is_nan_and_text_is_refused),
+    TEST_CASE(a_network_gives_its_only_number_as_the_score),
+    TEST_CASE(inputs_of_all_types_are_filled_by_their_names),
+    TEST_CASE(a_signature_may_list_the_inputs_in_another_order),
+    TEST_CASE(a_signature_that_does_not_fit_is_refused),
+    TEST_CASE(one_row_models_answer_many_rows),
+    TEST_CASE(what_is_no_model_is_refused),
+    TEST_CASE(a_list_of_maps_is_refused_with_how_to_mend_it),
+    TEST_CASE(a_model_that_never_ends_does_not_get_in),
+    TEST_CASE(a_model_that_eats_all_memory_does_not_get_in),
+    TEST_CASE(a_model_is_replaced_under_load_without_a_lost_answer),
+    TEST_CASE(models_are_found_by_name_and_version),
+    TEST_CASE(tensors_are_checked_against_the_inputs),
+};
+
+/* This program is its own child: probes start /proc/self/exe. */
+int main(int argc, char **argv)
+{
+    const struct serving_config config = { .threads = 2, .probe_timeout_ms = 2000 };
+    int failed;
+
+    if (argc > 2 && strcmp(argv[2], "probe-model") == 0)
+        return serving_probe_main(argc, argv);
+    arena = arena_new();
+    folder = test_folder();
+    if (serving_open(&config, &serving, &err) != STATUS_OK)
+        return 1;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    serving_close(&serving);
+    failed += folder_remove(folder, &err) != STATUS_OK;
+    free(folder);
+    arena_free(arena);
+    return failed;
+}
