@@ -289,6 +289,8 @@ static enum message_progress check_framing(struct message *message, const struct
     if (coding.data != NULL && !str_equal_nocase(coding, STR("chunked")))
         return refuse(message, 501, "the only transfer coding here is 'chunked'");
     head->is_chunked = coding.data != NULL;
+    if (head->is_chunked != ((message->parser.flags & F_CHUNKED) != 0))
+        return refuse(message, 400, "Transfer-Encoding is not plainly 'chunked'");
     if (length.data != NULL && !parse_length(length, &head->content_length))
         return refuse(message, 400, "Content-Length is no plain number");
     return MESSAGE_COMPLETE;
@@ -336,6 +338,28 @@ static enum message_progress check_head(struct message *message, struct message_
                                   : refuse(message, 417, "Expect knows '100-continue' only");
 }
 
+/* Exactly one space between the three: a reader that splits at others sees another target. */
+static bool request_line_is_plain(struct str head, struct str method, struct str target)
+{
+    size_t end = method.len + 1 + target.len;
+
+    return target.data == head.data + method.len + 1 &&
+           str_equal(str_slice(head, end, end + 8), STR(" HTTP/1.")) &&
+           str_equal(str_slice(head, end + 9, end + 11), STR("\r\n"));
+}
+
+/* White space around a value is no part of it. */
+static void trim_values(struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->header_count; i++) {
+        struct str *value = &exchange->headers[i].value;
+
+        while (value->len > 0 && (value->data[value->len - 1] == ' ' ||
+                                  value->data[value->len - 1] == '\t'))
+            value->len--;
+    }
+}
+
 static bool is_our_method(unsigned method)
 {
     switch (method) {
@@ -377,6 +401,9 @@ enum message_progress message_parse(struct message *message, struct arena *arena
         return refuse(message, 505, "this server speaks HTTP/1.1");
     out->method = str_slice(head, 0, str_index(head, ' '));
     out->target = message->target;
+    if (!request_line_is_plain(head, out->method, out->target))
+        return refuse(message, 400, "the request line is not METHOD TARGET HTTP/1.1");
+    trim_values(exchange);
     out->is_old = parser->http_minor == 0;
     out->keep_alive = llhttp_should_keep_alive(parser) != 0;
     if (check_head(message, out) != MESSAGE_COMPLETE)
