@@ -97,7 +97,7 @@ static enum status next_number(struct arena *arena, const char *folder, struct s
 enum status online_folder_create(struct arena *arena, const char *folder, struct str view,
                                  struct str *generation, struct error *err)
 {
-    int64_t number;
+    int64_t number = 0;
     char *path;
 
     TRY(next_number(arena, folder, view, &number, err));

@@ -462,6 +462,11 @@ static enum status lmdb_view(struct online_store *base, struct str name,
     if (view == NULL) {
         view = view_new(store, name);
         status = view_refresh(view, err);
+        if (status == STATUS_NOT_FOUND) { /* somebody deleted it: as if never materialised */
+            log_warn("features: view '" STR_FMT "' is gone from the online store: %s",
+                     STR_ARG(name), err->message);
+            status = STATUS_OK;
+        }
         if (status == STATUS_OK) {
             view->next = store->views;
             store->views = view;

@@ -236,6 +236,22 @@ static void rows_of_every_size_survive_reopening(void **state)
     free(big);
 }
 
+static void a_deleted_generation_is_as_never_materialised(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_snapshot snapshot;
+    struct error err;
+    char path[4096];
+
+    publish(fixture, "users", build(fixture, "users", 1, STR("a")));
+    snprintf(path, sizeof(path), "%s/users.0000000001", fixture->location.data + 5);
+    assert_ok(folder_remove(path, &err));
+    assert_fails(STATUS_NOT_FOUND,
+                 online_snapshot_begin(view_of(fixture, "users"), &snapshot, &err));
+    publish(fixture, "users", build(fixture, "users", 1, STR("b")));
+    assert_str_equal(find(fixture, view_of(fixture, "users"), "key-000000"), STR("b"));
+}
+
 static void another_store_on_the_folder_follows(void **state)
 {
     struct fixture *fixture = *state;
@@ -335,5 +351,6 @@ TEST_MAIN(STORE_TEST(a_view_never_materialised_is_not_found),
           STORE_TEST(views_are_published_together_or_not_at_all),
           STORE_TEST(only_the_published_generation_stays_on_disk),
           STORE_TEST(rows_of_every_size_survive_reopening),
+          STORE_TEST(a_deleted_generation_is_as_never_materialised),
           STORE_TEST(another_store_on_the_folder_follows), STORE_TEST(switching_loses_no_read),
           TEST_CASE(a_wrong_location_is_told))
