@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/url.h"
 
+#include <stdio.h>
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -168,5 +170,50 @@ enum status url_target_parse(struct arena *arena, struct str target, struct url_
     if (parsed.raw_query.len > 0)
         TRY(parse_query(arena, &parsed, err));
     *out = parsed;
+    return STATUS_OK;
+}
+
+/* "host", "host:port", "[v6]:port". */
+static bool split_authority(struct str authority, struct str *host, struct str *port)
+{
+    size_t end = str_index(authority, ':');
+
+    *port = STR_EMPTY;
+    if (str_starts(authority, STR("["))) {
+        end = str_index(authority, ']');
+        *host = str_slice(authority, 1, end);
+        end = end < authority.len ? end + 1 : end;
+    } else {
+        *host = str_slice(authority, 0, end);
+    }
+    if (end == authority.len)
+        return host->len > 0;
+    if (authority.data[end] != ':')
+        return false;
+    *port = str_slice(authority, end + 1, authority.len);
+    return host->len > 0 && port->len > 0;
+}
+
+enum status url_parse(struct str text, struct url *out, struct error *err)
+{
+    struct url url = { .is_tls = str_starts(text, STR("https://")) };
+    struct str rest = str_slice(text, url.is_tls ? 8 : 7, text.len), host, port;
+    size_t slash = str_index(rest, '/'), mark = str_index(rest, '?');
+    int64_t number;
+
+    if (!url.is_tls && !str_starts(text, STR("http://")))
+        return error_set(err, STATUS_INVALID, "'" STR_FMT "' begins with neither http:// nor https://",
+                         STR_ARG(str_slice(text, 0, 200)));
+    url.authority = str_slice(rest, 0, slash < mark ? slash : mark);
+    url.target = slash < mark ? str_slice(rest, slash, rest.len) : STR("/");
+    if (!is_printable(rest) || mark < slash || !split_authority(url.authority, &host, &port) ||
+        host.len >= sizeof(url.host) || memchr(host.data, '@', host.len) != NULL ||
+        (port.len > 0 && (!str_to_int64(port, &number) || number < 1 || number > 65535)))
+        return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no URL of the form http://HOST:PORT/PATH",
+                         STR_ARG(str_slice(text, 0, 200)));
+    snprintf(url.host, sizeof(url.host), STR_FMT, STR_ARG(host));
+    snprintf(url.port, sizeof(url.port), STR_FMT,
+             STR_ARG(port.len > 0 ? str_slice(port, 0, 5) : url.is_tls ? STR("443") : STR("80")));
+    *out = url;
     return STATUS_OK;
 }

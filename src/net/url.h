@@ -34,3 +34,15 @@ MUST_USE enum status url_decode(struct arena *arena, struct str text, bool plus_
                                 struct str *out, struct error *err);
 /* Everything but unreserved characters as %XX: for one segment or one query value. */
 struct str url_encode(struct arena *arena, struct str text);
+
+/* "https://host:port/path?query", for clients. */
+struct url {
+    bool is_tls;
+    char host[256];   /* without brackets */
+    char port[8];
+    struct str authority; /* for the Host header */
+    struct str target;    /* "/" at least; as it came */
+};
+
+/* The views point into text. INVALID for another scheme, user names, and bytes that need encoding. */
+MUST_USE enum status url_parse(struct str text, struct url *out, struct error *err);
