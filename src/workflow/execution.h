@@ -40,6 +40,7 @@ struct cursor {
     int64_t entered_us;
     struct str parameters;            /* of the task, JSON */
     struct str token;                 /* of the try that is scheduled, runs or was submitted */
+    int64_t scheduled_id;             /* of the event that scheduled it */
     int64_t begun_us;                 /* when that try was scheduled or started */
     int64_t timeout_us, heartbeat_us; /* of the task; 0: none */
     struct str started;               /* the private part of its start */

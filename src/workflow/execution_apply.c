@@ -97,6 +97,7 @@ static bool apply_task_scheduled(const struct application *a)
     cursor->heartbeat_us = yyjson_get_sint(yyjson_obj_get(a->details, "heartbeatInSeconds")) *
                            US_PER_SECOND;
     cursor->begun_us = a->event->time_us;
+    cursor->scheduled_id = a->event->id;
     cursor->started = STR_EMPTY;
     return cursor->token.len > 0;
 }

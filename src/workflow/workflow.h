@@ -103,9 +103,15 @@ MUST_USE enum status workflow_event_list(struct workflow *workflow, struct arena
                                          struct str id, int64_t after, size_t limit,
                                          struct workflow_event **out, size_t *count,
                                          struct error *err);
-/* Waits for an event of this execution behind `after`, at most so long. */
-void workflow_wait(struct workflow *workflow, struct str id, int64_t after,
-                   unsigned timeout_ms);
+/*
+ * For those who follow: the counter goes up with every commit and every progress of a task. Take
+ * it, look at what is new, then wait until it has moved on from there, or the time is over.
+ */
+uint64_t workflow_generation(struct workflow *workflow);
+void workflow_wait(struct workflow *workflow, uint64_t generation, unsigned timeout_ms);
+/* What the running task of an execution last told; false if there is none. */
+bool workflow_progress_get(struct workflow *workflow, struct arena *arena, struct str id,
+                           struct str *state, struct str *json);
 
 /* For tasks that were submitted (task_submit). NOT_FOUND for a token nobody waits for any more. */
 MUST_USE enum status workflow_task_succeed(struct workflow *workflow, struct str token,

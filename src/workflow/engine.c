@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workflow/engine.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "workflow/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define TRIES_MAX 64
+#define EVENTS_PER_TURN \
+    1000 /* so that an endless loop of Pass states does not starve the others */
+#define COMMIT_RETRY_US US_PER_SECOND
+
+const struct registered_type *engine_type_find(const struct workflow *workflow,
+                                               struct str resource)
+{
+    for (size_t i = 0; i < workflow->type_count; i++)
+        if (str_equal(str_from(workflow->types[i].type->resource), resource))
+            return &workflow->types[i];
+    return NULL;
+}
+
+enum status engine_check_resource(void *context, struct str resource, yyjson_val *parameters,
+                                  struct error *err)
+{
+    const struct workflow *workflow = context;
+    const struct registered_type *known = engine_type_find(workflow, resource);
+    struct str names[TASK_TYPES_MAX], near;
+
+    if (known != NULL && known->type->check == NULL)
+        return STATUS_OK;
+    if (known != NULL)
+        return known->type->check(parameters, err) == STATUS_OK ? STATUS_OK
+                                                                : error_wrap(err, "Parameters");
+    for (size_t i = 0; i < workflow->type_count; i++)
+        names[i] = str_from(workflow->types[i].type->resource);
+    near = str_nearest(resource, names, workflow->type_count);
+    if (near.len == 0)
+        return error_set(err, STATUS_INVALID, "Resource: '" STR_FMT "' is not known",
+                         STR_ARG(resource));
+    return error_set(err, STATUS_INVALID,
+                     "Resource: '" STR_FMT "' is not known; did you mean '" STR_FMT "'?",
+                     STR_ARG(resource), STR_ARG(near));
+}
+
+enum status engine_send(struct workflow *workflow, struct message *message, struct error *err)
+{
+    pthread_mutex_lock(&workflow->lock);
+    if (!workflow->running) {
+        pthread_mutex_unlock(&workflow->lock);
+        return error_set(err, STATUS_UNAVAILABLE, "the workflow engine does not run");
+    }
+    message->next = NULL;
+    message->answered = false;
+    *workflow->last = message;
+    workflow->last = &message->next;
+    pthread_cond_signal(&workflow->happened);
+    while (!message->answered)
+        pthread_cond_wait(&workflow->answered, &workflow->lock);
+    pthread_mutex_unlock(&workflow->lock);
+    if (message->status != STATUS_OK)
+        *err = message->err;
+    return message->status;
+}
+
+static struct live *live_find(struct workflow *workflow, struct str id)
+{
+    struct live *live = workflow->live;
+
+    while (live != NULL && !str_equal(live->execution->id, id))
+        live = live->next;
+    return live;
+}
+
+static struct live *live_with_token(struct workflow *workflow, struct str token)
+{
+    struct live *live = workflow->live;
+
+    while (live != NULL && !(live->execution->cursor.phase == PHASE_SUBMITTED &&
+                             str_equal(live->execution->cursor.token, token)))
+        live = live->next;
+    return live;
+}
+
+static struct live *live_add(struct workflow *workflow, struct execution *execution)
+{
+    struct live *live = calloc(1, sizeof(*live));
+
+    if (live == NULL)
+        abort();
+    live->execution = execution;
+    live->changed = true;
+    live->next = workflow->live;
+    workflow->live = live;
+    return live;
+}
+
+static void cancel(struct live *live, enum cancel_reason reason)
+{
+    int expected = CANCEL_NO;
+
+    if (live->try != NULL)
+        atomic_compare_exchange_strong(&live->try->cancelled, &expected, (int)reason);
+}
+
+/* A try that an earlier life of the engine left running is ended, then counts as failed. */
+static void interrupt(struct workflow *workflow, struct live *live)
+{
+    const struct fault fault = { ERROR_INTERRUPTED,
+                                 STR("the engine ended while the task ran") };
+    struct cursor *cursor = &live->execution->cursor;
+    const struct registered_type *known = engine_type_find(workflow, cursor->state->resource);
+    struct arena *arena = arena_new();
+    yyjson_val *private_part = NULL;
+    struct error err;
+
+    if (cursor->started.len > 0 &&
+        json_parse(arena, cursor->started, &private_part, &err) != STATUS_OK)
+        log_error("workflow: %s", err.message);
+    if (known != NULL && known->type->clean_up != NULL)
+        known->type->clean_up(workflow->project, private_part);
+    (void)execution_task_failed(live->execution, arena_str(arena, cursor->token), &fault,
+                                clock_now_us());
+    arena_free(arena);
+}
+
+static enum status on_load(struct workflow *workflow, struct message *message)
+{
+    struct execution *execution;
+    struct live *live;
+
+    if (live_find(workflow, message->id) != NULL)
+        return STATUS_OK;
+    TRY(store_load(workflow->db, message->id, &execution, &message->err));
+    live = live_add(workflow, execution);
+    if (execution->cursor.phase == PHASE_STARTED)
+        interrupt(workflow, live);
+    return STATUS_OK;
+}
+
+static enum status on_stop(struct workflow *workflow, struct message *message)
+{
+    struct live *live = live_find(workflow, message->id);
+
+    if (live == NULL)
+        return error_set(&message->err, STATUS_CONFLICT,
+                         "execution " STR_FMT " does not run any more", STR_ARG(message->id));
+    execution_abort(live->execution, &message->fault, clock_now_us());
+    cancel(live, CANCEL_STOPPED);
+    live->changed = true;
+    return STATUS_OK;
+}
+
+static enum status on_redrive(struct workflow *workflow, struct message *message)
+{
+    struct execution *execution;
+
+    if (live_find(workflow, message->id) != NULL)
+        return error_set(&message->err, STATUS_CONFLICT, "execution " STR_FMT " still runs",
+                         STR_ARG(message->id));
+    TRY(store_load(workflow->db, message->id, &execution, &message->err));
+    if (execution->status == EXECUTION_SUCCEEDED) {
+        execution_free(execution);
+        return error_set(&message->err, STATUS_CONFLICT,
+                         "execution " STR_FMT " has succeeded; there is nothing to do again",
+                         STR_ARG(message->id));
+    }
+    execution_redrive(execution, clock_now_us());
+    (void)live_add(workflow, execution);
+    return STATUS_OK;
+}
+
+static enum status on_started(struct workflow *workflow, struct message *message)
+{
+    struct live *live = live_find(workflow, message->id);
+
+    if (live == NULL || live->try != message->try ||
+        atomic_load(&live->try->cancelled) != CANCEL_NO ||
+        !execution_task_started(live->execution, message->try->task.token, message->text,
+                                clock_now_us()))
+        return error_set(&message->err, STATUS_CONFLICT, "the task is not wanted any more");
+    live->changed = true;
+    return STATUS_OK;
+}
+
+static void record_end(struct live *live, const struct message *message)
+{
+    struct execution *execution = live->execution;
+    struct str token = message->try->task.token;
+    int64_t now_us = clock_now_us();
+    struct fault fault = message->fault;
+
+    switch ((enum cancel_reason)atomic_load(&message->try->cancelled)) {
+    case CANCEL_STOPPED:
+    case CANCEL_CLOSING:
+        if (message->result != STATUS_OK)
+            return; /* an interruption: the next engine finds the task started, and not ended */
+        break;
+    case CANCEL_TIMEOUT:
+        fault = (struct fault){ ERROR_TIMEOUT, fault.cause };
+        break;
+    case CANCEL_HEARTBEAT:
+        fault = (struct fault){ ERROR_HEARTBEAT, fault.cause };
+        break;
+    case CANCEL_NO:
+        break;
+    }
+    /* Whoever failed before it had started by itself has now both started and failed. */
+    if (message->result == STATUS_OK && execution->cursor.phase == PHASE_SCHEDULED)
+        (void)execution_task_started(execution, token, STR_EMPTY, now_us);
+    if (message->result != STATUS_OK)
+        (void)execution_task_failed(execution, token, &fault, now_us);
+    else if (message->try->submitted)
+        (void)execution_task_submitted(execution, token, message->text, now_us);
+    else
+        (void)execution_task_succeeded(execution, token, message->text, now_us);
+}
+
+static enum status on_done(struct workflow *workflow, struct message *message)
+{
+    struct live *live = live_find(workflow, message->id);
+
+    if (live == NULL || live->try != message->try)
+        return STATUS_OK;
+    record_end(live, message);
+    live->try = NULL;
+    workflow->tries_begun--;
+    live->changed = true;
+    return STATUS_OK;
+}
+
+static enum status on_token(struct workflow *workflow, struct message *message)
+{
+    struct live *live = live_with_token(workflow, message->token);
+    int64_t now_us = clock_now_us();
+
+    if (live == NULL)
+        return error_set(&message->err, STATUS_NOT_FOUND, "no task waits for this token");
+    if (message->kind == MESSAGE_SUCCEED)
+        (void)execution_task_succeeded(live->execution, message->token, message->text, now_us);
+    else
+        (void)execution_task_failed(live->execution, message->token, &message->fault, now_us);
+    live->changed = true;
+    return STATUS_OK;
+}
+
+static enum status handle(struct workflow *workflow, struct message *message)
+{
+    switch (message->kind) {
+    case MESSAGE_LOAD:
+        return on_load(workflow, message);
+    case MESSAGE_STOP:
+        return on_stop(workflow, message);
+    case MESSAGE_REDRIVE:
+        return on_redrive(workflow, message);
+    case MESSAGE_STARTED:
+        return on_started(workflow, message);
+    case MESSAGE_DONE:
+        return on_done(workflow, message);
+    case MESSAGE_SUCCEED:
+    case MESSAGE_FAIL:
+        return on_token(workflow, message);
+    }
+    return STATUS_OK;
+}
+
+static void check_task_time(struct live *live, int64_t now_us)
+{
+    const struct cursor *cursor = &live->execution->cursor;
+    const struct fault late = { ERROR_TIMEOUT, STR_EMPTY };
+    bool over = cursor->timeout_us > 0 && now_us >= cursor->begun_us + cursor->timeout_us;
+
+    if (cursor->phase < PHASE_SCHEDULED || cursor->phase > PHASE_SUBMITTED)
+        return;
+    if (over && live->try == NULL)
+        (void)execution_task_failed(live->execution, cursor->token, &late, now_us);
+    else if (over)
+        cancel(live, CANCEL_TIMEOUT); /* recorded when the try has really ended */
+    if (live->try != NULL && cursor->heartbeat_us > 0 &&
+        (int64_t)(clock_monotonic_ns() / 1000) - atomic_load(&live->try->heartbeat_us) >
+            cursor->heartbeat_us)
+        cancel(live, CANCEL_HEARTBEAT);
+    live->changed = live->changed || live->execution->fresh_count > 0;
+}
+
+static void check_time(struct live *live, int64_t now_us)
+{
+    struct execution *execution = live->execution;
+
+    if (execution->status != EXECUTION_RUNNING)
+        return;
+    if (now_us >= execution_deadline_us(execution)) {
+        execution_time_out(execution, now_us);
+        cancel(live, CANCEL_STOPPED);
+        live->changed = true;
+        return;
+    }
+    check_task_time(live, now_us);
+    if (execution->cursor.phase == PHASE_RETRYING && now_us >= execution->cursor.wake_us)
+        live->changed = true;
+}
+
+static void decide(struct workflow *workflow, struct live *live)
+{
+    struct execution *execution = live->execution;
+    struct cursor *cursor = &execution->cursor;
+    const struct registered_type *known;
+
+    if (!execution_advance(execution, clock_now_us(), EVENTS_PER_TURN))
+        return;
+    if (execution->status != EXECUTION_RUNNING || cursor->phase != PHASE_SCHEDULED)
+        return;
+    known = engine_type_find(workflow, cursor->state->resource);
+    if (known != NULL && known->type->start == TASK_START_AT_ONCE)
+        (void)execution_task_started(execution, arena_str(execution->scratch, cursor->token),
+                                     STR_EMPTY, execution->now_us);
+}
+
+/* Brings the fresh events of all executions to disk. */
+static enum status commit(struct workflow *workflow, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct execution **changed = NULL;
+    size_t count = 0, capacity = 0;
+    enum status status = STATUS_OK;
+
+    for (struct live *live = workflow->live; live != NULL; live = live->next)
+        if (live->changed && live->execution->fresh_count > 0)
+            ARENA_PUSH(arena, changed, count, capacity) = live->execution;
+    if (count > 0)
+        status = store_append(workflow->db, changed, count, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        execution_clear_fresh(changed[i]);
+    arena_free(arena);
+    return status;
+}
+
+static void fail_unknown(struct live *live)
+{
+    struct cursor *cursor = &live->execution->cursor;
+    const struct fault fault = {
+        ERROR_RUNTIME, STR("this program has no task type for the state's Resource")
+    };
+
+    (void)execution_task_failed(live->execution, cursor->token, &fault, clock_now_us());
+    live->changed = true;
+}
+
+/* After the commit: a task that is scheduled or started on disk may begin. */
+static void begin_try(struct workflow *workflow, struct live *live)
+{
+    const struct cursor *cursor = &live->execution->cursor;
+    const struct registered_type *known;
+
+    if (live->try != NULL || live->execution->status != EXECUTION_RUNNING ||
+        (cursor->phase != PHASE_SCHEDULED && cursor->phase != PHASE_STARTED))
+        return;
+    known = engine_type_find(workflow, cursor->state->resource);
+    if (known == NULL) {
+        fail_unknown(live);
+    } else if (workflow->tries_begun < TRIES_MAX && !workflow->draining) {
+        live->try = try_begin(workflow, live->execution, known);
+        workflow->tries_begun++;
+    }
+}
+
+/* Ended executions leave memory once their last try has left. */
+static void remove_ended(struct workflow *workflow)
+{
+    struct live **link = &workflow->live;
+
+    while (*link != NULL) {
+        struct live *live = *link;
+
+        if (live->execution->status == EXECUTION_RUNNING || live->try != NULL ||
+            live->changed) {
+            link = &live->next;
+            continue;
+        }
+        *link = live->next;
+        execution_free(live->execution);
+        free(live);
+    }
+}
+
+static void take_effect(struct workflow *workflow)
+{
+    for (struct live *live = workflow->live; live != NULL; live = live->next) {
+        /* More than a turn's events were due: go on in the next. */
+        live->changed = live->changed && live->execution->status == EXECUTION_RUNNING &&
+                        live->execution->cursor.phase != PHASE_SCHEDULED &&
+                        live->execution->cursor.phase != PHASE_STARTED &&
+                        live->execution->cursor.phase != PHASE_SUBMITTED &&
+                        live->execution->cursor.phase != PHASE_RETRYING;
+        begin_try(workflow, live);
+    }
+    remove_ended(workflow);
+}
+
+static void answer_all(struct workflow *workflow, struct message *messages)
+{
+    pthread_mutex_lock(&workflow->lock);
+    for (struct message *message = messages, *next; message != NULL; message = next) {
+        next = message->next;
+        message->answered = true;
+    }
+    workflow->generation++;
+    pthread_cond_broadcast(&workflow->answered);
+    pthread_cond_broadcast(&workflow->moved);
+    pthread_mutex_unlock(&workflow->lock);
+}
+
+static void fail_all(struct message *messages, const struct error *err)
+{
+    for (struct message *message = messages; message != NULL; message = message->next) {
+        if (message->status == STATUS_OK) {
+            message->status = err->status;
+            message->err = *err;
+        }
+    }
+}
+
+/* One turn. False if the events could not be brought to disk: they stay, to be tried again. */
+static bool turn(struct workflow *workflow, struct message *messages)
+{
+    int64_t now_us = clock_now_us();
+    struct error err;
+    bool committed;
+
+    for (struct message *message = messages; message != NULL; message = message->next)
+        message->status = handle(workflow, message);
+    for (struct live *live = workflow->live; live != NULL; live = live->next) {
+        check_time(live, now_us);
+        if (live->changed)
+            decide(workflow, live);
+    }
+    committed = commit(workflow, &err) == STATUS_OK;
+    if (committed) {
+        take_effect(workflow);
+    } else {
+        log_error("workflow: events are not on disk; trying again every second: %s",
+                  err.message);
+        fail_all(messages, &err);
+    }
+    answer_all(workflow, messages);
+    return committed;
+}
+
+static int64_t next_wake_us(const struct workflow *workflow, bool committed)
+{
+    int64_t now_us = clock_now_us(), wake = committed ? INT64_MAX : now_us + COMMIT_RETRY_US;
+
+    for (const struct live *live = workflow->live; committed && live != NULL;
+         live = live->next) {
+        int64_t due = live->changed ? now_us : execution_wake_us(live->execution);
+
+        if (live->try != NULL && live->execution->cursor.heartbeat_us > 0 &&
+            now_us + US_PER_SECOND < due)
+            due = now_us + US_PER_SECOND;
+        /* What is late already waits for its try to end; looking once a second is enough. */
+        if (live->try != NULL && due <= now_us)
+            due = now_us + US_PER_SECOND;
+        if (due < wake)
+            wake = due;
+    }
+    return wake;
+}
+
+static void cancel_all(struct workflow *workflow)
+{
+    for (struct live *live = workflow->live; live != NULL; live = live->next)
+        cancel(live, CANCEL_CLOSING);
+}
+
+static void free_all(struct workflow *workflow)
+{
+    while (workflow->live != NULL) {
+        struct live *live = workflow->live;
+
+        workflow->live = live->next;
+        execution_free(live->execution);
+        free(live);
+    }
+}
+
+/* Under the lock. Returns what has been sent meanwhile. */
+static struct message *wait_for_messages(struct workflow *workflow, int64_t wake_us)
+{
+    struct timespec until = { .tv_sec = wake_us / US_PER_SECOND,
+                              .tv_nsec = wake_us % US_PER_SECOND * 1000 };
+    struct message *messages;
+    int waited = 0;
+
+    while (workflow->first == NULL && !workflow->closing && waited == 0)
+        waited = wake_us == INT64_MAX
+                     ? pthread_cond_wait(&workflow->happened, &workflow->lock)
+                     : pthread_cond_timedwait(&workflow->happened, &workflow->lock, &until);
+    if (workflow->closing && workflow->first == NULL && workflow->try_count > 0)
+        pthread_cond_wait(&workflow->happened, &workflow->lock);
+    messages = workflow->first;
+    workflow->first = NULL;
+    workflow->last = &workflow->first;
+    return messages;
+}
+
+void *engine_main(void *context)
+{
+    struct workflow *workflow = context;
+    int64_t wake_us = 0;
+    bool over = false;
+
+    while (!over) {
+        struct message *messages;
+
+        pthread_mutex_lock(&workflow->lock);
+        messages = wait_for_messages(workflow, wake_us);
+        over = workflow->closing && workflow->try_count == 0 && messages == NULL;
+        workflow->draining = workflow->closing;
+        if (over)
+            workflow->running = false;
+        pthread_mutex_unlock(&workflow->lock);
+        if (workflow->draining)
+            cancel_all(workflow);
+        if (!over)
+            wake_us = next_wake_us(workflow, turn(workflow, messages));
+    }
+    free_all(workflow);
+    return NULL;
+}

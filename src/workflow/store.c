@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workflow/store.h"
+
+static const char *const steps[] = {
+    "CREATE TABLE workflow_execution ("
+    " id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, user TEXT NOT NULL, status TEXT NOT NULL,"
+    " state TEXT NOT NULL, start_us INTEGER NOT NULL, stop_us INTEGER NOT NULL,"
+    " redrives INTEGER NOT NULL, last_event INTEGER NOT NULL, input TEXT NOT NULL,"
+    " output TEXT NOT NULL, error TEXT NOT NULL, cause TEXT NOT NULL, definition TEXT NOT NULL);"
+    "CREATE INDEX workflow_execution_by_pipeline ON workflow_execution (pipeline, id);"
+    "CREATE INDEX workflow_execution_running ON workflow_execution (id) WHERE status = 'RUNNING';"
+    "CREATE TABLE workflow_event ("
+    " execution TEXT NOT NULL REFERENCES workflow_execution (id), id INTEGER NOT NULL,"
+    " previous_id INTEGER NOT NULL, time_us INTEGER NOT NULL, type TEXT NOT NULL,"
+    " details TEXT NOT NULL, private_part TEXT NOT NULL, UNIQUE (execution, id));",
+};
+
+enum status store_migrate(struct sql *db, struct error *err)
+{
+    return sql_migrate(db, "workflow", steps, ARRAY_LEN(steps), err);
+}
+
+static struct value status_arg(enum execution_status status)
+{
+    return sql_arg_str(str_from(execution_status_name(status)));
+}
+
+static struct str state_of(const struct execution *execution)
+{
+    return execution->cursor.state == NULL ? STR_EMPTY : execution->cursor.state->name;
+}
+
+static enum status insert_events(struct sql_tx *tx, const struct execution *execution,
+                                 struct error *err)
+{
+    for (size_t i = 0; i < execution->fresh_count; i++) {
+        const struct event *event = &execution->fresh[i];
+
+        TRY(sql_run(
+            tx,
+            "INSERT INTO workflow_event (execution, id, previous_id, time_us, type, details,"
+            " private_part) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            SQL_ARGS(sql_arg_str(execution->id), sql_arg_int64(event->id),
+                     sql_arg_int64(event->previous_id), sql_arg_int64(event->time_us),
+                     sql_arg_str(event->type), sql_arg_str(event->details),
+                     sql_arg_str(event->private_part)),
+            err));
+    }
+    return STATUS_OK;
+}
+
+static enum status update_summary(struct sql_tx *tx, const struct execution *execution,
+                                  struct error *err)
+{
+    return sql_run(tx,
+                   "UPDATE workflow_execution SET status = ?2, state = ?3, stop_us = ?4,"
+                   " redrives = ?5, last_event = ?6, output = ?7, error = ?8, cause = ?9"
+                   " WHERE id = ?1",
+                   SQL_ARGS(sql_arg_str(execution->id), status_arg(execution->status),
+                            sql_arg_str(state_of(execution)), sql_arg_int64(execution->stop_us),
+                            sql_arg_int64(execution->redrive_count),
+                            sql_arg_int64(execution->last_id), sql_arg_str(execution->output),
+                            sql_arg_str(execution->fault.error),
+                            sql_arg_str(execution->fault.cause)),
+                   err);
+}
+
+static enum status create(struct sql_tx *tx, void *context, struct error *err)
+{
+    const struct execution *execution = context;
+
+    TRY(sql_run(tx,
+                "INSERT INTO workflow_execution (id, pipeline, user, status, state, start_us,"
+                " stop_us, redrives, last_event, input, output, error, cause, definition)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, '', '', '', ?9)",
+                SQL_ARGS(sql_arg_str(execution->id), sql_arg_str(execution->pipeline),
+                         sql_arg_str(execution->user), status_arg(execution->status),
+                         sql_arg_str(state_of(execution)), sql_arg_int64(execution->start_us),
+                         sql_arg_int64(execution->last_id), sql_arg_str(execution->input),
+                         sql_arg_str(execution->definition)),
+                err));
+    return insert_events(tx, execution, err);
+}
+
+enum status store_create(struct sql *db, const struct execution *execution, struct error *err)
+{
+    return sql_write(db, create, (void *)(uintptr_t)execution, err);
+}
+
+struct batch {
+    struct execution *const *executions;
+    size_t count;
+};
+
+static enum status append(struct sql_tx *tx, void *context, struct error *err)
+{
+    const struct batch *batch = context;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        TRY(insert_events(tx, batch->executions[i], err));
+        TRY(update_summary(tx, batch->executions[i], err));
+    }
+    return STATUS_OK;
+}
+
+enum status store_append(struct sql *db, struct execution *const *executions, size_t count,
+                         struct error *err)
+{
+    struct batch batch = { executions, count };
+
+    return sql_write(db, append, &batch, err);
+}
+
+struct loading {
+    struct str id;
+    struct execution *execution;
+};
+
+static enum status load_definition(struct sql_tx *tx, struct loading *loading,
+                                   struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct sql_rows *rows;
+    enum status status = sql_query(
+        tx, "SELECT pipeline, user, definition FROM workflow_execution WHERE id = ?1",
+        SQL_ARGS(sql_arg_str(loading->id)), &rows, err);
+
+    if (status == STATUS_OK)
+        status = sql_next(rows, err);
+    if (status == STATUS_OK) {
+        loading->execution = execution_new(loading->id, sql_str(rows, arena, 0),
+                                           sql_str(rows, arena, 1));
+        status = execution_define(loading->execution, sql_str(rows, arena, 2), NULL, NULL, err);
+        sql_rows_close(rows);
+    } else if (status == STATUS_NOT_FOUND) {
+        error_set(err, status, "there is no execution '" STR_FMT "'", STR_ARG(loading->id));
+    }
+    arena_free(arena);
+    return status;
+}
+
+static enum status apply_row(struct execution *execution, const struct sql_rows *rows,
+                             struct arena *arena, struct error *err)
+{
+    struct event event = {
+        .id = sql_int64(rows, 0),
+        .previous_id = sql_int64(rows, 1),
+        .time_us = sql_int64(rows, 2),
+        .type = sql_str(rows, arena, 3),
+        .details = sql_str(rows, arena, 4),
+        .private_part = sql_str(rows, arena, 5),
+    };
+
+    return execution_apply(execution, &event, err);
+}
+
+static enum status replay(struct sql_tx *tx, struct loading *loading, struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct sql_rows *rows;
+    enum status status = sql_query(
+        tx,
+        "SELECT id, previous_id, time_us, type, details, private_part"
+        " FROM workflow_event WHERE execution = ?1 ORDER BY id",
+        SQL_ARGS(sql_arg_str(loading->id)), &rows, err);
+
+    while (status == STATUS_OK && (status = sql_next(rows, err)) == STATUS_OK) {
+        status = apply_row(loading->execution, rows, arena, err);
+        if (status != STATUS_OK)
+            sql_rows_close(rows);
+        arena_reset(arena);
+    }
+    arena_free(arena);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status load(struct sql_tx *tx, void *context, struct error *err)
+{
+    TRY(load_definition(tx, context, err));
+    return replay(tx, context, err);
+}
+
+enum status store_load(struct sql *db, struct str id, struct execution **out, struct error *err)
+{
+    struct loading loading = { id, NULL };
+    enum status status = sql_read(db, load, &loading, err);
+
+    if (status == STATUS_OK)
+        *out = loading.execution;
+    else
+        execution_free(loading.execution);
+    return status;
+}
+
+struct id_list {
+    struct arena *arena;
+    struct str *ids;
+    size_t count, capacity;
+};
+
+static enum status list_running(struct sql_tx *tx, void *context, struct error *err)
+{
+    struct id_list *list = context;
+    struct sql_rows *rows;
+    enum status status;
+
+    TRY(sql_query(tx, "SELECT id FROM workflow_execution WHERE status = 'RUNNING' ORDER BY id",
+                  NULL, 0, &rows, err));
+    while ((status = sql_next(rows, err)) == STATUS_OK)
+        ARENA_PUSH(list->arena, list->ids, list->count,
+                   list->capacity) = sql_str(rows, list->arena, 0);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status store_running(struct sql *db, struct arena *arena, struct str **ids, size_t *count,
+                          struct error *err)
+{
+    struct id_list list = { .arena = arena };
+
+    TRY(sql_read(db, list_running, &list, err));
+    *ids = list.ids;
+    *count = list.count;
+    return STATUS_OK;
+}

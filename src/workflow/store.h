@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Executions and their events in the database: one event a row, and one row that sums them up. */
+#include "workflow/execution.h"
+
+MUST_USE enum status store_migrate(struct sql *db, struct error *err);
+/* The execution's row and its fresh events. */
+MUST_USE enum status store_create(struct sql *db, const struct execution *execution,
+                                  struct error *err);
+/* The fresh events of all of them in one commit. */
+MUST_USE enum status store_append(struct sql *db, struct execution *const *executions,
+                                  size_t count, struct error *err);
+/* Replays the whole history. */
+MUST_USE enum status store_load(struct sql *db, struct str id, struct execution **out,
+                                struct error *err);
+MUST_USE enum status store_running(struct sql *db, struct arena *arena, struct str **ids,
+                                   size_t *count, struct error *err);

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Executions and logs while they go on, as server-sent events. */
+#include "workflow/workflow_http.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "workflow/engine.h"
+#include "workflow/step_view.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define EVENTS_AT_ONCE 500
+#define LINE_MAX_BYTES ((size_t)8192)
+#define LOOK_EVERY_MS 200
+#define LOG_CHUNK ((size_t)65536)
+
+struct log_reader {
+    struct str path;
+    struct str step;
+    off_t at;
+    struct buffer rest; /* the line that is not complete yet */
+};
+
+struct follower {
+    struct request *req;
+    struct response *res;
+    struct workflow *workflow;
+    struct str id;
+    int64_t last_event;
+    struct step_views views;
+    struct str progress; /* what was last told */
+    bool with_logs;
+    struct log_reader log;
+};
+
+/* Logs are a stranger's bytes; JSON must be UTF-8. */
+static struct str clean_line(struct arena *arena, struct str line)
+{
+    char *copy;
+
+    if (line.len > LINE_MAX_BYTES)
+        line.len = LINE_MAX_BYTES;
+    if (str_is_utf8(line))
+        return line;
+    copy = arena_cstr(arena, line);
+    for (size_t i = 0; i < line.len; i++)
+        if ((unsigned char)copy[i] >= 0x80)
+            copy[i] = '?';
+    return (struct str){ copy, line.len };
+}
+
+static enum status send_line(struct request *req, struct response *res, struct str step,
+                             struct str line, struct error *err)
+{
+    struct arena_mark mark = arena_mark(req->arena);
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *json = yyjson_mut_obj(doc);
+    enum status status;
+
+    if (step.len > 0)
+        json_add_str(doc, json, "step", step);
+    json_add_str(doc, json, "line", clean_line(req->arena, line));
+    status = response_event(res, "log", json_mut_write(req->arena, json), err);
+    arena_rewind(req->arena, mark);
+    return status;
+}
+
+static enum status send_lines(struct request *req, struct response *res, struct log_reader *log,
+                              bool name_step, struct error *err)
+{
+    struct str text = buffer_str(&log->rest);
+    size_t used = 0;
+    enum status status = STATUS_OK;
+
+    while (status == STATUS_OK && used < text.len) {
+        struct str rest = str_slice(text, used, text.len);
+        size_t end = str_index(rest, '\n');
+
+        if (end == rest.len && rest.len < LINE_MAX_BYTES)
+            break;
+        status = send_line(req, res, name_step ? log->step : STR_EMPTY, str_slice(rest, 0, end),
+                           err);
+        used += end + (end < rest.len);
+    }
+    buffer_consume(&log->rest, used);
+    return status;
+}
+
+/* What has been written since. *moved tells whether there was anything. */
+static enum status send_log(struct request *req, struct response *res, struct log_reader *log,
+                            bool name_step, bool *moved, struct error *err)
+{
+    int file = log->path.len == 0 ? -1 : open(log->path.data, O_RDONLY | O_CLOEXEC);
+    enum status status = STATUS_OK;
+    ssize_t got = 0;
+
+    *moved = false;
+    while (file >= 0 && status == STATUS_OK &&
+           (got = pread(file, buffer_reserve(&log->rest, LOG_CHUNK), LOG_CHUNK, log->at)) > 0) {
+        log->rest.len += (size_t)got;
+        log->at += got;
+        *moved = true;
+        status = send_lines(req, res, log, name_step, err);
+    }
+    if (file >= 0)
+        close(file);
+    return status;
+}
+
+static enum status send_last_line(struct request *req, struct response *res,
+                                  struct log_reader *log, bool name_step, struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    if (log->rest.len > 0)
+        status = send_line(req, res, name_step ? log->step : STR_EMPTY, buffer_str(&log->rest),
+                           err);
+    buffer_clear(&log->rest);
+    return status;
+}
+
+static enum status send_step(struct follower *follower, const struct step_view *view,
+                             struct error *err)
+{
+    yyjson_mut_doc *doc = json_mut_doc(follower->req->arena);
+    yyjson_mut_val *json = step_view_json(doc, view, "step", clock_now_us());
+
+    return response_event(follower->res, "step", json_mut_write(follower->req->arena, json),
+                          err);
+}
+
+/* The log of the step before is told to its end before the next step is named. */
+static enum status change_log(struct follower *follower, struct str step, struct error *err)
+{
+    bool moved;
+
+    if (!follower->with_logs || str_equal(follower->log.step, step))
+        return STATUS_OK;
+    TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
+    TRY(send_last_line(follower->req, follower->res, &follower->log, true, err));
+    follower->log.step = step;
+    follower->log.path = log_path(follower->req->arena, follower->workflow->project,
+                                  follower->id, step);
+    follower->log.at = 0;
+    return STATUS_OK;
+}
+
+static enum status send_new_events(struct follower *follower, bool *more, struct error *err)
+{
+    struct workflow_event *events = NULL;
+    size_t count;
+
+    TRY(workflow_event_list(follower->workflow, follower->req->arena, follower->id,
+                            follower->last_event, EVENTS_AT_ONCE, &events, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        struct step_view *view = step_views_add(&follower->views, &events[i]);
+
+        follower->last_event = events[i].id;
+        if (view == NULL)
+            continue;
+        TRY(change_log(follower, view->name, err));
+        TRY(send_step(follower, view, err));
+    }
+    *more = count == EVENTS_AT_ONCE;
+    return STATUS_OK;
+}
+
+/* A task tells {"done", "total", …}; followers of the whole execution hear of which step. */
+static enum status send_progress(struct follower *follower, struct error *err)
+{
+    struct arena *arena = follower->req->arena;
+    yyjson_mut_doc *doc = json_mut_doc(arena);
+    yyjson_mut_val *json;
+    yyjson_val *told;
+    struct str step, text;
+
+    if (!workflow_progress_get(follower->workflow, arena, follower->id, &step, &text) ||
+        str_equal(text, follower->progress))
+        return STATUS_OK;
+    follower->progress = text;
+    if (json_parse(arena, text, &told, err) != STATUS_OK || !yyjson_is_obj(told))
+        return STATUS_OK; /* not worth ending the stream for */
+    json = yyjson_val_mut_copy(doc, told);
+    json_add_str(doc, json, "step", step);
+    return response_event(follower->res, "progress", json_mut_write(arena, json), err);
+}
+
+static enum status send_result(struct follower *follower, const struct execution_info *info,
+                               struct error *err)
+{
+    yyjson_mut_doc *doc = json_mut_doc(follower->req->arena);
+    bool moved;
+
+    if (follower->with_logs) {
+        TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
+        TRY(send_last_line(follower->req, follower->res, &follower->log, true, err));
+    }
+    return response_event(follower->res, "result",
+                          json_mut_write(follower->req->arena, execution_json(doc, info)), err);
+}
+
+static enum status check_engine(struct workflow *workflow, struct error *err)
+{
+    if (workflow_is_running(workflow))
+        return STATUS_OK;
+    return error_set(err, STATUS_UNAVAILABLE,
+                     "the execution waits: no engine runs here; `onggi serve` goes on with it");
+}
+
+static enum status follow(struct follower *follower, struct error *err)
+{
+    for (;;) {
+        uint64_t generation = workflow_generation(follower->workflow);
+        struct execution_info info;
+        bool more, moved = false;
+
+        TRY(workflow_execution_get(follower->workflow, follower->req->arena, follower->id,
+                                   &info, err));
+        TRY(send_new_events(follower, &more, err));
+        TRY(send_progress(follower, err));
+        if (follower->with_logs)
+            TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
+        if (more)
+            continue;
+        if (info.status != EXECUTION_RUNNING && follower->last_event >= info.last_event)
+            return send_result(follower, &info, err);
+        TRY(check_engine(follower->workflow, err));
+        if (request_is_abandoned(follower->req))
+            return STATUS_OK;
+        workflow_wait(follower->workflow, generation, LOOK_EVERY_MS);
+    }
+}
+
+enum status on_follow_events(struct request *req, struct response *res, struct error *err)
+{
+    struct follower follower = { .req = req,
+                                 .res = res,
+                                 .workflow = req->context,
+                                 .id = request_path_param(req, "id"),
+                                 .views = { .arena = req->arena } };
+    enum status status;
+
+    TRY(request_query_bool(req, "logs", &follower.with_logs, err));
+    status = follow(&follower, err);
+    buffer_free(&follower.log.rest);
+    return status;
+}
+
+static bool log_may_grow(struct workflow *workflow, struct arena *arena, struct str id,
+                         struct str step)
+{
+    struct execution_info info;
+    struct error err;
+
+    return workflow_execution_get(workflow, arena, id, &info, &err) == STATUS_OK &&
+           info.status == EXECUTION_RUNNING && str_equal(info.state, step) &&
+           workflow_is_running(workflow);
+}
+
+static enum status follow_log(struct request *req, struct response *res, struct log_reader *log,
+                              struct str id, struct error *err)
+{
+    bool moved = true, growing = true;
+
+    while (growing || moved) {
+        uint64_t generation = workflow_generation(req->context);
+        struct arena_mark mark = arena_mark(req->arena);
+
+        /* Asked before reading: what was written until then is read now. */
+        growing = log_may_grow(req->context, req->arena, id, log->step);
+        arena_rewind(req->arena, mark);
+        TRY(send_log(req, res, log, false, &moved, err));
+        if (request_is_abandoned(req))
+            return STATUS_OK;
+        if (growing && !moved)
+            workflow_wait(req->context, generation, LOOK_EVERY_MS);
+    }
+    TRY(send_last_line(req, res, log, false, err));
+    return response_event(res, "result", STR("{}"), err);
+}
+
+enum status on_step_log(struct request *req, struct response *res, struct error *err)
+{
+    const struct workflow *workflow = req->context;
+    struct log_reader log = { .step = request_path_param(req, "step") };
+    struct execution_info info;
+    bool wants_follow = false;
+    enum status status;
+
+    TRY(request_query_bool(req, "follow", &wants_follow, err));
+    TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
+                               err));
+    log.path = log_path(req->arena, workflow->project, info.id, log.step);
+    if (!file_exists(log.path.data) &&
+        !(wants_follow && log_may_grow(req->context, req->arena, info.id, log.step)))
+        return error_set(err, STATUS_NOT_FOUND,
+                         "step '" STR_FMT "' has no log in this execution", STR_ARG(log.step));
+    if (!wants_follow)
+        return response_file(res, 200, "text/plain; charset=utf-8", log.path.data, false, err);
+    status = follow_log(req, res, &log, info.id, err);
+    buffer_free(&log.rest);
+    return status;
+}
