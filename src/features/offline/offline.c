@@ -320,8 +320,8 @@ static enum status set_texts(struct offline *offline, const char *name, const st
 }
 
 /* In this order: once access is closed, what is allowed cannot be widened any more. */
-static enum status confine(struct offline *offline, const struct str *also, size_t also_count,
-                           struct error *err)
+enum status offline_confine(struct offline *offline, const struct str *files, size_t count,
+                            struct error *err)
 {
     struct str project = offline->project;
     struct str spill = arena_printf(offline->arena, STR_FMT "/.onggi/tmp", STR_ARG(project));
@@ -329,7 +329,7 @@ static enum status confine(struct offline *offline, const struct str *also, size
     TRY(offline_run(offline, STR("SET TimeZone='UTC'"), err));
     TRY(set_texts(offline, "temp_directory", &spill, 1, false, err));
     TRY(set_texts(offline, "file_search_path", &project, 1, false, err));
-    TRY(set_texts(offline, "allowed_paths", also, also_count, true, err));
+    TRY(set_texts(offline, "allowed_paths", files, count, true, err));
     TRY(set_texts(offline, "allowed_directories", &project, 1, true, err));
     TRY(offline_run(offline, STR("SET enable_external_access=false"), err));
     return offline_run(offline, STR("SET lock_configuration=true"), err);
@@ -347,9 +347,9 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
     offline->limits = *limits;
     TRY(duckdb_library_get(&offline->duckdb, err));
     TRY(folder_create(arena_printf(arena, "%s/.onggi/tmp", project).data, err));
+    for (size_t i = 0; i < also_count; i++)
+        ARENA_PUSH(arena, offline->files, offline->file_count, offline->file_capacity) = also[i];
     status = open_database(offline, err);
-    if (status == STATUS_OK)
-        status = confine(offline, also, also_count, err);
     if (status != STATUS_OK) {
         offline_close(&offline);
         return status;

@@ -12,7 +12,13 @@ struct offline {
     duckdb_connection connection;
     struct str project; /* absolute, without a slash at the end */
     struct job_limits limits;
+    struct str *files; /* that may be opened, beside those in the project's folder */
+    size_t file_count, file_capacity;
 };
+
+/* From now on nothing but the project's folder and these files can be opened. */
+MUST_USE enum status offline_confine(struct offline *offline, const struct str *files, size_t count,
+                                     struct error *err);
 
 /* "name" and 'text' as SQL writes them. */
 void sql_put_name(struct buffer *sql, struct str name);

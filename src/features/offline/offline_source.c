@@ -4,6 +4,7 @@
 #include "base/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* --- specifications ------------------------------------------------------- */
 
@@ -150,19 +151,27 @@ static void put_overrides(struct buffer *sql, const struct source_spec *source)
     buffer_append(sql, source->type_count > 0 ? STR(") FROM ") : STR(" FROM "));
 }
 
-static enum status put_files(struct offline *offline, struct buffer *sql,
-                             const struct source_spec *source, struct error *err)
+static enum status find_files(struct offline *offline, const struct source_spec *source,
+                              struct str **paths, size_t *count, struct error *err)
 {
     struct arena *arena = offline->arena;
     char *pattern;
+
+    TRY(path_below(arena, arena_cstr(arena, offline->project), source->path, &pattern, err));
+    TRY(file_glob(arena, pattern, paths, count, err));
+    if (*count == 0)
+        return error_set(err, STATUS_NOT_FOUND, "there is no file " STR_FMT,
+                         STR_ARG(source->path));
+    return STATUS_OK;
+}
+
+static enum status put_files(struct offline *offline, struct buffer *sql,
+                             const struct source_spec *source, struct error *err)
+{
     struct str *paths;
     size_t count;
 
-    TRY(path_below(arena, arena_cstr(arena, offline->project), source->path, &pattern, err));
-    TRY(file_glob(arena, pattern, &paths, &count, err));
-    if (count == 0)
-        return error_set(err, STATUS_NOT_FOUND, "there is no file " STR_FMT,
-                         STR_ARG(source->path));
+    TRY(find_files(offline, source, &paths, &count, err));
     put_overrides(sql, source);
     return offline_put_reader(offline, sql, paths, count, source, err);
 }
@@ -206,9 +215,35 @@ static enum status add_source(struct offline *offline, const struct source_spec 
     return STATUS_OK;
 }
 
+/* Where symbolic links lead: the project's owner made them, and DuckDB goes by what they stand for. */
+static enum status allow_files(struct offline *offline, const struct source_spec *source,
+                               struct error *err)
+{
+    struct str *paths;
+    size_t count;
+
+    if (source->path.len == 0)
+        return STATUS_OK;
+    if (find_files(offline, source, &paths, &count, err) != STATUS_OK)
+        return error_wrap(err, "source '" STR_FMT "'", STR_ARG(source->name));
+    for (size_t i = 0; i < count; i++) {
+        char *real = realpath(arena_cstr(offline->arena, paths[i]), NULL);
+
+        if (real == NULL)
+            continue; /* a link to nowhere: opening it says so */
+        ARENA_PUSH(offline->arena, offline->files, offline->file_count, offline->file_capacity) =
+            arena_str(offline->arena, str_from(real));
+        free(real);
+    }
+    return STATUS_OK;
+}
+
 enum status offline_add_sources(struct offline *offline, const struct source_spec *sources,
                                 size_t count, struct error *err)
 {
+    for (size_t i = 0; i < count; i++)
+        TRY(allow_files(offline, &sources[i], err));
+    TRY(offline_confine(offline, offline->files, offline->file_count, err));
     for (size_t i = 0; i < count; i++)
         TRY(add_source(offline, &sources[i], err));
     return STATUS_OK;
