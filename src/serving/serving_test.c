@@ -247,12 +247,38 @@ TEST(a_model_that_never_ends_does_not_get_in)
     uint64_t start = clock_monotonic_ns();
     struct model *model;
 
-    assert_fails(STATUS_INVALID, load(onnx_endless(arena), "{}", 1, &model));
+    assert_fails(STATUS_INVALID, load(onnx_endless(arena, -1), "{}", 1, &model));
     assert_str_contains(str_from(err.message), STR("within 2000 ms"));
     assert_true(clock_monotonic_ns() - start < UINT64_C(10000000000));
 }
 
-/* Allocates as many floats as its input says; 0 and 1 row are harmless. */
+TEST(a_run_that_overstays_is_ended_and_the_next_one_is_well)
+{
+    struct value row[] = { number(5000) };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(onnx_endless(arena, 1000), "{}", 1, &model));
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t start = clock_monotonic_ns();
+
+        row[0] = number(5000);
+        assert_fails(STATUS_TIMEOUT, model_run_row(model, arena, row, start + UINT64_C(30000000), outputs, &err));
+        assert_true(clock_monotonic_ns() - start >= UINT64_C(30000000));
+        assert_true(clock_monotonic_ns() - start < UINT64_C(1000000000));
+        row[0] = number(5);
+        assert_ok(model_run_row(model, arena, row, clock_monotonic_ns() + UINT64_C(5000000000), outputs, &err));
+        assert_true(outputs[0].floats[0] == 5);
+    }
+    model_unref(&model);
+}
+
+TEST(the_runtime_does_not_report_home)
+{
+    assert_string_equal(getenv("ORT_DISABLE_TELEMETRY"), "1");
+}
+
+/* Wants eight gigabytes at once. */
 static struct str hungry(void)
 {
     const int64_t scalar[] = { 1 };
@@ -404,6 +430,8 @@ static const struct CMUnitTest tests[] = {
     TEST_CASE(what_is_no_model_is_refused),
     TEST_CASE(a_list_of_maps_is_refused_with_how_to_mend_it),
     TEST_CASE(a_model_that_never_ends_does_not_get_in),
+    TEST_CASE(a_run_that_overstays_is_ended_and_the_next_one_is_well),
+    TEST_CASE(the_runtime_does_not_report_home),
     TEST_CASE(a_model_that_eats_all_memory_does_not_get_in),
     TEST_CASE(a_model_is_replaced_under_load_without_a_lost_answer),
     TEST_CASE(models_are_found_by_name_and_version),

@@ -341,7 +341,7 @@ struct str onnx_network(struct arena *arena, const int64_t *widths, size_t count
 }
 
 /* A Loop whose condition stays true: its body adds 1 to what it carries. */
-struct str onnx_endless(struct arena *arena)
+struct str onnx_endless(struct arena *arena, float limit)
 {
     static const int64_t most = INT64_MAX;
     static const float one = 1;
@@ -354,15 +354,15 @@ struct str onnx_endless(struct arena *arena)
               onnx_input(arena, "v", ONNX_FLOAT, column, 2),
               onnx_output(arena, "still", ONNX_BOOL, NULL, 0),
               onnx_output(arena, "v_next", ONNX_FLOAT, column, 2));
-    /* x == x: no optimiser sees that it is always true. */
     struct str start = PARTS(onnx_node(arena, "ReduceSum", "", "x", "sum", onnx_attr_int(arena, "keepdims", 0)),
-                             onnx_node(arena, "Equal", "", "sum sum", "begin", STR_EMPTY));
+                             onnx_node(arena, "Greater", "", "sum limit", "begin", STR_EMPTY));
 
     return onnx_model(arena,
                       PARTS(start,
                             onnx_node(arena, "Loop", "", "most begin x", "y",
                                       onnx_attr_graph(arena, "body", body)),
                             onnx_int64s(arena, "most", NULL, 0, &most),
+                            onnx_floats(arena, "limit", NULL, 0, &limit),
                             onnx_input(arena, "x", ONNX_FLOAT, column, 2),
                             onnx_output(arena, "y", ONNX_FLOAT, column, 2)),
                       NULL);

@@ -51,5 +51,5 @@ struct str onnx_trees(struct arena *arena, int64_t features, int64_t trees, int6
 /* "x" float [N, widths[0]] -> "y" float [N, widths[count - 1]]: Gemm and Relu, a Sigmoid at the end. */
 struct str onnx_network(struct arena *arena, const int64_t *widths, size_t count,
                         const char *feature_names);
-/* Never comes to an end: "x" float [N, 1] -> "y" float. */
-struct str onnx_endless(struct arena *arena);
+/* "x" float [N, 1] -> "y" float; never comes to an end when the sum of x is above the limit. */
+struct str onnx_endless(struct arena *arena, float limit);
