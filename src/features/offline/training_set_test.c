@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole job over small files: what comes out is compared as text. This program is its own
+ * job: job_run starts it again.
+ */
+#include "base/file.h"
+#include "features/offline/offline.h"
+#include "features/training_set.h"
+
+#include "support/test.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct arena *arena;
+static struct error err;
+static char *folder;
+
+static const char *in_folder(const char *name)
+{
+    return arena_printf(arena, "%s/%s", folder, name).data;
+}
+
+static void write_text(const char *name, const char *text)
+{
+    assert_ok(file_write(in_folder(name), str_from(text), &err));
+}
+
+#define SOURCE \
+    "{\"name\":\"events\",\"path\":\"events.csv\",\"time\":\"at\",\"created\":\"seen\"," \
+    "\"types\":{\"code\":\"string\"}}"
+#define KEYS "\"keys\":[{\"name\":\"id\",\"type\":\"int64\"}]"
+#define COLUMN_VIEW \
+    "{\"name\":\"state\",\"source\":0,\"keys\":[0],\"ttl_us\":3600000000,\"features\":[" \
+    "{\"name\":\"last_code\",\"type\":\"string\",\"column\":\"code\"}," \
+    "{\"name\":\"last_amount\",\"type\":\"float64\",\"column\":\"amount\"}]}"
+#define WINDOW_VIEW \
+    "{\"name\":\"sums\",\"source\":0,\"keys\":[0],\"ttl_us\":0,\"features\":[" \
+    "{\"name\":\"n\",\"type\":\"int64\",\"function\":\"count\",\"input\":\"\"," \
+    "\"input_type\":\"int64\",\"window_us\":3600000000}," \
+    "{\"name\":\"total\",\"type\":\"float64\",\"function\":\"sum\",\"input\":\"amount\"," \
+    "\"input_type\":\"float64\"}," \
+    "{\"name\":\"best\",\"type\":\"string\",\"function\":\"max\",\"input\":\"code\"," \
+    "\"input_type\":\"string\"}]}"
+#define EXPRESSION \
+    "{\"name\":\"double_n\",\"type\":\"int64\",\"text\":\"state.n * factor\",\"slot\":5,\"inputs\":[" \
+    "{\"name\":\"state.n\",\"type\":\"int64\",\"request\":false,\"index\":2}," \
+    "{\"name\":\"factor\",\"type\":\"int64\",\"request\":true,\"index\":0}]}"
+#define OUTPUTS \
+    "{\"name\":\"last_code\",\"slot\":0},{\"name\":\"last_amount\",\"slot\":1}," \
+    "{\"name\":\"n\",\"slot\":2},{\"name\":\"total\",\"slot\":3},{\"name\":\"best\",\"slot\":4}," \
+    "{\"name\":\"double_n\",\"slot\":5}"
+
+static struct str spec_of(const char *entities, const char *more)
+{
+    return arena_printf(arena,
+                        "{\"project\":\"%s\",\"out\":\"%s/out.csv\",\"format\":\"csv\","
+                        "\"time\":\"when\",\"entities\":%s,\"sources\":[" SOURCE "]," KEYS ","
+                        "\"request\":[{\"name\":\"factor\",\"type\":\"int64\"}],"
+                        "\"views\":[" COLUMN_VIEW "," WINDOW_VIEW "],\"slots\":6,"
+                        "\"expressions\":[" EXPRESSION "],\"outputs\":[" OUTPUTS "]%s}",
+                        folder, folder, entities, more);
+}
+
+static enum status build(const char *entities, const char *more, struct str *result)
+{
+    const struct job_spec spec = { .name = "training-set",
+                                   .spec = spec_of(entities, more),
+                                   .limits = { .memory_bytes = UINT64_C(512) << 20, .threads = 2 } };
+
+    return job_run(arena, &spec, result, &err);
+}
+
+static struct str read_out(void)
+{
+    struct str text;
+
+    assert_ok(file_read(arena, in_folder("out.csv"), 65536, &text, &err));
+    return text;
+}
+
+static void write_events(void)
+{
+    /* Ties in time: the later created wins, a null one is the oldest, then the later line. */
+    write_text("events.csv", "id,at,seen,code,amount\n"
+                             "1,2024-01-01 10:00:00,2024-01-01 10:00:05,007,0.1\n"
+                             "1,2024-01-01 10:00:00,2024-01-01 10:00:09,008,0.2\n"
+                             "1,2024-01-01 10:00:00,,009,\n"
+                             "1,2024-01-01 11:30:00,2024-01-01 11:30:01,010,1e308\n"
+                             "2,2024-01-01 09:00:00,2024-01-01 09:00:00,020,5\n"
+                             ",2024-01-01 09:00:00,2024-01-01 09:00:00,nobody,7\n"
+                             "2,,,untimed,7\n");
+}
+
+static void write_rows(void)
+{
+    write_text("rows.csv", "label,when,id,factor\n"
+                           "a,2024-01-01 10:00:00,1,2\n"
+                           "b,2024-01-01 12:00:00,1,3\n"
+                           "c,2024-01-01 10:30:00,2,\n"
+                           "d,2024-01-01 10:30:00,3,1\n"
+                           "e,2024-01-01 10:30:00,,1\n"
+                           "f,,1,1\n"
+                           "a,2024-01-01 10:00:00,1,2\n");
+}
+
+static const char *rows_file(void)
+{
+    return arena_printf(arena, "{\"path\":\"%s\"}", in_folder("rows.csv")).data;
+}
+
+TEST(every_row_comes_out_once_in_its_order)
+{
+    struct str result;
+
+    write_events();
+    write_rows();
+    assert_ok(build(rows_file(), "", &result));
+    assert_str_contains(result, STR("\"rows\":7,\"columns\":10"));
+    /* The head of a window excludes its own instant; a column's row may be of that instant. */
+    assert_str_equal(read_out(),
+                     STR("label,when,id,factor,last_code,last_amount,n,total,best,double_n\n"
+                         "a,2024-01-01 10:00:00,1,2,008,0.2,0,,,0\n"
+                         "b,2024-01-01 12:00:00,1,3,010,1e+308,1,1e+308,010,3\n"
+                         "c,2024-01-01 10:30:00,2,,,,0,5.0,020,\n"
+                         "d,2024-01-01 10:30:00,3,1,,,0,,,0\n"
+                         "e,2024-01-01 10:30:00,,1,,,0,,,0\n"
+                         "f,,1,1,,,0,,,0\n"
+                         "a,2024-01-01 10:00:00,1,2,008,0.2,0,,,0\n"));
+}
+
+TEST(as_known_sees_nothing_that_was_created_later)
+{
+    struct str result;
+
+    write_events();
+    write_rows();
+    assert_ok(build(rows_file(), ",\"as_known\":true", &result));
+    /* At 10:00:00 only the row without a created time was known. */
+    assert_str_contains(read_out(), STR("a,2024-01-01 10:00:00,1,2,009,,0,,,0\n"));
+}
+
+TEST(rows_may_come_from_sql_over_sources)
+{
+    struct str result;
+
+    write_events();
+    assert_ok(build("{\"sql\":\"SELECT id, \\\"at\\\" AS \\\"when\\\", 1 AS factor FROM events "
+                    "WHERE id = 2 AND seen IS NOT NULL; \"}", "", &result));
+    assert_str_contains(read_out(), STR("2,2024-01-01 09:00:00,1,020,5.0,0,,,0\n"));
+}
+
+TEST(the_fingerprint_goes_by_content)
+{
+    struct str one, two, three;
+
+    write_events();
+    write_rows();
+    assert_ok(build(rows_file(), "", &one));
+    write_events(); /* a new file with the old content */
+    assert_ok(build(rows_file(), "", &two));
+    write_text("rows.csv", "label,when,id,factor\na,2024-01-01 10:00:00,1,2\n");
+    assert_ok(build(rows_file(), "", &three));
+#define FINGERPRINT(json) str_slice(json, str_index(json, 'f'), (json).len)
+    assert_str_equal(FINGERPRINT(one), FINGERPRINT(two));
+    assert_false(str_equal(FINGERPRINT(one), FINGERPRINT(three)));
+}
+
+/* What fails leaves no file, and the message says where. */
+static void assert_refused(const char *entities, const char *part)
+{
+    struct str result;
+
+    unlink(in_folder("out.csv"));
+    assert_fails(STATUS_INVALID, build(entities, "", &result));
+    if (strstr(err.message, part) == NULL)
+        fail_msg("'%s' lacks '%s'", err.message, part);
+    assert_false(file_exists(in_folder("out.csv")));
+    assert_false(file_exists(in_folder("out.csv.part")));
+}
+
+TEST(bad_entity_rows_are_told_with_their_mend)
+{
+    write_events();
+    write_text("rows.csv", "label,when,ID_,factor\na,2024-01-01 10:00:00,1,2\n");
+    assert_refused(rows_file(), "entity rows: entity key: there is no column 'id'");
+    write_text("rows.csv", "label,when,id,factor\na,2024-01-01 10:00:00,x1,2\n");
+    assert_refused(rows_file(), "column 'id' is VARCHAR, wanted is int64");
+    write_text("rows.csv", "label,wenn,id,factor\na,2024-01-01 10:00:00,1,2\n");
+    assert_refused(rows_file(), "there is no column 'when'; did you mean 'wenn'?");
+    write_text("rows.csv", "when,id,factor,Total\n2024-01-01 10:00:00,1,2,3\n");
+    assert_refused(rows_file(), "--full-names");
+    write_text("rows.csv", "PAR1 and then nothing of the kind");
+    assert_refused(rows_file(), "entity rows: ");
+    assert_refused("{\"sql\":\"SELECT 1; DROP VIEW events\"}", "entity rows: ");
+}
+
+TEST(bad_sources_are_told_by_name)
+{
+    write_rows();
+    write_text("events.csv", "id,at,seen,code\n1,2024-01-01 10:00:00,,x\n");
+    assert_refused(rows_file(), "source 'events': there is no column 'amount'");
+    write_text("events.csv", "id,at,seen,code,amount\n1,yesterday,,x,1.5\n");
+    assert_refused(rows_file(), "source 'events': the event time column 'at' is VARCHAR");
+    write_text("events.csv", "id,at,seen,code,amount\n1,2024-01-01 10:00:00,,x,much\n");
+    assert_refused(rows_file(), "source 'events': column 'amount' is VARCHAR, wanted is float64");
+    unlink(in_folder("events.csv"));
+    {
+        struct str result;
+
+        assert_fails(STATUS_NOT_FOUND, build(rows_file(), "", &result));
+        assert_str_contains(str_from(err.message),
+                            STR("source 'events': there is no file events.csv"));
+    }
+}
+
+TEST(sql_reads_nothing_outside_the_project)
+{
+    write_events();
+    assert_refused("{\"sql\":\"SELECT 1 AS id, now()::TIMESTAMP AS \\\"when\\\", 1 AS factor FROM "
+                   "read_csv('/etc/passwd')\"}", "entity rows: ");
+    assert_refused("{\"sql\":\"SELECT * FROM read_text('../../../../../etc/passwd')\"}",
+                   "entity rows: ");
+}
+
+static struct str describe(const char *sources)
+{
+    const struct job_spec spec = {
+        .name = "describe",
+        .spec = arena_printf(arena, "{\"project\":\"%s\",\"sources\":%s}", folder, sources),
+    };
+    struct str result;
+
+    assert_ok(job_run(arena, &spec, &result, &err));
+    return result;
+}
+
+TEST(sources_are_described_with_our_types)
+{
+    write_events();
+    assert_str_equal(
+        describe("[" SOURCE ",{\"name\":\"sums\",\"sql\":\"SELECT id, sum(id) AS s, [id] AS l, "
+                 "1.5::DECIMAL(5,2) AS d FROM events GROUP BY id -- why\"}]"),
+        STR("{\"sources\":{\"events\":{\"columns\":["
+            "{\"name\":\"id\",\"native\":\"BIGINT\",\"type\":\"int64\"},"
+            "{\"name\":\"at\",\"native\":\"TIMESTAMP\",\"type\":\"timestamp\"},"
+            "{\"name\":\"seen\",\"native\":\"TIMESTAMP\",\"type\":\"timestamp\"},"
+            "{\"name\":\"code\",\"native\":\"VARCHAR\",\"type\":\"string\"},"
+            "{\"name\":\"amount\",\"native\":\"DOUBLE\",\"type\":\"float64\"}]},"
+            "\"sums\":{\"columns\":["
+            "{\"name\":\"id\",\"native\":\"BIGINT\",\"type\":\"int64\"},"
+            "{\"name\":\"s\",\"native\":\"HUGEINT\",\"type\":\"int64\"},"
+            "{\"name\":\"l\",\"native\":\"BIGINT[]\"},"
+            "{\"name\":\"d\",\"native\":\"DECIMAL(5,2)\",\"type\":\"float64\"}]}}}"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct job_kind kinds[] = { training_set_job, offline_describe_job, { 0 } };
+    const struct CMUnitTest tests[] = {
+        TEST_CASE(every_row_comes_out_once_in_its_order),
+        TEST_CASE(as_known_sees_nothing_that_was_created_later),
+        TEST_CASE(rows_may_come_from_sql_over_sources),
+        TEST_CASE(the_fingerprint_goes_by_content),
+        TEST_CASE(bad_entity_rows_are_told_with_their_mend),
+        TEST_CASE(bad_sources_are_told_by_name),
+        TEST_CASE(sql_reads_nothing_outside_the_project),
+        TEST_CASE(sources_are_described_with_our_types),
+    };
+    int failed;
+
+    if (argc > 2 && strcmp(argv[1], "job") == 0)
+        return job_main(argc - 2, argv + 2, kinds);
+    arena = arena_new();
+    folder = test_folder();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (folder_remove(folder, &err) != STATUS_OK)
+        fprintf(stderr, "%s\n", err.message);
+    free(folder);
+    arena_free(arena);
+    return failed;
+}
