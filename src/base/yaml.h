@@ -20,10 +20,10 @@ enum yaml_kind { YAML_NULL, YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool quoted;      /* a scalar in quotes or a block: text, whatever it looks like */
-    struct str file;  /* as given to yaml_parse */
-    int line, column; /* of its first character, from 1; of a block of text, its first line */
-    struct str text;  /* of a scalar */
+    bool quoted;             /* a scalar in quotes or a block: text, whatever it looks like */
+    struct str file;         /* as given to yaml_parse */
+    int line, column;        /* of its first character, from 1, behind a quote or below a '|' */
+    struct str text;         /* of a scalar */
     struct yaml_node *items; /* of a sequence; the values of a mapping */
     struct yaml_node *keys;  /* of a mapping: scalars, in the order of the file */
     size_t count;

@@ -56,7 +56,8 @@ struct definition_changes {
  */
 MUST_USE enum status definition_store_apply(struct definition_store *store, struct arena *arena,
                                             bool dry_run, struct definition_changes *out,
-                                            struct definition_errors *errors, struct error *err);
+                                            struct definition_errors *errors,
+                                            struct error *err);
 
 /* POST /api/v1/validate and /api/v1/apply, GET /api/v1/definitions/…; the context is the store. */
 extern const struct door definition_door;

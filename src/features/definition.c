@@ -151,13 +151,26 @@ static enum status not_there(const struct definitions *definitions, struct str k
                   STR_ARG(kind), STR_ARG(shown), STR_ARG(near));
     else if (definitions->item_count == 0)
         error_set(err, STATUS_NOT_FOUND,
-                  "there is no " STR_FMT " '" STR_FMT "': nothing is applied yet; `onggi apply` does",
+                  "there is no " STR_FMT " '" STR_FMT
+                  "': nothing is applied yet; `onggi apply` does",
                   STR_ARG(kind), STR_ARG(shown));
     else
         error_set(err, STATUS_NOT_FOUND, "there is no " STR_FMT " '" STR_FMT "'", STR_ARG(kind),
                   STR_ARG(shown));
     arena_free(arena);
     return STATUS_NOT_FOUND;
+}
+
+enum status definitions_item_get(const struct definitions *definitions, struct str kind,
+                                 struct str name, const struct definition_item **out,
+                                 struct error *err)
+{
+    const struct definition_item *item = definitions_item_find(definitions, kind, name);
+
+    if (item == NULL)
+        return not_there(definitions, str_slice(kind, 0, 40), name, err);
+    *out = item;
+    return STATUS_OK;
 }
 
 enum status definitions_service_get(const struct definitions *definitions, struct str name,

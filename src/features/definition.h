@@ -59,16 +59,18 @@ struct source {
     enum source_kind kind;
     struct str text;
     struct place text_place;
-    struct str time;    /* column of the event time; empty: only for SQL and entity rows */
-    struct str created; /* column of the created time, or empty */
+    struct str time;         /* column of the event time; empty: only for SQL and entity rows */
+    struct str created;      /* column of the created time, or empty */
     struct field *overrides; /* `types:`, column by column; they win over the file's own */
     size_t override_count;
     struct source_column *columns; /* all that a row has, overrides applied */
     size_t column_count;
     const struct source **reads; /* the sources that its SQL names */
     size_t read_count;
-    struct str fingerprint; /* of its text and its files (size, time of change) when the columns were read */
-    struct str hash; /* of everything that decides its rows' shape: itself, its columns, what it reads */
+    struct str
+        fingerprint; /* of its text and its files (size, time of change) when the columns were read */
+    struct str
+        hash; /* of everything that decides its rows' shape: itself, its columns, what it reads */
     struct notes notes;
     struct place place;
 };
@@ -78,7 +80,7 @@ struct aggregation {
     struct str input;           /* a column of the source; empty for count: "*" */
     enum value_type input_type; /* TYPE_INT64 for count: "*" */
     int64_t window_us;          /* 0: everything before the query time */
-    int64_t hop_us;             /* how far the tail moves at once; 0 when window_us is 0 or exact */
+    int64_t hop_us; /* how far the tail moves at once; 0 when window_us is 0 or exact */
     int64_t delay_us;
     bool exact;
     bool include_current;
@@ -98,9 +100,9 @@ struct feature {
     struct str name;
     enum value_type type;
     const struct view *view;
-    size_t index; /* in view->features */
+    size_t index;      /* in view->features */
     struct str column; /* of a VIEW_COLUMNS view: the source's column, equal to the name */
-    struct aggregation aggregation; /* of a VIEW_AGGREGATE view */
+    struct aggregation aggregation;      /* of a VIEW_AGGREGATE view */
     const struct expression *expression; /* of a VIEW_REQUEST view */
     struct expression_input *inputs;     /* in the order of expression_inputs() */
     size_t input_count;
@@ -164,7 +166,8 @@ struct plan_output {
 struct plan {
     struct field *keys; /* the union of the views' entity keys, in the order first met */
     size_t key_count;
-    struct field *request_fields; /* the union of the request views' fields, and the service's time */
+    struct field
+        *request_fields; /* the union of the request views' fields, and the service's time */
     size_t request_field_count;
     bool has_time;
     size_t time_field; /* if has_time: which request field is "now" */
@@ -209,7 +212,8 @@ int64_t definitions_revision(const struct definitions *definitions);
 const struct entity *definitions_entities(const struct definitions *definitions, size_t *count);
 const struct source *definitions_sources(const struct definitions *definitions, size_t *count);
 const struct view *definitions_views(const struct definitions *definitions, size_t *count);
-const struct service *definitions_services(const struct definitions *definitions, size_t *count);
+const struct service *definitions_services(const struct definitions *definitions,
+                                           size_t *count);
 const struct definition_item *definitions_items(const struct definitions *definitions,
                                                 size_t *count);
 
@@ -217,17 +221,23 @@ const struct entity *definitions_entity_find(const struct definitions *definitio
                                              struct str name);
 const struct source *definitions_source_find(const struct definitions *definitions,
                                              struct str name);
-const struct view *definitions_view_find(const struct definitions *definitions, struct str name);
+const struct view *definitions_view_find(const struct definitions *definitions,
+                                         struct str name);
 const struct service *definitions_service_find(const struct definitions *definitions,
                                                struct str name);
 const struct definition_item *definitions_item_find(const struct definitions *definitions,
                                                     struct str kind, struct str name);
 /* NOT_FOUND: "there is no service 'fraud_v2'; did you mean 'fraud_v1'?" */
+MUST_USE enum status definitions_item_get(const struct definitions *definitions,
+                                          struct str kind, struct str name,
+                                          const struct definition_item **out,
+                                          struct error *err);
 MUST_USE enum status definitions_service_get(const struct definitions *definitions,
                                              struct str name, const struct service **out,
                                              struct error *err);
-MUST_USE enum status definitions_view_get(const struct definitions *definitions, struct str name,
-                                          const struct view **out, struct error *err);
+MUST_USE enum status definitions_view_get(const struct definitions *definitions,
+                                          struct str name, const struct view **out,
+                                          struct error *err);
 const struct feature *view_feature_find(const struct view *view, struct str name);
 const struct source_column *source_column_find(const struct source *source, struct str name);
 

@@ -144,14 +144,14 @@ void build_add(struct build *build, struct str kind, struct str name,
     struct draft draft = { .item = { .kind = kind, .name = name }, .node = document };
 
     if (before != NULL) {
-        build_error(build, NULL, document, "%s '" STR_FMT "' is defined twice; " STR_FMT ":%d has it too",
-                    kind.data, STR_ARG(name), STR_ARG(before->item.place.file),
-                    before->item.place.line);
+        build_error(build, NULL, document,
+                    "%s '" STR_FMT "' is defined twice; " STR_FMT ":%d has it too", kind.data,
+                    STR_ARG(name), STR_ARG(before->item.place.file), before->item.place.line);
         return;
     }
     draft.item.place = place_of(document);
-    draft.item.json =
-        json_mut_write(build->arena, yaml_to_json(json_mut_doc(build->arena), document));
+    draft.item.json = json_mut_write(build->arena,
+                                     yaml_to_json(json_mut_doc(build->arena), document));
     ARENA_PUSH(build->arena, build->drafts, build->draft_count, build->draft_capacity) = draft;
 }
 
@@ -167,8 +167,8 @@ static struct str nearest(const struct build *build, const char *kind, struct st
     return str_nearest(name, names, count);
 }
 
-const void *build_reference(struct build *build, struct draft *draft, const struct yaml_node *node,
-                            const char *kind)
+const void *build_reference(struct build *build, struct draft *draft,
+                            const struct yaml_node *node, const char *kind)
 {
     struct draft *found = build_find(build, kind, node->text);
     struct str near;

@@ -61,8 +61,8 @@ struct draft *build_find(const struct build *build, const char *kind, struct str
  * What a key of a document names. NULL after a message when there is no such thing, and without
  * one when it is broken itself.
  */
-const void *build_reference(struct build *build, struct draft *draft, const struct yaml_node *node,
-                            const char *kind);
+const void *build_reference(struct build *build, struct draft *draft,
+                            const struct yaml_node *node, const char *kind);
 
 /* definition_parse.c: all documents of ours into structs; nothing is linked yet. */
 void build_parse(struct build *build);
@@ -84,6 +84,31 @@ struct str definition_hash(struct arena *arena, struct str text);
 /* False after a message. */
 bool build_check_name(struct build *build, struct draft *draft, const struct yaml_node *node);
 
-/* definition_describe.c: what the files of a source are right now. */
+/* definition_files.c: every document of the project's files as a draft. */
+MUST_USE enum status build_read_files(struct build *build,
+                                      const struct definition_kind *const *kinds,
+                                      struct error *err);
+/* Are there files where the sources say? */
+void build_check_files(struct build *build);
+/* What the files of a source are right now, and of those that it reads. */
 struct str source_fingerprint(struct arena *arena, const struct definitions *definitions,
                               const struct source *source);
+
+/* What is kept of a snapshot in the metadata, and enough to make it again without any file. */
+struct recorded_columns {
+    struct str source;
+    struct str fingerprint;
+    struct str json; /* as definition_columns_json() writes them */
+};
+struct definition_record {
+    int64_t revision;
+    struct definition_item *items;
+    size_t item_count;
+    struct recorded_columns *columns;
+    size_t column_count;
+};
+struct str definition_columns_json(struct arena *arena, const struct source *source);
+/* The project is an absolute path. */
+MUST_USE enum status definitions_restore(struct str project,
+                                         const struct definition_record *record,
+                                         struct definitions **out, struct error *err);

@@ -54,7 +54,7 @@ typedef enum status (*source_describe)(void *context, struct arena *arena,
  * by its folder.
  */
 struct definition_kind {
-    const char *name;                /* "pipeline" */
+    const char *name;            /* "pipeline" */
     const char *const *patterns; /* below the project, the last one NULL */
     /*
      * Adds what is wrong with the document. `definitions` are those of features/, already linked

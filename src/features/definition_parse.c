@@ -2,18 +2,24 @@
 /* Documents into structs: which keys there are, and what kind of value each takes. */
 #include "features/definition_internal.h"
 
-#define KEYS(...) (const struct str[]){ __VA_ARGS__ }
+#define KEYS(...) \
+    (const struct str[]) \
+    { \
+        __VA_ARGS__ \
+    }
 #define KEY_COUNT(...) (sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str))
 #define NOTES STR("description"), STR("owner"), STR("tags")
 #define ONLY_KEYS(build, draft, ...) \
     only_keys((build), (draft), (draft)->node, KEYS(__VA_ARGS__), KEY_COUNT(__VA_ARGS__))
 
-static void only_keys(struct build *build, struct draft *draft, const struct yaml_node *map,
+static bool only_keys(struct build *build, struct draft *draft, const struct yaml_node *map,
                       const struct str *known, size_t count)
 {
     struct error err;
+    enum status status = yaml_only_keys(map, known, count, &err);
 
-    build_note(build, draft, yaml_only_keys(map, known, count, &err), &err);
+    build_note(build, draft, status, &err);
+    return status == STATUS_OK;
 }
 
 static void parse_notes(struct build *build, struct draft *draft, struct notes *out)
@@ -30,7 +36,8 @@ static void parse_notes(struct build *build, struct draft *draft, struct notes *
         build_error(build, draft, tags, "'tags': expected a mapping (key: value), found %s",
                     yaml_kind_name(tags));
     else
-        out->tags = json_mut_write(build->arena, yaml_to_json(json_mut_doc(build->arena), tags));
+        out->tags = json_mut_write(build->arena,
+                                   yaml_to_json(json_mut_doc(build->arena), tags));
 }
 
 static bool parse_type(struct build *build, struct draft *draft, const struct yaml_node *node,
@@ -45,7 +52,8 @@ static bool parse_type(struct build *build, struct draft *draft, const struct ya
         names[i] = str_from(value_type_name((enum value_type)i));
     near = str_nearest(node->text, names, VALUE_TYPE_COUNT);
     if (node->kind == YAML_SCALAR && near.len > 0)
-        build_error(build, draft, node, "unknown type '" STR_FMT "'; did you mean '" STR_FMT "'?",
+        build_error(build, draft, node,
+                    "unknown type '" STR_FMT "'; did you mean '" STR_FMT "'?",
                     STR_ARG(str_slice(node->text, 0, 80)), STR_ARG(near));
     else
         build_error(build, draft, node,
@@ -61,7 +69,8 @@ static void parse_fields(struct build *build, struct draft *draft, const struct 
     struct field *fields = ARENA_ARRAY(build->arena, struct field, map->count);
 
     if (map->kind != YAML_MAPPING || map->count == 0) {
-        build_error(build, draft, map, "expected names with their types, as in {amount: float64}");
+        build_error(build, draft, map,
+                    "expected names with their types, as in {amount: float64}");
         return;
     }
     for (size_t i = 0; i < map->count; i++) {
@@ -74,14 +83,15 @@ static void parse_fields(struct build *build, struct draft *draft, const struct 
     *count = map->count;
 }
 
-static void check_key_types(struct build *build, struct draft *draft, const struct entity *entity,
-                            const struct yaml_node *node)
+static void check_key_types(struct build *build, struct draft *draft,
+                            const struct entity *entity, const struct yaml_node *node)
 {
     for (size_t i = 0; i < entity->key_count; i++) {
         enum value_type type = entity->keys[i].type;
 
         if (type == TYPE_FLOAT32 || type == TYPE_FLOAT64)
-            build_error(build, draft, node, "key '" STR_FMT "' cannot be %s: floats do not compare well",
+            build_error(build, draft, node,
+                        "key '" STR_FMT "' cannot be %s: floats do not compare well",
                         STR_ARG(entity->keys[i].name), value_type_name(type));
     }
 }
@@ -119,8 +129,9 @@ static void parse_entity(struct build *build, struct draft *draft)
 
 static bool is_file_of_rows(struct str path)
 {
-    static const struct str endings[] = { STR_INIT(".parquet"), STR_INIT(".pq"), STR_INIT(".csv"),
-                                          STR_INIT(".csv.gz"), STR_INIT(".tsv") };
+    static const struct str endings[] = { STR_INIT(".parquet"), STR_INIT(".pq"),
+                                          STR_INIT(".csv"), STR_INIT(".csv.gz"),
+                                          STR_INIT(".tsv") };
 
     for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
         if (str_ends(path, endings[i]))
@@ -162,7 +173,8 @@ static void parse_source(struct build *build, struct draft *draft)
     parse_notes(build, draft, &source->notes);
     parse_source_text(build, draft, source);
     build_note(build, draft, yaml_want_str(draft->node, "time", &source->time, &err), &err);
-    build_note(build, draft, yaml_want_str(draft->node, "created", &source->created, &err), &err);
+    build_note(build, draft, yaml_want_str(draft->node, "created", &source->created, &err),
+               &err);
     if (types != NULL && types->kind != YAML_NULL)
         parse_fields(build, draft, types, true, &source->overrides, &source->override_count);
 }
@@ -192,31 +204,35 @@ static const struct yaml_node *find_aggregate(struct build *build, struct draft 
         if (!aggregate_parse(node->keys[i].text, &named))
             continue;
         if (found != NULL) {
-            build_error(build, draft, &node->keys[i], "a feature has one aggregate, this is the second");
+            build_error(build, draft, &node->keys[i],
+                        "a feature has one aggregate, this is the second");
             return NULL;
         }
         found = &node->items[i];
         *function = named;
     }
     if (found == NULL)
-        build_error(build, draft, node,
-                    "a feature says what it is: {count: \"*\", window: 1d}, {avg: amount, window: "
-                    "7d}, …; or {expr: …} in a view with 'request'");
+        build_error(
+            build, draft, node,
+            "a feature says what it is: {count: \"*\", window: 1d}, {avg: amount, window: "
+            "7d}, …; or {expr: …} in a view with 'request'");
     return found;
 }
 
 static void parse_window(struct build *build, struct draft *draft, const struct yaml_node *node,
                          struct aggregation *out)
 {
+    const struct yaml_node *window = yaml_find(node, "window");
     struct error err;
 
-    build_note(build, draft, yaml_want_duration_us(node, "window", &out->window_us, &err), &err);
     build_note(build, draft, yaml_want_duration_us(node, "delay", &out->delay_us, &err), &err);
     build_note(build, draft, yaml_want_bool(node, "exact", &out->exact, &err), &err);
-    build_note(build, draft, yaml_want_bool(node, "include_current", &out->include_current, &err),
-               &err);
-    if (yaml_find(node, "window") != NULL && out->window_us == 0)
-        build_error(build, draft, yaml_find(node, "window"),
+    build_note(build, draft,
+               yaml_want_bool(node, "include_current", &out->include_current, &err), &err);
+    if (yaml_want_duration_us(node, "window", &out->window_us, &err) != STATUS_OK)
+        build_note(build, draft, STATUS_INVALID, &err);
+    else if (window != NULL && out->window_us == 0)
+        build_error(build, draft, window,
                     "a window is longer than 0; without 'window' it covers everything before");
     if (out->window_us > 0 && !out->exact)
         out->hop_us = window_hop_us(out->window_us);
@@ -226,8 +242,7 @@ static void parse_aggregation(struct build *build, struct draft *draft, struct f
                               const struct yaml_node *node)
 {
     struct aggregation *aggregation = &feature->aggregation;
-    const struct yaml_node *input =
-        find_aggregate(build, draft, node, &aggregation->function);
+    const struct yaml_node *input = find_aggregate(build, draft, node, &aggregation->function);
     bool is_star;
 
     if (input == NULL)
@@ -270,9 +285,8 @@ static void parse_feature(struct build *build, struct draft *draft, struct view 
     memcpy(known + 5, aggregate_names, sizeof(aggregate_names));
     if (yaml_find(node, "expr") != NULL)
         build_error(build, draft, node, "'expr' stands in views with 'request'");
-    else
-        only_keys(build, draft, node, known, ARRAY_LEN(known));
-    parse_aggregation(build, draft, feature, node);
+    else if (only_keys(build, draft, node, known, ARRAY_LEN(known)))
+        parse_aggregation(build, draft, feature, node);
 }
 
 static void parse_features(struct build *build, struct draft *draft, struct view *view)
@@ -327,7 +341,8 @@ static void parse_request_view(struct build *build, struct draft *draft, struct 
     for (size_t i = 0; i < ARRAY_LEN(stored); i++) {
         if (yaml_find(draft->node, stored[i]) != NULL)
             build_error(build, draft, yaml_find(draft->node, stored[i]),
-                        "'%s' has no place in a view with 'request': nothing is stored", stored[i]);
+                        "'%s' has no place in a view with 'request': nothing is stored",
+                        stored[i]);
     }
     parse_fields(build, draft, yaml_find(draft->node, "request"), false, &view->request_fields,
                  &view->request_field_count);
@@ -347,7 +362,8 @@ static void parse_view(struct build *build, struct draft *draft)
         parse_request_view(build, draft, view);
         return;
     }
-    build_note(build, draft, yaml_want_duration_us(draft->node, "ttl", &view->ttl_us, &err), &err);
+    build_note(build, draft, yaml_want_duration_us(draft->node, "ttl", &view->ttl_us, &err),
+               &err);
     if (yaml_find(draft->node, "columns") != NULL) {
         view->kind = VIEW_COLUMNS;
         parse_columns(build, draft, view);
@@ -370,8 +386,9 @@ static void parse_service(struct build *build, struct draft *draft)
     if (service->time.len > 0)
         build_check_name(build, draft, time);
     if (features == NULL || features->kind != YAML_SEQUENCE || features->count == 0)
-        build_error(build, draft, features == NULL ? draft->node : features,
-                    "'features': expected a list of views and features: [view, view.feature, …]");
+        build_error(
+            build, draft, features == NULL ? draft->node : features,
+            "'features': expected a list of views and features: [view, view.feature, …]");
 }
 
 static const struct parse_kind {

@@ -50,8 +50,10 @@ static struct plan_view *plan_view_of(struct planner *planner, const struct view
     for (size_t i = 0; i < view->entity->key_count; i++)
         added.keys[i] = unite(planner, &view->entity->keys[i], &plan->keys, &plan->key_count,
                               &planner->key_capacity);
-    added.features = ARENA_ARRAY(planner->build->arena, const struct feature *, view->feature_count);
-    ARENA_PUSH(planner->build->arena, plan->views, plan->view_count, planner->view_capacity) = added;
+    added.features = ARENA_ARRAY(planner->build->arena, const struct feature *,
+                                 view->feature_count);
+    ARENA_PUSH(planner->build->arena, plan->views, plan->view_count,
+               planner->view_capacity) = added;
     return &plan->views[plan->view_count - 1];
 }
 
@@ -87,13 +89,15 @@ static void add_output(struct planner *planner, const struct feature *feature)
 {
     struct arena *arena = planner->build->arena;
     struct plan *plan = planner->plan;
-    struct plan_output output = { .name = feature->name, .type = feature->type, .feature = feature };
+    struct plan_output output = { .name = feature->name,
+                                  .type = feature->type,
+                                  .feature = feature };
 
     for (size_t i = 0; i < plan->output_count; i++) {
         if (plan->outputs[i].feature == feature) {
             build_error(planner->build, planner->draft, planner->node,
-                        "'" STR_FMT "." STR_FMT "' is listed twice", STR_ARG(feature->view->name),
-                        STR_ARG(feature->name));
+                        "'" STR_FMT "." STR_FMT "' is listed twice",
+                        STR_ARG(feature->view->name), STR_ARG(feature->name));
             return;
         }
     }
@@ -120,7 +124,8 @@ static const struct feature *find_feature(struct planner *planner, const struct 
     near = str_nearest(name, names, view->feature_count);
     if (near.len > 0)
         build_error(planner->build, planner->draft, planner->node,
-                    "view '" STR_FMT "' has no feature '" STR_FMT "'; did you mean '" STR_FMT "'?",
+                    "view '" STR_FMT "' has no feature '" STR_FMT "'; did you mean '" STR_FMT
+                    "'?",
                     STR_ARG(view->name), STR_ARG(name), STR_ARG(near));
     else
         build_error(planner->build, planner->draft, planner->node,
@@ -185,18 +190,17 @@ static void link_inputs(struct planner *planner, struct plan_expression *express
 {
     const struct feature *feature = expression->feature;
 
-    expression->inputs =
-        ARENA_ARRAY(planner->build->arena, struct plan_input, feature->input_count);
+    expression->inputs = ARENA_ARRAY(planner->build->arena, struct plan_input,
+                                     feature->input_count);
     for (size_t i = 0; i < feature->input_count; i++) {
         const struct expression_input *from = &feature->inputs[i];
         struct plan_input *input = &expression->inputs[i];
 
         input->is_request = from->is_request;
-        input->index =
-            from->is_request
-                ? request_field_index(planner->plan,
-                                      feature->view->request_fields[from->field].name)
-                : slot_of(planner->plan, from->feature);
+        input->index = from->is_request
+                           ? request_field_index(
+                                 planner->plan, feature->view->request_fields[from->field].name)
+                           : slot_of(planner->plan, from->feature);
     }
 }
 

@@ -6,7 +6,8 @@
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '_';
 }
 
 /*
@@ -91,9 +92,10 @@ static const struct source_column *need_column(struct build *build, struct draft
         names[i] = source->columns[i].name;
     near = str_nearest(node->text, names, source->column_count);
     if (near.len > 0)
-        build_error(build, draft, node,
-                    "source '" STR_FMT "' has no column '" STR_FMT "'; did you mean '" STR_FMT "'?",
-                    STR_ARG(source->name), STR_ARG(str_slice(node->text, 0, 80)), STR_ARG(near));
+        build_error(
+            build, draft, node,
+            "source '" STR_FMT "' has no column '" STR_FMT "'; did you mean '" STR_FMT "'?",
+            STR_ARG(source->name), STR_ARG(str_slice(node->text, 0, 80)), STR_ARG(near));
     else
         build_error(build, draft, node, "source '" STR_FMT "' has no column '" STR_FMT "'",
                     STR_ARG(source->name), STR_ARG(str_slice(node->text, 0, 80)));
@@ -136,8 +138,7 @@ static void apply_overrides(struct build *build, struct draft *draft, struct sou
     const struct yaml_node *types = yaml_find(draft->node, "types");
 
     for (size_t i = 0; i < source->override_count; i++) {
-        const struct source_column *column =
-            need_column(build, draft, source, &types->keys[i]);
+        const struct source_column *column = need_column(build, draft, source, &types->keys[i]);
 
         if (column != NULL) {
             source->columns[column - source->columns].type = source->overrides[i].type;

@@ -38,8 +38,8 @@ static void type_columns(struct build *build, struct draft *draft, struct view *
     const struct yaml_node *columns = yaml_find(draft->node, "columns");
 
     for (size_t i = 0; i < view->feature_count; i++) {
-        const struct source_column *column =
-            build_need_column(build, draft, view->source, &columns->items[i]);
+        const struct source_column *column = build_need_column(build, draft, view->source,
+                                                               &columns->items[i]);
 
         if (column != NULL)
             view->features[i].type = column->type;
@@ -54,8 +54,8 @@ static void type_aggregation(struct build *build, struct draft *draft, struct fe
     struct error err;
 
     if (aggregation->input.len > 0) {
-        const struct source_column *column =
-            build_need_column(build, draft, feature->view->source, input);
+        const struct source_column *column = build_need_column(build, draft,
+                                                               feature->view->source, input);
 
         if (column == NULL)
             return;
@@ -81,7 +81,8 @@ static void link_stored(struct build *build, struct draft *draft, struct view *v
         return;
     if (view->source->time.len == 0)
         build_error(build, draft, source,
-                    "source '" STR_FMT "' has no 'time', the column of the event time, which a view needs",
+                    "source '" STR_FMT
+                    "' has no 'time', the column of the event time, which a view needs",
                     STR_ARG(view->source->name));
     check_keys(build, draft, view);
     if (view->kind == VIEW_COLUMNS) {
@@ -140,7 +141,8 @@ static void take_inputs(struct build *build, struct draft *draft, struct feature
         input->feature = scope->features[used[i]];
         input->is_request = input->feature == NULL;
         input->field = used[i];
-        if (!input->is_request && build_find(build, "view", input->feature->view->name)->is_broken)
+        if (!input->is_request &&
+            build_find(build, "view", input->feature->view->name)->is_broken)
             draft->is_broken = true;
     }
 }
@@ -149,10 +151,9 @@ static void take_inputs(struct build *build, struct draft *draft, struct feature
 static struct place place_within(const struct yaml_node *node, struct expression_place at)
 {
     struct place place = { node->file, node->line + at.line - 1, at.column };
-    bool is_block = node->quoted && node->column == 1;
 
-    if (at.line == 1 && !is_block)
-        place.column += node->column - 1 + (node->quoted ? 1 : 0);
+    if (at.line == 1)
+        place.column += node->column - 1;
     return place;
 }
 
@@ -161,8 +162,7 @@ static bool names_broken_view(const struct build *build, struct str text)
 {
     for (size_t i = 0; i < build->draft_count; i++) {
         const struct draft *draft = &build->drafts[i];
-        struct str prefix =
-            arena_printf(build->arena, STR_FMT ".", STR_ARG(draft->item.name));
+        struct str prefix = arena_printf(build->arena, STR_FMT ".", STR_ARG(draft->item.name));
 
         if (str_equal(draft->item.kind, STR("view")) && draft->is_broken &&
             memmem(text.data, text.len, prefix.data, prefix.len) != NULL)
@@ -197,8 +197,8 @@ static void link_request(struct build *build, struct draft *draft, struct view *
         return;
     scope = scope_of(build, view);
     for (size_t i = 0; i < view->feature_count; i++)
-        compile_feature(build, draft, &view->features[i], yaml_find(&features->items[i], "expr"),
-                        &scope);
+        compile_feature(build, draft, &view->features[i],
+                        yaml_find(&features->items[i], "expr"), &scope);
 }
 
 static void put_feature(struct buffer *text, const struct feature *feature)
@@ -207,9 +207,10 @@ static void put_feature(struct buffer *text, const struct feature *feature)
 
     buffer_printf(text, STR_FMT " %s ", STR_ARG(feature->name), value_type_name(feature->type));
     if (feature->view->kind == VIEW_AGGREGATE)
-        buffer_printf(text, "%s(" STR_FMT ") %s %lld %lld %lld %d%d", aggregate_name(a->function),
-                      STR_ARG(a->input), value_type_name(a->input_type), (long long)a->window_us,
-                      (long long)a->hop_us, (long long)a->delay_us, a->exact, a->include_current);
+        buffer_printf(
+            text, "%s(" STR_FMT ") %s %lld %lld %lld %d%d", aggregate_name(a->function),
+            STR_ARG(a->input), value_type_name(a->input_type), (long long)a->window_us,
+            (long long)a->hop_us, (long long)a->delay_us, a->exact, a->include_current);
     if (feature->view->kind == VIEW_REQUEST)
         buffer_append(text, expression_text(feature->expression));
     buffer_append_byte(text, '\n');

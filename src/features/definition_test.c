@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "features/definition_load.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "support/test.h"
+
+#include <unistd.h>
+
+static struct error err;
+
+/* A throw-away project; its sources' columns come from a table instead of DuckDB. */
+struct project {
+    struct arena *arena;
+    char *folder;
+    struct definition_errors errors;
+    int described; /* sources whose columns were asked for */
+};
+
+static const struct {
+    const char *source, *column, *native;
+    enum value_type type;
+    bool is_usable;
+} table[] = {
+    { "transactions", "customer_id", "INTEGER", TYPE_INT32, true },
+    { "transactions", "terminal", "VARCHAR", TYPE_STRING, true },
+    { "transactions", "amount", "DOUBLE", TYPE_FLOAT64, true },
+    { "transactions", "is_fraud", "BOOLEAN", TYPE_BOOL, true },
+    { "transactions", "items", "INTEGER", TYPE_INT32, true },
+    { "transactions", "tags", "VARCHAR[]", TYPE_STRING, false },
+    { "transactions", "tx_time", "TIMESTAMP", TYPE_TIMESTAMP, true },
+    { "transactions", "loaded_at", "TIMESTAMP", TYPE_TIMESTAMP, true },
+    { "big", "customer_id", "BIGINT", TYPE_INT64, true },
+    { "big", "amount", "DOUBLE", TYPE_FLOAT64, true },
+    { "big", "tx_time", "TIMESTAMP", TYPE_TIMESTAMP, true },
+};
+
+static enum status fake_describe(void *context, struct arena *arena,
+                                 const struct definitions *all,
+                                 const struct source *const *sources, size_t count,
+                                 struct source_description *out, struct error *error)
+{
+    struct project *project = context;
+
+    (void)all;
+    (void)error;
+    for (size_t i = 0; i < count; i++) {
+        out[i].columns = ARENA_ARRAY(arena, struct source_column, ARRAY_LEN(table));
+        project->described++;
+        for (size_t t = 0; t < ARRAY_LEN(table); t++) {
+            if (!str_equal(sources[i]->name, str_from(table[t].source)))
+                continue;
+            out[i].columns[out[i].count++] = (struct source_column){ str_from(table[t].column),
+                                                                     str_from(table[t].native),
+                                                                     table[t].is_usable,
+                                                                     table[t].type };
+        }
+        if (out[i].count == 0)
+            out[i].error = STR("this file is cut off");
+    }
+    return STATUS_OK;
+}
+
+static void write_in(struct project *project, const char *name, const char *text)
+{
+    struct str path = arena_printf(project->arena, "%s/%s", project->folder, name);
+
+    assert_ok(
+        folder_create(arena_printf(project->arena, "%s/features", project->folder).data, &err));
+    assert_ok(
+        folder_create(arena_printf(project->arena, "%s/data", project->folder).data, &err));
+    assert_ok(file_write(path.data, str_from(text), &err));
+}
+
+static struct project project_new(const char *yaml)
+{
+    struct project project = { .arena = arena_new(), .folder = test_folder() };
+
+    project.errors.arena = project.arena;
+    write_in(&project, "data/tx.parquet", "x");
+    write_in(&project, "features/all.yaml", yaml);
+    return project;
+}
+
+static void project_free(struct project *project)
+{
+    assert_ok(folder_remove(project->folder, &err));
+    free(project->folder);
+    arena_free(project->arena);
+}
+
+static enum status load(struct project *project, const struct definitions *recorded,
+                        const struct definitions **out)
+{
+    struct definition_input input = { .project = project->folder,
+                                      .describe = fake_describe,
+                                      .describe_context = project,
+                                      .recorded = recorded };
+    struct definitions *loaded = NULL;
+    enum status status = definitions_load(&input, &project->errors, &loaded, &err);
+
+    *out = loaded;
+    return status;
+}
+
+#define BASICS \
+    "entity: customer\nkey: customer_id\ntype: int64\n---\n" \
+    "entity: terminal\nkeys: {customer_id: int64, terminal: string}\n---\n" \
+    "source: transactions\npath: data/*.parquet\ntime: tx_time\ncreated: loaded_at\n---\n" \
+    "source: big\nsql: SELECT * FROM Transactions WHERE amount > 100\ntime: tx_time\n---\n"
+
+#define VIEWS \
+    BASICS \
+        "view: activity\nentity: customer\nsource: transactions\nfeatures:\n" \
+        "  last: {last: amount}\n  count_1d: {count: '*', window: 1d}\n" \
+        "  avg_7d: {avg: amount, window: 7d}\n  items_30d: {sum: items, window: 30d}\n" \
+        "  risk_7d: {avg: is_fraud, window: 7d, delay: 7d, exact: true}\n---\n" \
+        "view: place\nentity: terminal\nsource: transactions\nttl: 90d\ncolumns: [amount, items]\n---\n" \
+        "view: shape\nrequest: {amount: float64, at: timestamp}\nfeatures:\n" \
+        "  ratio: {expr: \"amount / activity.avg_7d\"}\n  night: {expr: hour(at) <= 6}\n---\n"
+
+TEST(a_project_is_read_checked_and_linked)
+{
+    struct project project = project_new(
+        VIEWS "service: fraud\ntime: at\nfeatures: [place, shape.ratio, activity.count_1d]\n");
+    const struct definitions *defs;
+    const struct service *service = NULL;
+    const struct view *activity;
+    const struct plan *plan;
+
+    if (load(&project, NULL, &defs) != STATUS_OK)
+        fail_msg("%s", err.message);
+    activity = definitions_view_find(defs, STR("activity"));
+    assert_int_equal(activity->kind, VIEW_AGGREGATE);
+    assert_int_equal(view_feature_find(activity, STR("last"))->type, TYPE_FLOAT64);
+    assert_int_equal(view_feature_find(activity, STR("count_1d"))->type, TYPE_INT64);
+    assert_int_equal(view_feature_find(activity, STR("items_30d"))->type, TYPE_INT64);
+    assert_int_equal(view_feature_find(activity, STR("risk_7d"))->aggregation.hop_us, 0);
+    assert_int_equal(view_feature_find(activity, STR("avg_7d"))->aggregation.hop_us,
+                     US_PER_HOUR);
+    assert_int_equal(view_feature_find(activity, STR("items_30d"))->aggregation.hop_us,
+                     US_PER_DAY);
+    assert_int_equal(definitions_source_find(defs, STR("big"))->read_count, 1);
+    assert_ok(definitions_service_get(defs, STR("fraud"), &service, &err));
+    plan = &service->plan;
+    assert_int_equal(plan->key_count, 2);
+    assert_str_equal(plan->keys[0].name, STR("customer_id"));
+    assert_int_equal(plan->request_field_count, 2);
+    assert_true(plan->has_time);
+    assert_str_equal(plan->request_fields[plan->time_field].name, STR("at"));
+    assert_int_equal(plan->output_count, 4);
+    assert_str_equal(plan->outputs[2].full_name, STR("shape__ratio"));
+    /* place: 2 slots, activity: avg_7d for the ratio and count_1d, then the ratio itself. */
+    assert_int_equal(plan->view_count, 2);
+    assert_int_equal(plan->slot_count, 5);
+    assert_int_equal(plan->outputs[2].slot, 4);
+    assert_int_equal(plan->outputs[3].slot, 3);
+    assert_false(plan->expressions[0].inputs[1].is_request);
+    assert_int_equal(plan->expressions[0].inputs[1].index, 2);
+    assert_null(plan->clash);
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
+TEST(columns_of_files_that_did_not_change_are_not_asked_again)
+{
+    struct project project = project_new(VIEWS);
+    const struct definitions *defs, *again;
+    struct str path;
+
+    assert_int_equal(load(&project, NULL, &defs), STATUS_OK);
+    assert_int_equal(project.described, 2);
+    assert_int_equal(load(&project, defs, &again), STATUS_OK);
+    assert_int_equal(project.described, 2);
+    assert_str_equal(definitions_view_find(defs, STR("activity"))->hash,
+                     definitions_view_find(again, STR("activity"))->hash);
+    definitions_unref(&again);
+    path = arena_printf(project.arena, "%s/data/more.parquet", project.folder);
+    assert_ok(file_write(path.data, STR("y"), &err));
+    assert_int_equal(load(&project, defs, &again), STATUS_OK);
+    assert_int_equal(project.described, 4);
+    definitions_unref(&again);
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
+/* The messages that loading the text gives, one a line. */
+static void gives(const char *yaml, const char *wanted)
+{
+    struct project project = project_new(yaml);
+    const struct definitions *defs;
+    struct str found = STR_EMPTY;
+
+    if (load(&project, NULL, &defs) == STATUS_OK)
+        fail_msg("accepted: %s", yaml);
+    assert_int_equal(err.status, STATUS_INVALID);
+    for (size_t i = 0; i < project.errors.count; i++) {
+        const struct definition_error *item = &project.errors.items[i];
+
+        found = arena_printf(project.arena, STR_FMT STR_FMT ":%d:%d: " STR_FMT "\n",
+                             STR_ARG(found), STR_ARG(item->place.file), item->place.line,
+                             item->place.column, STR_ARG(item->message));
+    }
+    if (!str_equal(found, str_from(wanted)))
+        fail_msg("%s\ngave\n%s\nwanted\n%s", yaml, found.data, wanted);
+    project_free(&project);
+}
+
+TEST(mistakes_are_told_with_their_place)
+{
+    gives("viw: x\n", "features/all.yaml:1:1: unknown kind 'viw'; did you mean 'view'?\n");
+    gives("- 1\n",
+          "features/all.yaml:1:1: a definition begins with 'entity:', 'source:', 'view:' "
+          "or 'service:'\n");
+    gives(
+        "entity: a b\nkey: x\ntype: int64\n",
+        "features/all.yaml:1:9: 'a b' is no name: a letter or '_', then letters, digits, '_' and "
+        "'-'\n");
+    gives("entity: a\nkey: x\ntype: int6\n",
+          "features/all.yaml:3:7: unknown type 'int6'; did you mean 'int64'?\n");
+    gives("entity: a\nkey: x\ntype: float64\n",
+          "features/all.yaml:3:7: key 'x' cannot be float64: floats do not compare well\n");
+    gives("entity: a\n",
+          "features/all.yaml:1:1: an entity has either 'key' and 'type', or 'keys: "
+          "{name: type, …}'\n");
+    gives(
+        "entity: a\nkey: x\ntype: int64\n---\nentity: a\nkey: x\ntype: int64\n",
+        "features/all.yaml:5:1: entity 'a' is defined twice; features/all.yaml:1 has it too\n");
+    gives(
+        "source: s\npath: data/x.txt\n",
+        "features/all.yaml:2:7: a path ends in .parquet, .csv, .csv.gz or .tsv and may hold * and "
+        "?\n");
+    gives("source: s\npath: data/none.parquet\n",
+          "features/all.yaml:2:7: there is no file 'data/none.parquet' in the project\n");
+    gives("source: s\npath: data/tx.parquet\n",
+          "features/all.yaml:2:7: this file is cut off\n");
+    gives("a:\n\tb: 1\n", "features/all.yaml:2:1: tabs may not indent; use spaces\n");
+    gives("source: a\nsql: SELECT * FROM b\n---\nsource: b\nsql: SELECT * FROM a\n",
+          "features/all.yaml:1:1: source 'a' reads itself by way of other sources\n"
+          "features/all.yaml:4:1: source 'b' reads itself by way of other sources\n");
+}
+
+TEST(mistakes_in_views)
+{
+    gives(BASICS
+          "view: v\nentity: custmer\nsource: transactions\nfeatures: {x: {count: '*'}}\n",
+          "features/all.yaml:18:9: there is no entity 'custmer'; did you mean 'customer'?\n");
+    gives(BASICS
+          "view: v\nentity: customer\nsource: transactions\nfeatures:\n  x: {avg: amout}\n"
+          "  y: {sum: terminal}\n  z: {sum: tags}\n  w: {cnt: amount}\n",
+          "features/all.yaml:24:7: unknown key 'cnt'; did you mean 'count'?\n");
+    gives(
+        BASICS "view: v\nentity: customer\nsource: transactions\nfeatures:\n  x: {avg: amout}\n"
+               "  y: {sum: terminal}\n  z: {sum: tags}\n",
+        "features/all.yaml:21:12: source 'transactions' has no column 'amout'; did you mean "
+        "'amount'?\n"
+        "features/all.yaml:22:12: sum wants numbers or bools, not string\n"
+        "features/all.yaml:23:12: column 'tags' is VARCHAR[], which no feature can have; convert it "
+        "with SQL\n");
+    gives(BASICS "view: v\nentity: terminal\nsource: big\ncolumns: [amount]\n",
+          "features/all.yaml:19:9: source 'big' has no column 'terminal', the key of entity "
+          "'terminal'\n");
+    gives(
+        BASICS "view: v\nentity: customer\nsource: transactions\nfeatures:\n"
+               "  x: {count: '*', window: soon}\n",
+        "features/all.yaml:21:27: 'window': expected a duration like 90d, 12h, 5m, 30s or 250ms, "
+        "found 'soon'\n");
+    gives(
+        VIEWS "view: r\nrequest: {a: float64}\nfeatures:\n  x: {expr: 'a + actvity.avg_7d'}\n",
+        "features/all.yaml:42:18: unknown name 'actvity.avg_7d'; did you mean 'activity.avg_7d'?\n");
+    gives(VIEWS "view: r\nsource: big\nrequest: {a: float64}\nfeatures:\n  x: {expr: a}\n",
+          "features/all.yaml:40:9: 'source' has no place in a view with 'request': nothing is "
+          "stored\n");
+}
+
+TEST(one_mistake_gives_one_message)
+{
+    gives(BASICS
+          "view: v\nentity: customer\nsource: transactions\nfeatures:\n  x: {avg: amout}\n---\n"
+          "view: r\nrequest: {a: float64}\nfeatures:\n  y: {expr: a + v.x}\n---\n"
+          "service: s\nfeatures: [v, r.y]\n",
+          "features/all.yaml:21:12: source 'transactions' has no column 'amout'; did you mean "
+          "'amount'?\n");
+}
+
+TEST(mistakes_in_services)
+{
+    gives(VIEWS "service: s\nfeatures: [activity.cont_1d, plase, shape.ratio]\n",
+          "features/all.yaml:40:12: view 'activity' has no feature 'cont_1d'; did you mean "
+          "'count_1d'?\n"
+          "features/all.yaml:40:30: there is no view 'plase'; did you mean 'place'?\n");
+    gives(VIEWS "service: s\nfeatures: [activity, activity.last]\n",
+          "features/all.yaml:40:22: 'activity.last' is listed twice\n");
+    gives(
+        VIEWS "service: s\ntime: amount\nfeatures: [shape]\n",
+        "features/all.yaml:40:7: 'amount' is timestamp here, but float64 in another view of the "
+        "service\n");
+    gives(VIEWS "service: s\n",
+          "features/all.yaml:39:1: 'features': expected a list of views and features: [view, "
+          "view.feature, …]\n");
+}
+
+TEST(equal_short_names_are_noticed)
+{
+    struct project project = project_new(
+        VIEWS "view: again\nentity: customer\nsource: big\ncolumns: [amount]\n---\n"
+              "service: s\nfeatures: [place, again]\n");
+    const struct definitions *defs;
+
+    if (load(&project, NULL, &defs) != STATUS_OK)
+        fail_msg("%s", err.message);
+    assert_str_equal(definitions_service_find(defs, STR("s"))->plan.clash->full_name,
+                     STR("place__amount"));
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
+TEST(errors_are_counted_beyond_those_that_are_kept)
+{
+    struct project project = project_new("");
+    struct str yaml = STR_EMPTY;
+    const struct definitions *defs;
+
+    for (int i = 0; i < 60; i++)
+        yaml = arena_printf(project.arena, STR_FMT "---\nentity: e%d\n", STR_ARG(yaml), i);
+    write_in(&project, "features/all.yaml", yaml.data);
+    assert_int_equal(load(&project, NULL, &defs), STATUS_INVALID);
+    assert_int_equal(project.errors.count, DEFINITION_ERRORS_MAX);
+    assert_int_equal(project.errors.left_out, 10);
+    assert_str_contains(str_from(err.message),
+                        STR("60 mistakes, the first: features/all.yaml:2:1:"));
+    project_free(&project);
+}
+
+TEST(a_project_without_features_is_empty)
+{
+    struct project project = project_new("");
+    const struct definitions *defs;
+    size_t count;
+    assert_ok(
+        folder_remove(arena_printf(project.arena, "%s/features", project.folder).data, &err));
+    assert_int_equal(load(&project, NULL, &defs), STATUS_OK);
+    definitions_items(defs, &count);
+    assert_int_equal(count, 0);
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
+TEST_MAIN(TEST_CASE(a_project_is_read_checked_and_linked),
+          TEST_CASE(columns_of_files_that_did_not_change_are_not_asked_again),
+          TEST_CASE(mistakes_are_told_with_their_place), TEST_CASE(mistakes_in_views),
+          TEST_CASE(one_mistake_gives_one_message), TEST_CASE(mistakes_in_services),
+          TEST_CASE(equal_short_names_are_noticed),
+          TEST_CASE(errors_are_counted_beyond_those_that_are_kept),
+          TEST_CASE(a_project_without_features_is_empty))
