@@ -23,7 +23,7 @@ struct builder {
 struct partials {
     size_t count;
     uint32_t *counts;
-    int64_t *sums;
+    int128 *sums;
     int32_t exponent;
 };
 
@@ -162,7 +162,7 @@ static bool keep_integer(void *context, size_t index, const struct aggregate_par
     if (partial->count > UINT32_MAX || partial->integer != (int64_t)partial->integer)
         return false;
     kept->counts[index] = (uint32_t)partial->count;
-    kept->sums[index] = (int64_t)partial->integer;
+    kept->sums[index] = partial->integer;
     return true;
 }
 
@@ -198,13 +198,13 @@ static bool keep_fixed(void *context, size_t index, const struct aggregate_parti
     struct partials *kept = context;
     int shift = partial->number.is_empty ? 0 : partial->number.exponent - kept->exponent;
     int128 sum = partial->number.is_empty ? 0 : partial->number.fixed;
+    int128 limit = shift < WINDOW_FIXED_BITS ? (int128)1 << (WINDOW_FIXED_BITS - shift) : 0;
 
-    if (partial->count > UINT32_MAX || shift > 62 || sum != (int64_t)sum)
+    if (partial->count > UINT32_MAX || sum >= limit || sum <= -limit)
         return false;
-    sum *= (int128)1 << shift;
     kept->counts[index] = (uint32_t)partial->count;
-    kept->sums[index] = (int64_t)sum;
-    return sum == (int64_t)sum;
+    kept->sums[index] = sum * ((int128)1 << shift);
+    return true;
 }
 
 /* --- columns -------------------------------------------------------------- */
@@ -250,8 +250,11 @@ static void write_fixed(struct buffer *out, enum window_format format,
         put_u32(out, kept->counts[i]);
     if (format == WINDOW_COUNT)
         return;
-    for (size_t i = 0; i < kept->count; i++)
-        put_i64(out, kept->sums[i]);
+    for (size_t i = 0; i < kept->count; i++) {
+        put_i64(out, (int64_t)kept->sums[i]);
+        if (format == WINDOW_FIXED)
+            put_i64(out, (int64_t)(kept->sums[i] >> 64));
+    }
 }
 
 /* The entries of one group, and apart the newest instant, if it has one. */
@@ -285,7 +288,7 @@ static enum window_format try_fixed(const struct builder *builder,
     bool is_float = column->spec.input == TYPE_FLOAT32 || column->spec.input == TYPE_FLOAT64;
 
     kept->counts = ARENA_ARRAY(builder->arena, uint32_t, kept->count);
-    kept->sums = ARENA_ARRAY(builder->arena, int64_t, kept->count);
+    kept->sums = ARENA_ARRAY(builder->arena, int128, kept->count);
     if (column->spec.function == AGGREGATE_COUNT)
         return collect(builder, all, column, keep_count, kept) ? WINDOW_COUNT : 0;
     if (column->spec.function != AGGREGATE_SUM)

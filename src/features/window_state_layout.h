@@ -9,7 +9,7 @@
  *   column:  u8 format, then by format, for each of its m partials:
  *     COUNT   u32 count
  *     INTEGER u32 count …, i64 sum …
- *     FIXED   i32 exponent, u32 count …, i64 sum × 2^exponent …
+ *     FIXED   i32 exponent, u32 count …, i128 sum × 2^exponent …
  *     ENCODED u32 offset …, u32 end, then what aggregate_encode() wrote
  *
  * Offsets count from the row's first byte; those of ENCODED from behind `end`. A group of
@@ -21,6 +21,10 @@
 
 #define WINDOW_STATE_VERSION 1
 #define WINDOW_HEADER_BYTES 16
+
+/* So that millions of sums can be added in 128 bits. */
+#define WINDOW_FIXED_BITS 100
+#define WINDOW_EXPONENT_MIN (-1074) /* of the least double */
 
 enum window_format { WINDOW_COUNT = 1, WINDOW_INTEGER, WINDOW_FIXED, WINDOW_ENCODED };
 
@@ -87,4 +91,9 @@ static inline int64_t load_i64(const char *bytes)
 
     memcpy(&value, bytes, sizeof(value));
     return (int64_t)le64toh(value);
+}
+
+static inline int128 load_i128(const char *bytes)
+{
+    return (int128)((uint128)load_i64(bytes + 8) << 64 | (uint64_t)load_i64(bytes));
 }

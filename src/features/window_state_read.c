@@ -141,8 +141,10 @@ static enum status column_open(const struct window_read *read, const struct grou
                                  read->row.len - sums };
     if (format == WINDOW_FIXED)
         out->exponent = (int32_t)load_u32(read->row.data + at + 1);
-    if ((format == WINDOW_INTEGER || format == WINDOW_FIXED) &&
-        out->sums_len / sizeof(int64_t) < partials)
+    if (out->exponent < WINDOW_EXPONENT_MIN || out->exponent > INT16_MAX)
+        return damaged(err);
+    if ((format == WINDOW_INTEGER && out->sums_len / sizeof(int64_t) < partials) ||
+        (format == WINDOW_FIXED && out->sums_len / sizeof(int128) < partials))
         return damaged(err);
     return STATUS_OK;
 }
@@ -156,7 +158,7 @@ static int64_t sum_counts(const struct column_view *column, uint32_t from, uint3
     return count;
 }
 
-static int128 sum_sums(const struct column_view *column, uint32_t from, uint32_t to)
+static int128 sum_integers(const struct column_view *column, uint32_t from, uint32_t to)
 {
     int128 sum = 0;
 
@@ -168,9 +170,13 @@ static int128 sum_sums(const struct column_view *column, uint32_t from, uint32_t
 static void add_fixed(const struct column_view *column, uint32_t from, uint32_t to,
                       struct exact_sum *number)
 {
-    number->fixed += sum_sums(column, from, to);
+    uint128 sum = (uint128)number->fixed; /* unsigned: a damaged row may overflow */
+
+    for (uint32_t i = from; i < to; i++)
+        sum += (uint128)load_i128(column->sums + (size_t)i * sizeof(int128));
+    number->fixed = (int128)sum;
     number->exponent = column->exponent;
-    number->is_empty = number->fixed == 0;
+    number->is_empty = sum == 0;
 }
 
 static enum status merge_encoded(const struct window_read *read,
@@ -200,7 +206,7 @@ static enum status add_entries(const struct window_read *read, const struct colu
     }
     partial->count += sum_counts(column, from, to);
     if (column->format == WINDOW_INTEGER)
-        partial->integer += sum_sums(column, from, to);
+        partial->integer += sum_integers(column, from, to);
     else if (column->format == WINDOW_FIXED)
         add_fixed(column, from, to, &partial->number);
     return STATUS_OK;
