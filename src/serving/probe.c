@@ -24,17 +24,18 @@ extern char **environ;
 #define REPORT_MAX 512
 #define NS_PER_MS UINT64_C(1000000)
 
-/* A sanitizer's shadow memory is larger than any limit that means something. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_IS_LIMITED false
+#define IS_SANITIZED true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MEMORY_IS_LIMITED false
+#define IS_SANITIZED true
 #endif
 #endif
-#ifndef MEMORY_IS_LIMITED
-#define MEMORY_IS_LIMITED true
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false
 #endif
+
+const bool probe_limits_memory = !IS_SANITIZED;
 
 /* --- the parent ----------------------------------------------------------- */
 
@@ -161,7 +162,7 @@ enum status probe_model(struct str bytes, struct str features, const struct prob
 {
     struct child child = { 0 };
     enum status status;
-    int model, how = 0;
+    int model = -1, how = 0;
 
     TRY(bytes_file(bytes, &model, err));
     status = start(&child, model, features, limits, err);
@@ -195,7 +196,7 @@ static void confine(uint64_t memory_bytes, uint64_t seconds, int64_t parent)
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_CPU, seconds);
-    if (MEMORY_IS_LIMITED)
+    if (probe_limits_memory)
         limit(RLIMIT_AS, memory_bytes);
 }
 

@@ -11,6 +11,9 @@ struct probe_limits {
     unsigned timeout_ms;
 };
 
+/* Not in a sanitizer's build: its shadow memory is larger than any limit that means something. */
+extern const bool probe_limits_memory;
+
 /* The child loads these very bytes and runs one row. INVALID tells what went wrong there. */
 MUST_USE enum status probe_model(struct str bytes, struct str features,
                                  const struct probe_limits *limits, struct error *err);
