@@ -54,7 +54,8 @@ static enum status on_slow(struct request *req, struct response *res, struct err
     int64_t left = number(req, "ms");
 
     (void)err;
-    for (; left > 0 && !request_is_abandoned(req); left -= 5)
+    /* A deaf one does not notice that nobody waits any more. */
+    for (; left > 0 && (request_has_query(req, "deaf") || !request_is_abandoned(req)); left -= 5)
         sleep_ms(left < 5 ? left : 5);
     return response_bytes(res, 200, "text/plain", left > 0 ? STR("abandoned") : STR("slept"));
 }

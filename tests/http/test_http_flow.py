@@ -1,0 +1,411 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How the server behaves over time: pipelines, slow and leaving clients, crowds, deadlines, streams, drain."""
+import json
+import pathlib
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from support.raw_http import Client, Closed, Server, request, wait_until  # noqa: E402
+
+TOKEN = "Authorization: Bearer secret"
+
+
+def reset(client):
+    """Leaves with a reset instead of a good-bye."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+
+
+def metric(server, name):
+    for line in server.get("/metrics", TOKEN).body.decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[-1])
+    return None
+
+
+class Pipelines(unittest.TestCase):
+    def test_replies_come_in_order(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/slow?ms=100") + request("GET", "/things/second") +
+                        request("POST", "/worker", body=b"third") + request("GET", "/hand-over?ms=5") +
+                        request("GET", "/events?count=2&ms=1") + request("GET", "/things/last"))
+            self.assertEqual(client.reply().body, b"slept")
+            self.assertEqual(client.reply().headers["x-path"], "/things/second")
+            self.assertEqual(client.reply().body, b"third")
+            self.assertEqual(client.reply().body, b"slept")
+            self.assertEqual(client.reply().body.count(b"event: tick"), 2)
+            self.assertEqual(client.reply().headers["x-path"], "/things/last")
+
+    def test_a_long_pipeline(self):
+        with Server() as server, server.connect() as client:
+            text = b"".join(request("GET", f"/things/{i}") for i in range(3000))
+            threading.Thread(target=client.send, args=(text,)).start()
+            for i in range(3000):
+                self.assertEqual(client.reply().headers["x-path"], f"/things/{i}")
+
+    def test_nothing_is_answered_after_close(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/echo", "Connection: close") + request("GET", "/echo"))
+            self.assertEqual(client.reply().headers["connection"], "close")
+            self.assertTrue(client.is_closed())
+
+    def test_http_1_0(self):
+        with Server() as server:
+            with server.connect() as client:
+                client.send("GET /echo HTTP/1.0\r\n\r\n")
+                self.assertEqual(client.reply().headers["connection"], "close")
+                self.assertTrue(client.is_closed())
+            with server.connect() as client:
+                client.send("GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2)
+                self.assertEqual(client.reply().headers["connection"], "keep-alive")
+                client.reply()
+            with server.connect() as client:
+                client.send("GET /stream?bytes=30000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                code, headers = client.head()
+                self.assertNotIn("transfer-encoding", headers)
+                with self.assertRaises(Closed):
+                    client.exactly(30001)
+                self.assertEqual(client.waiting, b"s" * 30000)
+
+
+class Bodies(unittest.TestCase):
+    def test_head_has_length_and_no_body(self):
+        with Server() as server, server.connect() as client:
+            for target, length in [("/json", "366"), ("/large?bytes=100000", "100000"),
+                                   ("/file?bytes=200000", "200000")]:
+                client.send(request("HEAD", target))
+                reply = client.reply(head_only=True)
+                self.assertEqual((reply.code, reply.headers["content-length"]), (200, length))
+            client.send(request("HEAD", "/stream?bytes=100000"))
+            self.assertEqual(client.reply(head_only=True).code, 200)
+            client.send(request("GET", "/things/next"))
+            self.assertEqual(client.reply().headers["x-path"], "/things/next")
+
+    def test_expect_continue(self):
+        with Server() as server, server.connect() as client:
+            head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+            client.send(head)
+            self.assertEqual(client.reply().code, 100)
+            client.send("hello")
+            self.assertEqual(client.reply().body, b"hello")
+            # A refusal comes instead of the invitation.
+            client.send(head.replace("Content-Length: 5", "Content-Length: 5000000"))
+            self.assertEqual(client.reply().code, 413)
+            self.assertTrue(client.is_closed())
+
+    def test_limits_by_route(self):
+        with Server() as server:
+            self.assertEqual(server.ask(request("POST", "/small", body=b"x" * 1000)).code, 200)
+            self.assertEqual(server.ask(request("POST", "/small", body=b"x" * 1001)).code, 413)
+            chunked = "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            self.assertEqual(server.ask(chunked + "3e8\r\n" + "x" * 1000 + "\r\n0\r\n\r\n").code, 200)
+            self.assertEqual(server.ask(chunked + "3e9\r\n" + "x" * 1001 + "\r\n0\r\n\r\n").code, 413)
+
+    def test_reading_stops_at_the_limit(self):
+        """A client that goes on sending gets the status, not a reset, and is not read for ever."""
+        with Server() as server, server.connect() as client:
+            client.send("POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+            sent = 0
+            try:
+                while sent < 100000000:
+                    sent += client.socket.send(b"x" * 65536)
+                    time.sleep(0.05)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.assertLess(sent, 50000000)
+
+    def test_an_unwanted_small_body_saves_the_connection(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("POST", "/nothing", body=b"x" * 3000) + request("GET", "/things/next"))
+            self.assertEqual(client.reply().code, 404)
+            self.assertEqual(client.reply().headers["x-path"], "/things/next")
+
+    def test_uploads_go_to_a_file(self):
+        with Server() as server:
+            data = bytes(i * 7 % 251 for i in range(3000000))
+            wanted = 0
+            for byte in data[:5000]:
+                wanted = (wanted * 31 + byte) % 2**64
+            reply = server.ask(request("POST", "/upload", body=data[:5000]))
+            self.assertEqual(json.loads(reply.body), {"bytes": 5000, "sum": wanted})
+            with server.connect() as client:
+                client.send("POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for at in range(0, len(data), 100000):
+                    client.send(b"186a0\r\n" + data[at:at + 100000] + b"\r\n")
+                client.send("0\r\n\r\n")
+                chunked = json.loads(client.reply().body)
+                client.send(request("POST", "/upload", body=data))
+                self.assertEqual(json.loads(client.reply().body), chunked)
+            self.assertEqual(chunked["bytes"], len(data))
+            # Leaving in the middle leaves no file behind.
+            with server.connect() as client:
+                client.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
+                client.send(data[:2000000])
+            self.assertEqual(server.get("/echo").code, 200)
+
+    def test_files(self):
+        with Server() as server, server.connect() as client:
+            for size in [0, 1, 65536, 65537, 5000000]:
+                client.send(request("GET", f"/file?bytes={size}"))
+                reply = client.reply()
+                self.assertEqual((reply.code, len(reply.body)), (200, size))
+
+
+class Streams(unittest.TestCase):
+    def test_events(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/events?count=3&ms=50", "Accept: text/event-stream"))
+            start = time.monotonic()
+            code, headers = client.head()
+            self.assertEqual((code, headers["content-type"]), (200, "text/event-stream"))
+            self.assertEqual(client.chunk(), b'event: tick\ndata: {"i":0}\n\n')
+            self.assertLess(time.monotonic() - start, 0.1, "events wait for each other")
+            self.assertEqual(client.chunk() + client.chunk() + client.chunk(),
+                             b'event: tick\ndata: {"i":1}\n\nevent: tick\ndata: {"i":2}\n\n')
+
+    def test_a_failure_in_mid_stream(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/events?count=1&fail=1"))
+            self.assertIn(b'event: error\ndata: {"error":{"code":"conflict"', client.reply().body)
+            client.send(request("GET", "/stream?bytes=10000&fail=1"))
+            self.assertEqual(client.head()[0], 200)
+            client.chunk()
+            with self.assertRaises(Closed):  # without the last chunk: nobody takes it for whole
+                client.chunk()
+
+    def test_a_slow_reader_slows_the_writer(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/stream?bytes=60000000"))
+            client.head()
+            before = metric(server, "process_resident_memory_bytes")
+            time.sleep(1)
+            self.assertLess(metric(server, "process_resident_memory_bytes") - before, 20e6)
+            total = 0
+            while chunk := client.chunk():
+                total += len(chunk)
+            self.assertEqual(total, 60000000)
+
+    def test_streams_do_not_starve_the_workers(self):
+        with Server(workers=2, streams=8) as server:
+            watchers = []
+            for _ in range(8):
+                client = server.connect()
+                client.send(request("GET", "/events?count=100&ms=100"))
+                client.head()
+                watchers.append(client)
+            self.assertEqual(server.get("/slow?ms=1").code, 200)
+            self.assertEqual(server.get("/events?count=1").code, 503)
+            for client in watchers:
+                reset(client)
+            self.assertTrue(wait_until(lambda: server.get("/events?count=1").code == 200))
+
+
+class Leaving(unittest.TestCase):
+    def test_with_a_reply_in_flight(self):
+        with Server(workers=4) as server:
+            for leave in [reset, lambda client: client.socket.close()]:
+                for _ in range(40):
+                    client = server.connect()
+                    client.send(request("GET", "/slow?ms=50") + request("GET", "/slow?ms=50"))
+                    leave(client)
+            self.assertEqual(server.get("/slow?ms=1").body, b"slept")
+            self.assertTrue(wait_until(lambda: metric(server, "onggi_http_connections") == 1))
+
+    def test_in_the_middle_of_everything(self):
+        with Server() as server:
+            for text in ["GET /ec", "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + "x" * 200000,
+                         request("GET", "/file?bytes=50000000"), request("GET", "/stream?bytes=50000000"),
+                         request("GET", "/large?bytes=50000000"), request("GET", "/events?count=9&ms=9")]:
+                for pause in [0, 0.02]:
+                    client = server.connect()
+                    client.send(text)
+                    time.sleep(pause)
+                    reset(client)
+            self.assertEqual(server.get("/echo").code, 200)
+            self.assertTrue(wait_until(lambda: metric(server, "onggi_http_connections") == 1))
+
+    def test_a_half_closed_client_gets_its_reply(self):
+        with Server() as server, server.connect() as client:
+            client.send(request("GET", "/json"))
+            client.socket.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.reply().code, 200)
+        with Server() as server, server.connect() as client:
+            client.send(request("POST", "/worker", body=b"x"))
+            client.socket.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.reply().body, b"x")
+
+
+class Crowds(unittest.TestCase):
+    def test_300_connections(self):
+        with Server() as server:
+            clients = [server.connect() for _ in range(300)]
+            for round_ in range(3):
+                for i, client in enumerate(clients):
+                    client.send(request("GET", f"/things/{i}"))
+                for i, client in enumerate(clients):
+                    self.assertEqual(client.reply().headers["x-path"], f"/things/{i}")
+            for client in clients:
+                client.send(request("GET", "/slow?ms=1"))
+            for client in clients:
+                self.assertEqual(client.reply().body, b"slept")
+                client.socket.close()
+
+    def test_the_ceiling(self):
+        with Server(connections=20) as server:
+            clients = [server.connect() for _ in range(20)]
+            for client in clients:
+                client.send(request("GET", "/echo"))
+                self.assertEqual(client.reply().code, 200)
+            with server.connect() as client:
+                reply = client.reply()
+                self.assertEqual((reply.code, reply.headers["connection"]), (503, "close"))
+            clients.pop().socket.close()
+            self.assertTrue(wait_until(lambda: server.get("/echo").code == 200))
+            for client in clients:
+                client.socket.close()
+
+    def test_a_full_queue(self):
+        with Server(workers=1, queue=2) as server:
+            clients = [server.connect() for _ in range(6)]
+            for client in clients:
+                client.send(request("GET", "/slow?ms=300"))
+            codes = sorted(client.reply().code for client in clients)
+            self.assertEqual(codes[:2], [200, 200])
+            self.assertIn(503, codes)
+            for client in clients:
+                client.socket.close()
+
+
+class Deadlines(unittest.TestCase):
+    def assert_ends(self, client, code, low, high):
+        start = time.monotonic()
+        if code is None:
+            self.assertTrue(client.is_closed(within=high + 3))
+        else:
+            self.assertEqual(client.reply().code, code)
+        self.assertTrue(low <= time.monotonic() - start <= high, time.monotonic() - start)
+
+    def test_a_trickled_head(self):
+        with Server(head_ms=700) as server, server.connect() as client:
+            start = time.monotonic()
+            text = request("GET", "/echo", "A: " + "b" * 2000)
+            try:
+                for byte in text:
+                    client.send(bytes([byte]))
+                    time.sleep(0.1)
+            except OSError:
+                pass
+            self.assertLess(time.monotonic() - start, 5)
+
+    def test_each(self):
+        with Server(head_ms=500, body_ms=600, idle_ms=900, handler_ms=400) as server:
+            with server.connect() as client:
+                client.send("GET /echo HTTP/1.1\r\nHost: a\r\n")
+                self.assert_ends(client, 408, 0.4, 2)
+            with server.connect() as client:
+                client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
+                self.assert_ends(client, 408, 0.5, 2)
+            with server.connect() as client:
+                self.assert_ends(client, None, 0.8, 2.5)
+            with server.connect() as client:
+                client.send(request("GET", "/echo"))
+                client.reply()
+                self.assert_ends(client, None, 0.8, 2.5)
+            with server.connect() as client:
+                client.send(request("GET", "/slow?ms=3000&deaf=1"))
+                self.assert_ends(client, 503, 0.3, 1.5)
+            with server.connect() as client:
+                client.send(request("GET", "/slow?ms=100"))
+                self.assertEqual(client.reply().code, 200)
+
+    def test_a_reader_that_takes_nothing(self):
+        with Server(idle_ms=600) as server:
+            client = server.connect()
+            client.send(request("GET", "/large?bytes=50000000"))
+            client.more()
+            self.assertTrue(wait_until(lambda: metric(server, "onggi_http_connections") == 1, 8))
+            client.socket.close()
+
+
+class Ends(unittest.TestCase):
+    def test_drain_finishes_what_runs(self):
+        with Server() as server:
+            idle, busy, streaming = server.connect(), server.connect(), server.connect()
+            idle.send(request("GET", "/echo"))
+            idle.reply()
+            busy.send(request("GET", "/slow?ms=800"))
+            streaming.send(request("GET", "/events?count=8&ms=100"))
+            streaming.head()
+            time.sleep(0.2)
+            server.signal(signal.SIGTERM)
+            self.assertTrue(idle.is_closed(within=0.5))
+            reply = busy.reply()
+            self.assertEqual((reply.body, reply.headers["connection"]), (b"slept", "close"))
+            self.assertTrue(busy.is_closed())
+            events = 0
+            while streaming.chunk():
+                events += 1
+            self.assertEqual(events, 8)
+            with self.assertRaises(OSError):
+                Client(server.port).reply()
+            self.assertEqual(server.process.wait(10), 0)
+
+    def test_drain_has_an_end(self):
+        with Server(drain_ms=500) as server, server.connect() as client:
+            client.send(request("GET", "/slow?ms=20000"))
+            time.sleep(0.1)
+            start = time.monotonic()
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(15), 0)
+            self.assertLess(time.monotonic() - start, 5)
+
+    def test_the_access_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "access.log"
+            with Server(log=path) as server:
+                server.get("/things/a%22%0ab", "X-Request-Id: id-1")
+                server.get("/nothing")
+                server.get("/private", TOKEN)
+                self.assertTrue(wait_until(lambda: len(path.read_text().splitlines()) == 3))
+                path.rename(path.with_suffix(".old"))
+                server.signal(signal.SIGHUP)
+                self.assertTrue(wait_until(path.exists))
+                server.get("/echo")
+            lines = {line["path"]: line
+                     for line in map(json.loads, path.with_suffix(".old").read_text().splitlines())}
+            thing = lines["/things/a\"\nb"]
+            self.assertEqual((thing["route"], thing["status"], thing["request_id"]),
+                             ("/things/{name}", 200, "id-1"))
+            self.assertEqual((lines["/nothing"]["status"], lines["/nothing"]["route"]), (404, ""))
+            self.assertEqual(lines["/private"]["user"], "ada")
+            self.assertEqual(len(path.read_text().splitlines()), 1)
+
+
+class Operators(unittest.TestCase):
+    def test_health_metrics_and_description(self):
+        with Server() as server:
+            self.assertEqual(server.get("/healthz").body, b'{"status":"alive"}')
+            self.assertEqual(server.get("/readyz").code, 200)
+            self.assertEqual(server.get("/metrics").code, 401)
+            server.get("/things/secret-name")
+            time.sleep(0.3)  # a loop's timer comes ten times a second
+            text = server.get("/metrics", TOKEN).body.decode()
+            self.assertIn('onggi_http_requests_total{method="GET",route="/things/{name}",status="200"} 1', text)
+            self.assertNotIn("secret-name", text)
+            for name in ["onggi_http_request_seconds_bucket", "onggi_http_connections", "onggi_http_worker_queue",
+                         "onggi_http_loop_lag_seconds_count", "process_resident_memory_bytes"]:
+                self.assertIn(name, text)
+            paths = json.loads(server.get("/openapi.json", TOKEN).body)["paths"]
+            self.assertIn("get", paths["/things/{name}"])
+
+
+if __name__ == "__main__":
+    unittest.main()
