@@ -103,13 +103,30 @@ static enum status compile_one(struct arena *arena, const struct yaml_node *docu
                       STR_ARG(out->name), STR_ARG(name));
 }
 
+static enum status read_document(struct arena *arena, const char *file, struct str text,
+                                 struct yaml_node **out, struct error *err)
+{
+    yyjson_val *json;
+    size_t count;
+
+    if (str_ends(str_from(file), STR(".json"))) {
+        /* Strictly as JSON first: YAML would refuse its tabs, and take what is no JSON. */
+        if (json_parse(arena, text, &json, err) != STATUS_OK)
+            return error_wrap(err, "%s", file);
+        return yaml_from_json(arena, str_from(file), 1, json_write(arena, json), out, err);
+    }
+    TRY(yaml_parse(arena, str_from(file), text, out, &count, err));
+    if (count == 1)
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "%s: expected one pipeline, found %zu", file, count);
+}
+
 enum status pipeline_load(struct arena *arena, struct str project, struct str name,
                           struct pipeline *out, struct error *err)
 {
-    struct yaml_node *documents;
+    struct yaml_node *document;
     const char *file;
     struct str text, path;
-    size_t count;
 
     if (!str_is_name(name))
         return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no name of a pipeline",
@@ -119,11 +136,8 @@ enum status pipeline_load(struct arena *arena, struct str project, struct str na
         return not_found(arena, project, name, err);
     path = arena_printf(arena, STR_FMT "/%s", STR_ARG(project), file);
     TRY(file_read(arena, path.data, FILE_MAX, &text, err));
-    TRY(yaml_parse(arena, str_from(file), text, &documents, &count, err));
-    if (count != 1)
-        return error_set(err, STATUS_INVALID, "%s: expected one pipeline, found %zu", file,
-                         count);
-    TRY(compile_one(arena, &documents[0], arena_str(arena, name), out, err));
+    TRY(read_document(arena, file, text, &document, err));
+    TRY(compile_one(arena, document, arena_str(arena, name), out, err));
     out->file = str_from(file);
     return STATUS_OK;
 }

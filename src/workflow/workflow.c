@@ -279,6 +279,16 @@ enum status workflow_task_fail(struct workflow *workflow, struct str token, stru
     return engine_send(workflow, &message, err);
 }
 
+bool workflow_is_running(struct workflow *workflow)
+{
+    bool running;
+
+    pthread_mutex_lock(&workflow->lock);
+    running = workflow->running;
+    pthread_mutex_unlock(&workflow->lock);
+    return running;
+}
+
 uint64_t workflow_generation(struct workflow *workflow)
 {
     uint64_t generation;

@@ -95,14 +95,16 @@ MUST_USE enum status workflow_execution_redrive(struct workflow *workflow, struc
 
 struct workflow_event {
     int64_t id, previous_id, time_us;
-    struct str type; /* "TaskStateEntered" */
-    struct str
-        details; /* {"stateEnteredEventDetails": {…}}, as GetExecutionHistory has it; or empty */
+    struct str type;    /* "TaskStateEntered" */
+    struct str details; /* {"stateEnteredEventDetails": {…}}: GetExecutionHistory's; or empty */
+    bool will_retry;    /* a failed try that another one follows */
 };
 MUST_USE enum status workflow_event_list(struct workflow *workflow, struct arena *arena,
                                          struct str id, int64_t after, size_t limit,
                                          struct workflow_event **out, size_t *count,
                                          struct error *err);
+/* Whether this process runs the engine. */
+bool workflow_is_running(struct workflow *workflow);
 /*
  * For those who follow: the counter goes up with every commit and every progress of a task. Take
  * it, look at what is new, then wait until it has moved on from there, or the time is over.

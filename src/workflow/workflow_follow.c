@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "workflow/engine.h"
 #include "workflow/step_view.h"
 
@@ -29,8 +30,9 @@ struct follower {
     struct workflow *workflow;
     struct str id;
     int64_t last_event;
+    struct arena *turn; /* of one look: a stream may last for days */
     struct step_views views;
-    struct str progress; /* what was last told */
+    uint64_t progress; /* hash of what was last told */
     bool with_logs;
     struct log_reader log;
 };
@@ -51,24 +53,24 @@ static struct str clean_line(struct arena *arena, struct str line)
     return (struct str){ copy, line.len };
 }
 
-static enum status send_line(struct request *req, struct response *res, struct str step,
-                             struct str line, struct error *err)
+static enum status send_line(struct response *res, struct str step, struct str line,
+                             struct error *err)
 {
-    struct arena_mark mark = arena_mark(req->arena);
-    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    struct arena *arena = arena_new();
+    yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *json = yyjson_mut_obj(doc);
     enum status status;
 
     if (step.len > 0)
         json_add_str(doc, json, "step", step);
-    json_add_str(doc, json, "line", clean_line(req->arena, line));
-    status = response_event(res, "log", json_mut_write(req->arena, json), err);
-    arena_rewind(req->arena, mark);
+    json_add_str(doc, json, "line", clean_line(arena, line));
+    status = response_event(res, "log", json_mut_write(arena, json), err);
+    arena_free(arena);
     return status;
 }
 
-static enum status send_lines(struct request *req, struct response *res, struct log_reader *log,
-                              bool name_step, struct error *err)
+static enum status send_lines(struct response *res, struct log_reader *log, bool name_step,
+                              struct error *err)
 {
     struct str text = buffer_str(&log->rest);
     size_t used = 0;
@@ -80,7 +82,7 @@ static enum status send_lines(struct request *req, struct response *res, struct 
 
         if (end == rest.len && rest.len < LINE_MAX_BYTES)
             break;
-        status = send_line(req, res, name_step ? log->step : STR_EMPTY, str_slice(rest, 0, end),
+        status = send_line(res, name_step ? log->step : STR_EMPTY, str_slice(rest, 0, end),
                            err);
         used += end + (end < rest.len);
     }
@@ -89,8 +91,8 @@ static enum status send_lines(struct request *req, struct response *res, struct 
 }
 
 /* What has been written since. *moved tells whether there was anything. */
-static enum status send_log(struct request *req, struct response *res, struct log_reader *log,
-                            bool name_step, bool *moved, struct error *err)
+static enum status send_log(struct response *res, struct log_reader *log, bool name_step,
+                            bool *moved, struct error *err)
 {
     int file = log->path.len == 0 ? -1 : open(log->path.data, O_RDONLY | O_CLOEXEC);
     enum status status = STATUS_OK;
@@ -102,21 +104,20 @@ static enum status send_log(struct request *req, struct response *res, struct lo
         log->rest.len += (size_t)got;
         log->at += got;
         *moved = true;
-        status = send_lines(req, res, log, name_step, err);
+        status = send_lines(res, log, name_step, err);
     }
     if (file >= 0)
         close(file);
     return status;
 }
 
-static enum status send_last_line(struct request *req, struct response *res,
-                                  struct log_reader *log, bool name_step, struct error *err)
+static enum status send_last_line(struct response *res, struct log_reader *log, bool name_step,
+                                  struct error *err)
 {
     enum status status = STATUS_OK;
 
     if (log->rest.len > 0)
-        status = send_line(req, res, name_step ? log->step : STR_EMPTY, buffer_str(&log->rest),
-                           err);
+        status = send_line(res, name_step ? log->step : STR_EMPTY, buffer_str(&log->rest), err);
     buffer_clear(&log->rest);
     return status;
 }
@@ -124,11 +125,10 @@ static enum status send_last_line(struct request *req, struct response *res,
 static enum status send_step(struct follower *follower, const struct step_view *view,
                              struct error *err)
 {
-    yyjson_mut_doc *doc = json_mut_doc(follower->req->arena);
+    yyjson_mut_doc *doc = json_mut_doc(follower->turn);
     yyjson_mut_val *json = step_view_json(doc, view, "step", clock_now_us());
 
-    return response_event(follower->res, "step", json_mut_write(follower->req->arena, json),
-                          err);
+    return response_event(follower->res, "step", json_mut_write(follower->turn, json), err);
 }
 
 /* The log of the step before is told to its end before the next step is named. */
@@ -138,8 +138,8 @@ static enum status change_log(struct follower *follower, struct str step, struct
 
     if (!follower->with_logs || str_equal(follower->log.step, step))
         return STATUS_OK;
-    TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
-    TRY(send_last_line(follower->req, follower->res, &follower->log, true, err));
+    TRY(send_log(follower->res, &follower->log, true, &moved, err));
+    TRY(send_last_line(follower->res, &follower->log, true, err));
     follower->log.step = step;
     follower->log.path = log_path(follower->req->arena, follower->workflow->project,
                                   follower->id, step);
@@ -152,7 +152,7 @@ static enum status send_new_events(struct follower *follower, bool *more, struct
     struct workflow_event *events = NULL;
     size_t count;
 
-    TRY(workflow_event_list(follower->workflow, follower->req->arena, follower->id,
+    TRY(workflow_event_list(follower->workflow, follower->turn, follower->id,
                             follower->last_event, EVENTS_AT_ONCE, &events, &count, err));
     for (size_t i = 0; i < count; i++) {
         struct step_view *view = step_views_add(&follower->views, &events[i]);
@@ -170,16 +170,16 @@ static enum status send_new_events(struct follower *follower, bool *more, struct
 /* A task tells {"done", "total", …}; followers of the whole execution hear of which step. */
 static enum status send_progress(struct follower *follower, struct error *err)
 {
-    struct arena *arena = follower->req->arena;
+    struct arena *arena = follower->turn;
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *json;
     yyjson_val *told;
     struct str step, text;
 
     if (!workflow_progress_get(follower->workflow, arena, follower->id, &step, &text) ||
-        str_equal(text, follower->progress))
+        hash64(text.data, text.len, 0) == follower->progress)
         return STATUS_OK;
-    follower->progress = text;
+    follower->progress = hash64(text.data, text.len, 0);
     if (json_parse(arena, text, &told, err) != STATUS_OK || !yyjson_is_obj(told))
         return STATUS_OK; /* not worth ending the stream for */
     json = yyjson_val_mut_copy(doc, told);
@@ -190,15 +190,15 @@ static enum status send_progress(struct follower *follower, struct error *err)
 static enum status send_result(struct follower *follower, const struct execution_info *info,
                                struct error *err)
 {
-    yyjson_mut_doc *doc = json_mut_doc(follower->req->arena);
+    yyjson_mut_doc *doc = json_mut_doc(follower->turn);
     bool moved;
 
     if (follower->with_logs) {
-        TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
-        TRY(send_last_line(follower->req, follower->res, &follower->log, true, err));
+        TRY(send_log(follower->res, &follower->log, true, &moved, err));
+        TRY(send_last_line(follower->res, &follower->log, true, err));
     }
     return response_event(follower->res, "result",
-                          json_mut_write(follower->req->arena, execution_json(doc, info)), err);
+                          json_mut_write(follower->turn, execution_json(doc, info)), err);
 }
 
 static enum status check_engine(struct workflow *workflow, struct error *err)
@@ -216,12 +216,13 @@ static enum status follow(struct follower *follower, struct error *err)
         struct execution_info info;
         bool more, moved = false;
 
-        TRY(workflow_execution_get(follower->workflow, follower->req->arena, follower->id,
-                                   &info, err));
+        arena_reset(follower->turn);
+        TRY(workflow_execution_get(follower->workflow, follower->turn, follower->id, &info,
+                                   err));
         TRY(send_new_events(follower, &more, err));
         TRY(send_progress(follower, err));
         if (follower->with_logs)
-            TRY(send_log(follower->req, follower->res, &follower->log, true, &moved, err));
+            TRY(send_log(follower->res, &follower->log, true, &moved, err));
         if (more)
             continue;
         if (info.status != EXECUTION_RUNNING && follower->last_event >= info.last_event)
@@ -239,24 +240,28 @@ enum status on_follow_events(struct request *req, struct response *res, struct e
                                  .res = res,
                                  .workflow = req->context,
                                  .id = request_path_param(req, "id"),
+                                 .turn = arena_new(),
                                  .views = { .arena = req->arena } };
-    enum status status;
+    enum status status = request_query_bool(req, "logs", &follower.with_logs, err);
 
-    TRY(request_query_bool(req, "logs", &follower.with_logs, err));
-    status = follow(&follower, err);
+    if (status == STATUS_OK)
+        status = follow(&follower, err);
+    arena_free(follower.turn);
     buffer_free(&follower.log.rest);
     return status;
 }
 
-static bool log_may_grow(struct workflow *workflow, struct arena *arena, struct str id,
-                         struct str step)
+static bool log_may_grow(struct workflow *workflow, struct str id, struct str step)
 {
+    struct arena *arena = arena_new();
     struct execution_info info;
     struct error err;
+    bool may = workflow_execution_get(workflow, arena, id, &info, &err) == STATUS_OK &&
+               info.status == EXECUTION_RUNNING && str_equal(info.state, step) &&
+               workflow_is_running(workflow);
 
-    return workflow_execution_get(workflow, arena, id, &info, &err) == STATUS_OK &&
-           info.status == EXECUTION_RUNNING && str_equal(info.state, step) &&
-           workflow_is_running(workflow);
+    arena_free(arena);
+    return may;
 }
 
 static enum status follow_log(struct request *req, struct response *res, struct log_reader *log,
@@ -266,18 +271,16 @@ static enum status follow_log(struct request *req, struct response *res, struct 
 
     while (growing || moved) {
         uint64_t generation = workflow_generation(req->context);
-        struct arena_mark mark = arena_mark(req->arena);
 
         /* Asked before reading: what was written until then is read now. */
-        growing = log_may_grow(req->context, req->arena, id, log->step);
-        arena_rewind(req->arena, mark);
-        TRY(send_log(req, res, log, false, &moved, err));
+        growing = log_may_grow(req->context, id, log->step);
+        TRY(send_log(res, log, false, &moved, err));
         if (request_is_abandoned(req))
             return STATUS_OK;
         if (growing && !moved)
             workflow_wait(req->context, generation, LOOK_EVERY_MS);
     }
-    TRY(send_last_line(req, res, log, false, err));
+    TRY(send_last_line(res, log, false, err));
     return response_event(res, "result", STR("{}"), err);
 }
 
@@ -294,7 +297,7 @@ enum status on_step_log(struct request *req, struct response *res, struct error 
                                err));
     log.path = log_path(req->arena, workflow->project, info.id, log.step);
     if (!file_exists(log.path.data) &&
-        !(wants_follow && log_may_grow(req->context, req->arena, info.id, log.step)))
+        !(wants_follow && log_may_grow(req->context, info.id, log.step)))
         return error_set(err, STATUS_NOT_FOUND,
                          "step '" STR_FMT "' has no log in this execution", STR_ARG(log.step));
     if (!wants_follow)

@@ -112,7 +112,9 @@ static enum status read_events(struct sql_tx *tx, void *context, struct error *e
     enum status status;
 
     TRY(sql_query(tx,
-                  "SELECT id, previous_id, time_us, type, details FROM workflow_event"
+                  "SELECT id, previous_id, time_us, type, details,"
+                  " type IN ('TaskFailed', 'TaskTimedOut') AND private_part <> ''"
+                  " FROM workflow_event"
                   " WHERE execution = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
                   SQL_ARGS(sql_arg_str(reading->id), sql_arg_int64(reading->after),
                            sql_arg_int64((int64_t)reading->limit)),
@@ -125,6 +127,7 @@ static enum status read_events(struct sql_tx *tx, void *context, struct error *e
             .time_us = sql_int64(rows, 2),
             .type = sql_str(rows, reading->arena, 3),
             .details = sql_str(rows, reading->arena, 4),
+            .will_retry = sql_int64(rows, 5) != 0,
         };
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
