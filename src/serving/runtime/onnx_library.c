@@ -18,14 +18,32 @@ void onnx_library_forbid_telemetry(void)
     setenv("ORT_DISABLE_TELEMETRY", "1", 1);
 }
 
+/* Its messages may hold a path and a C++ signature, "/onnxruntime_src/… [with …]", before the reason. */
+static void split_message(struct str text, struct str *head, struct str *reason)
+{
+    static const struct str mark = STR_INIT("/onnxruntime_src/");
+    const char *from = memmem(text.data, text.len, mark.data, mark.len);
+    const char *to = memrchr(text.data, ']', text.len);
+
+    *head = text;
+    *reason = STR_EMPTY;
+    if (from == NULL || to == NULL || to < from)
+        return;
+    *head = str_slice(text, 0, (size_t)(from - text.data));
+    *reason = str_trim(str_slice(text, (size_t)(to + 1 - text.data), text.len));
+}
+
 enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err)
 {
+    struct str head, reason;
     enum status result;
 
     if (status == NULL)
         return STATUS_OK;
+    split_message(str_trim(str_from(api->GetErrorMessage(status))), &head, &reason);
     /* What a model does wrong is the model's fault, not ours. */
-    result = error_set(err, STATUS_INVALID, "ONNX Runtime: %s", api->GetErrorMessage(status));
+    result = error_set(err, STATUS_INVALID, "ONNX Runtime: " STR_FMT STR_FMT, STR_ARG(head),
+                       STR_ARG(reason));
     api->ReleaseStatus(status);
     return result;
 }
