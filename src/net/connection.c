@@ -42,8 +42,11 @@ static void on_handle_closed(uv_handle_t *handle)
 {
     struct connection *connection = container_of((uv_tcp_t *)handle, struct connection, tcp);
 
-    connection->loop->handles--;
+    struct loop *loop = connection->loop;
+
+    loop->handles--;
     connection_unref(connection);
+    loop_leave(loop);
 }
 
 static void close_handle(struct connection *connection)

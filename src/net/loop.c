@@ -43,3 +43,9 @@ const char *loop_date(struct loop *loop, uint64_t now_ns)
     }
     return loop->date;
 }
+
+void loop_leave(struct loop *loop)
+{
+    if (loop->stopping && loop->turns_at_workers == 0 && loop->handles == 0)
+        uv_stop(&loop->uv);
+}

@@ -111,6 +111,8 @@ struct server {
 
 /* Any thread. */
 void loop_post(struct loop *loop, struct post *post);
+/* Ends the loop if it is to stop and nothing that ends later holds it any more. */
+void loop_leave(struct loop *loop);
 /* "Sun, 06 Nov 1994 08:49:37 GMT", made once a second. */
 const char *loop_date(struct loop *loop, uint64_t now_ns);
 void date_format(char text[DATE_LEN + 1]);

@@ -114,8 +114,7 @@ static void on_wake(uv_async_t *wake)
         begin_drain(loop);
     if (atomic_load(&loop->server->stopping) && !loop->stopping)
         begin_stop(loop);
-    if (loop->stopping && loop->turns_at_workers == 0)
-        uv_stop(&loop->uv);
+    loop_leave(loop);
 }
 
 static void close_handle(uv_handle_t *handle, void *unused)
@@ -131,7 +130,7 @@ static void *loop_main(void *argument)
 
     loop->swept_ns = clock_monotonic_ns();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-    /* Stopped: no connection is open any more, and no worker holds a turn. */
+    /* No connection is left, and no worker holds a turn. */
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     turns_free(loop);

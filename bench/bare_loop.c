@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The limit that the server is measured against: one libuv loop, llhttp and a
+ * fixed reply, nothing else. It checks nothing and must never serve anybody.
+ */
+#include <llhttp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define BODY_LEN 366
+
+struct client {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    llhttp_t parser;
+};
+
+static char read_buffer[65536];
+static char reply[1024];
+static unsigned reply_len;
+
+static void make_reply(void)
+{
+    int head = snprintf(reply, sizeof(reply),
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %d\r\n\r\n",
+                        BODY_LEN);
+
+    memset(reply + head, ' ', BODY_LEN);
+    reply[head] = '{';
+    reply[head + BODY_LEN - 1] = '}';
+    reply_len = (unsigned)(head + BODY_LEN);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)write;
+    (void)status;
+}
+
+static int on_message_complete(llhttp_t *parser)
+{
+    struct client *client = parser->data;
+    uv_buf_t piece = uv_buf_init(reply, reply_len);
+    int done = uv_try_write((uv_stream_t *)&client->tcp, &piece, 1);
+
+    if (done < 0)
+        done = 0;
+    if ((unsigned)done < reply_len) {
+        piece = uv_buf_init(reply + done, reply_len - (unsigned)done);
+        uv_write(&client->write, (uv_stream_t *)&client->tcp, &piece, 1, on_written);
+    }
+    return 0;
+}
+
+static const llhttp_settings_t settings = { .on_message_complete = on_message_complete };
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    (void)handle;
+    (void)suggested;
+    *out = uv_buf_init(read_buffer, sizeof(read_buffer));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
+{
+    struct client *client = stream->data;
+
+    if (count > 0 && llhttp_execute(&client->parser, room->base, (size_t)count) == HPE_OK)
+        return;
+    if (count != 0 && !uv_is_closing((uv_handle_t *)stream))
+        uv_close((uv_handle_t *)stream, on_closed);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (status != 0 || client == NULL)
+        abort();
+    uv_tcp_init(listener->loop, &client->tcp);
+    client->tcp.data = client;
+    llhttp_init(&client->parser, HTTP_REQUEST, &settings);
+    client->parser.data = client;
+    if (uv_accept(listener, (uv_stream_t *)&client->tcp) != 0)
+        abort();
+    uv_tcp_nodelay(&client->tcp, 1);
+    uv_read_start((uv_stream_t *)&client->tcp, on_allocate, on_read);
+}
+
+int main(void)
+{
+    struct sockaddr_in address;
+    int len = sizeof(address);
+    uv_tcp_t listener;
+
+    signal(SIGPIPE, SIG_IGN);
+    make_reply();
+    uv_ip4_addr("127.0.0.1", 0, &address);
+    uv_tcp_init(uv_default_loop(), &listener);
+    if (uv_tcp_bind(&listener, (const struct sockaddr *)&address, 0) != 0 ||
+        uv_listen((uv_stream_t *)&listener, 1024, on_connection) != 0 ||
+        uv_tcp_getsockname(&listener, (struct sockaddr *)&address, &len) != 0)
+        return 1;
+    printf("%u\n", (unsigned)ntohs(address.sin_port));
+    fflush(stdout);
+    return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+}
