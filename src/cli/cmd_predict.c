@@ -182,7 +182,7 @@ const struct command predict_commands[] = {
       "onggi predict flight_delay origin=ATL destination=ORD date=2001-06-30T12:00:00Z "
       "distance=606 --explain\n"
       "onggi predict flight_delay --entities rows.parquet --out scored.parquet",
-      predict_options, 1, -1, ACCESS_WRITE, false, run_predict },
+      predict_options, 1, -1, ACCESS_MODELS, false, run_predict },
     { "bench predict", "ENDPOINT k=v …", "how fast an endpoint answers over HTTP",
       "onggi bench predict flight_delay origin=ATL destination=ORD date=2001-06-30T12:00:00Z "
       "distance=606 --seconds 5 --connections 16",

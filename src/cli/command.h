@@ -22,6 +22,7 @@ enum command_access {
     ACCESS_FOLDER, /* only where the project is */
     ACCESS_READ,   /* the lock, shared */
     ACCESS_WRITE,  /* the lock, exclusively */
+    ACCESS_MODELS, /* as write, with the deployed models loaded */
     ACCESS_ENGINE, /* as write, and the workflow engine runs in this process */
     ACCESS_SERVER, /* refused without a server */
 };

@@ -72,8 +72,8 @@ static void read_holder(int fd, struct lock_holder *holder)
         return;
     text[len] = '\0';
     holder->pid = strtoll(text, &rest, 10);
-    snprintf(holder->what, sizeof(holder->what), "%.*s", (int)strcspn(rest, "\n"),
-             rest + strspn(rest, " "));
+    rest += strspn(rest, " ");
+    snprintf(holder->what, sizeof(holder->what), "%.*s", (int)strcspn(rest, "\n"), rest);
     holder->is_server = strcmp(holder->what, "onggi serve") == 0;
     holder->alive = process_lives(holder->pid);
 }

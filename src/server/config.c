@@ -181,13 +181,14 @@ static enum status want_list(struct arena *arena, const struct yaml_node *map, c
     return STATUS_OK;
 }
 
-/* A mapping below `map`, or NULL; only the known keys may stand in it. */
+/* A mapping below `map`, empty if absent; only the known keys may stand in it. */
 static enum status want_map(const struct yaml_node *map, const char *key, const struct str *known,
                             size_t count, const struct yaml_node **out, struct error *err)
 {
+    static const struct yaml_node empty = { .kind = YAML_MAPPING };
     const struct yaml_node *node = yaml_find(map, key);
 
-    *out = NULL;
+    *out = &empty;
     if (node == NULL || node->kind == YAML_NULL)
         return STATUS_OK;
     TRY(yaml_is_map(node, err));
@@ -233,7 +234,7 @@ static enum status read_tls(const struct yaml_node *map, struct config_server *o
     const struct yaml_node *tls;
 
     TRY(want_map(map, "tls", known, ARRAY_LEN(known), &tls, err));
-    if (tls == NULL)
+    if (tls->count == 0)
         return STATUS_OK;
     TRY(yaml_need_str(tls, "certificate", &out->certificate, err));
     return yaml_need_str(tls, "key", &out->key, err);

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,14 +79,14 @@ void crash_trace_into(const char *folder)
 {
     struct sigaction action = { .sa_sigaction = on_crash,
                                 .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_ONSTACK) };
-    stack_t stack = { .ss_sp = malloc(STACK_BYTES), .ss_size = STACK_BYTES };
+    static char stack_bytes[STACK_BYTES];
+    const stack_t stack = { .ss_sp = stack_bytes, .ss_size = STACK_BYTES };
     void *frame[1];
 
     snprintf(trace_folder, sizeof(trace_folder), "%s", folder);
     /* The first call loads libgcc, which a handler must not. */
     (void)backtrace(frame, 1);
-    if (stack.ss_sp != NULL)
-        sigaltstack(&stack, NULL); /* a stack that overflowed cannot hold the handler */
+    sigaltstack(&stack, NULL); /* a stack that overflowed cannot hold the handler */
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
         sigaction(fatal[i], &action, NULL);

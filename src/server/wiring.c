@@ -2,21 +2,44 @@
 #include "server/wiring.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "blob/blob.h"
+#include "bridges/deployer.h"
+#include "bridges/pipeline_tasks.h"
+#include "features/apply.h"
+#include "features/definition_describe.h"
+#include "features/feature_store.h"
+#include "features/training_set_http.h"
+#include "proxy/proxy.h"
 #include "registry/registry.h"
 #include "registry/registry_http.h"
 #include "server/machine_http.h"
+#include "server/pipeline_kind.h"
 #include "server/users.h"
+#include "serving/serving.h"
+#include "serving/serving_http.h"
 #include "sql/sql.h"
+#include "workflow/workflow_http.h"
+
+#include <stdlib.h>
 
 struct wiring {
     struct arena *arena;
     struct wiring_config given;
     struct router *router;
+    struct job_limits job_limits;
     struct users *users;
+    struct serving *serving;
     struct sql *metadata;
+    struct definition_store *definitions;
+    struct feature_store *features;
+    struct training_set_context training_sets;
     struct blob_store *blobs;
     struct registry *registry;
+    struct proxy *proxy;
+    struct deployer *deployer;
+    struct workflow *workflow;
+    struct pipeline_tasks *tasks;
     struct machine machine;
 };
 
@@ -60,6 +83,49 @@ static void unwire_metadata(struct wiring *wiring)
     sql_close(&wiring->metadata);
 }
 
+static enum status wire_definitions(struct wiring *wiring, struct error *err)
+{
+    static const struct definition_kind *const kinds[] = { &pipeline_definition_kind,
+                                                           &endpoint_definition_kind, NULL };
+    const struct definition_store_config config = { .project = wiring->given.project->folder,
+                                                    .db = wiring->metadata,
+                                                    .kinds = kinds,
+                                                    .describe = definition_describe_by_job,
+                                                    .describe_context = &wiring->job_limits };
+
+    TRY(definition_store_open(&config, &wiring->definitions, err));
+    router_mount(wiring->router, &definition_door, wiring->definitions);
+    return STATUS_OK;
+}
+
+static void unwire_definitions(struct wiring *wiring)
+{
+    definition_store_close(&wiring->definitions);
+}
+
+static enum status wire_features(struct wiring *wiring, struct error *err)
+{
+    const struct feature_store_config config = {
+        .definitions = wiring->definitions,
+        .project = wiring->given.project->folder,
+        .online = wiring->given.config->online,
+        .job_memory_bytes = wiring->job_limits.memory_bytes,
+        .job_threads = wiring->job_limits.threads,
+    };
+
+    TRY(feature_store_open(&config, &wiring->features, err));
+    wiring->training_sets = (struct training_set_context){ wiring->definitions, config.project,
+                                                           wiring->job_limits };
+    router_mount(wiring->router, &feature_store_door, wiring->features);
+    router_mount(wiring->router, &training_set_door, &wiring->training_sets);
+    return STATUS_OK;
+}
+
+static void unwire_features(struct wiring *wiring)
+{
+    feature_store_close(&wiring->features);
+}
+
 static enum status wire_registry(struct wiring *wiring, struct error *err)
 {
     TRY(blob_store_open(location(wiring, wiring->given.config->blobs), &wiring->blobs, err));
@@ -72,6 +138,100 @@ static void unwire_registry(struct wiring *wiring)
 {
     registry_close(&wiring->registry);
     blob_store_close(&wiring->blobs);
+}
+
+/* Sets what ONNX Runtime reads from the environment, so it comes before anything that makes threads. */
+static enum status wire_serving(struct wiring *wiring, struct error *err)
+{
+    const struct serving_config config = { .threads = wiring->given.threads };
+
+    TRY(serving_open(&config, &wiring->serving, err));
+    router_mount(wiring->router, &serving_door, wiring->serving);
+    return STATUS_OK;
+}
+
+static void unwire_serving(struct wiring *wiring)
+{
+    if (wiring->serving != NULL)
+        serving_close(&wiring->serving);
+}
+
+static void on_definitions_changed(void *context, const struct definitions *now)
+{
+    struct wiring *wiring = context;
+    struct error err;
+
+    if (proxy_sync(wiring->proxy, now, &err) != STATUS_OK)
+        log_error("proxy: endpoints stay as they were: %s", err.message);
+}
+
+static enum status wire_proxy(struct wiring *wiring, struct error *err)
+{
+    const struct definitions *definitions = definition_store_current(wiring->definitions);
+    enum status status;
+
+    wiring->proxy = proxy_new(wiring->features);
+    status = proxy_sync(wiring->proxy, definitions, err);
+    definitions_unref(&definitions);
+    TRY(status);
+    definition_store_on_change(wiring->definitions, on_definitions_changed, wiring);
+    wiring->deployer = deployer_new(wiring->registry, wiring->serving, wiring->proxy);
+    router_mount(wiring->router, &proxy_door, wiring->proxy);
+    router_mount(wiring->router, &deployer_door, wiring->deployer);
+    return STATUS_OK;
+}
+
+static void unwire_proxy(struct wiring *wiring)
+{
+    if (wiring->deployer != NULL)
+        deployer_free(&wiring->deployer);
+    if (wiring->proxy != NULL)
+        proxy_free(&wiring->proxy);
+}
+
+/* ONGGI_PYTHON goes before onggi.yaml; a path with a slash stands below the project. */
+static struct str python(const struct wiring *wiring)
+{
+    struct str chosen = wiring->given.config->python;
+    const char *override = getenv("ONGGI_PYTHON");
+
+    if (override != NULL && override[0] != '\0')
+        return str_from(override);
+    if (chosen.len == 0 || chosen.data[0] == '/' || str_index(chosen, '/') == chosen.len)
+        return chosen;
+    return arena_printf(wiring->arena, "%s/" STR_FMT, wiring->given.project->folder,
+                        STR_ARG(chosen));
+}
+
+static enum status wire_workflow(struct wiring *wiring, struct error *err)
+{
+    const char *folder = wiring->given.project->folder;
+    const struct workflow_config config = { .db = wiring->metadata,
+                                            .project = str_from(folder),
+                                            .python = python(wiring) };
+    struct pipeline_tasks_config tasks = { .project = folder,
+                                           .metadata = wiring->metadata,
+                                           .definitions = wiring->definitions,
+                                           .features = wiring->features,
+                                           .registry = wiring->registry,
+                                           .deployer = wiring->deployer,
+                                           .proxy = wiring->proxy,
+                                           .limits = wiring->job_limits };
+
+    TRY(workflow_open(&config, &wiring->workflow, err));
+    tasks.workflow = wiring->workflow;
+    TRY(pipeline_tasks_open(&tasks, &wiring->tasks, err));
+    router_mount(wiring->router, &workflow_door, wiring->workflow);
+    return STATUS_OK;
+}
+
+/* The engine's threads run tasks, so it ends before the tasks do. */
+static void unwire_workflow(struct wiring *wiring)
+{
+    if (wiring->workflow != NULL)
+        workflow_close(&wiring->workflow);
+    if (wiring->tasks != NULL)
+        pipeline_tasks_close(&wiring->tasks);
 }
 
 static enum status wire_machine(struct wiring *wiring, struct error *err)
@@ -89,11 +249,16 @@ static enum status wire_machine(struct wiring *wiring, struct error *err)
 static const struct part {
     const char *name;
     enum status (*wire)(struct wiring *wiring, struct error *err);
-    void (*unwire)(struct wiring *wiring); /* also after a failed or absent wire; NULL: nothing to do */
+    void (*unwire)(struct wiring *wiring); /* also if it never was wired; NULL: nothing to do */
 } parts[] = {
+    { "models", wire_serving, unwire_serving },
     { "users", wire_users, unwire_users },
     { "metadata", wire_metadata, unwire_metadata },
+    { "definitions", wire_definitions, unwire_definitions },
+    { "features", wire_features, unwire_features },
     { "registry", wire_registry, unwire_registry },
+    { "endpoints", wire_proxy, unwire_proxy },
+    { "pipelines", wire_workflow, unwire_workflow },
     { "machine", wire_machine, NULL },
 };
 
@@ -106,6 +271,8 @@ enum status wiring_open(const struct wiring_config *config, struct wiring **out,
     wiring->arena = arena;
     wiring->given = *config;
     wiring->router = router_new();
+    wiring->job_limits = (struct job_limits){ .memory_bytes = config->config->job_memory,
+                                              .threads = config->config->job_threads };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (parts[i].wire(wiring, err) != STATUS_OK) {
             wiring_close(&wiring);
@@ -139,10 +306,15 @@ struct users *wiring_users(struct wiring *wiring)
     return wiring->users;
 }
 
+void wiring_load_models(struct wiring *wiring)
+{
+    deploy_all(wiring->deployer);
+}
+
 enum status wiring_resume(struct wiring *wiring, struct error *err)
 {
-    (void)wiring;
-    (void)err;
+    TRY(workflow_resume(wiring->workflow, err));
+    pipeline_tasks_settle(wiring->tasks);
     return STATUS_OK;
 }
 

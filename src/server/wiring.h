@@ -14,7 +14,8 @@ struct wiring;
 struct wiring_config {
     const struct project *project;
     const struct config *config;
-    struct str url; /* of the server; empty in a command */
+    struct str url;   /* of the server; empty in a command */
+    unsigned threads; /* that may run models at the same time */
 };
 
 /* The config must outlive the wiring. */
@@ -25,6 +26,8 @@ void wiring_close(struct wiring **wiring);
 
 struct router *wiring_router(struct wiring *wiring);
 struct users *wiring_users(struct wiring *wiring);
+/* Loads the models that are deployed; an endpoint that cannot get its own answers with its fallback. */
+void wiring_load_models(struct wiring *wiring);
 /* Goes on with what a crash or a stop interrupted. CONFLICT while another process does. */
 MUST_USE enum status wiring_resume(struct wiring *wiring, struct error *err);
 /* Reads what may change while it runs: users. What is wrong leaves everything as it was. */
