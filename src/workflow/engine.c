@@ -145,7 +145,7 @@ static enum status on_stop(struct workflow *workflow, struct message *message)
 {
     struct live *live = live_find(workflow, message->id);
 
-    if (live == NULL)
+    if (live == NULL || live->execution->status != EXECUTION_RUNNING)
         return error_set(&message->err, STATUS_CONFLICT,
                          "execution " STR_FMT " does not run any more", STR_ARG(message->id));
     execution_abort(live->execution, &message->fault, clock_now_us());

@@ -24,18 +24,17 @@ static const struct step_kind kinds[] = {
     { STR_INIT("when"), NULL, STR_INIT(""), NO_KEYS, NO_KEYS, STR_INIT("") },
     { STR_INIT("training_set"), "onggi:training_set", STR_INIT("path"),
       KEYS(STR_INIT("service"), STR_INIT("entities"), STR_INIT("entities_sql"),
-           STR_INIT("time"), STR_INIT("as_known"), STR_INIT("full_names"), STR_INIT("format")),
-      KEYS(STR_INIT("entities")), STR_INIT("service") },
+           STR_INIT("time"), STR_INIT("as_known"), STR_INIT("full_names")),
+      NO_KEYS, STR_INIT("service") },
     { STR_INIT("materialize"), "onggi:materialize", STR_INIT(""),
       KEYS(STR_INIT("views"), STR_INIT("from"), STR_INIT("to")), NO_KEYS, STR_INIT("") },
     { STR_INIT("score"), "onggi:score", STR_INIT("path"),
       KEYS(STR_INIT("endpoint"), STR_INIT("entities"), STR_INIT("entities_sql"),
-           STR_INIT("time"), STR_INIT("version"), STR_INIT("format")),
-      KEYS(STR_INIT("entities"), STR_INIT("version")), STR_INIT("endpoint") },
+           STR_INIT("time")),
+      NO_KEYS, STR_INIT("endpoint") },
     { STR_INIT("register"), "onggi:register", STR_INIT("version"),
-      KEYS(STR_INIT("model"), STR_INIT("from"), STR_INIT("metrics"), STR_INIT("report"),
-           STR_INIT("description")),
-      KEYS(STR_INIT("from"), STR_INIT("metrics"), STR_INIT("report")), STR_INIT("model") },
+      KEYS(STR_INIT("model"), STR_INIT("from"), STR_INIT("metrics"), STR_INIT("params")),
+      KEYS(STR_INIT("from"), STR_INIT("metrics")), STR_INIT("model") },
     { STR_INIT("approval"), "onggi:approval", STR_INIT("version"),
       KEYS(STR_INIT("model"), STR_INIT("version")), KEYS(STR_INIT("version")),
       STR_INIT("version") },
@@ -224,13 +223,6 @@ static void compile_mapping(struct compiler *compiler, const struct step_kind *k
     }
 }
 
-/* Who registers, approves or deploys gets to see all that was done before: the lineage. */
-static void add_lineage(struct compiler *compiler, yyjson_mut_val *parameters)
-{
-    json_add_str(compiler->doc, parameters, "execution.$", STR("$$.Execution.Name"));
-    json_add_str(compiler->doc, parameters, "steps.$", STR("$"));
-}
-
 static yyjson_mut_val *retrier(struct compiler *compiler, yyjson_mut_val *list,
                                const char *error, int64_t wait_s, int64_t times, double backoff)
 {
@@ -320,9 +312,6 @@ static void compile_task(struct compiler *compiler, struct compiled_step *self, 
         compile_script(compiler, self, parameters);
     else
         compile_mapping(compiler, kind, yaml_find_str(self->node, kind->word), parameters);
-    if (is_one_of(kind->word,
-                  (const struct str[]){ STR("register"), STR("approval"), STR("deploy") }, 3))
-        add_lineage(compiler, parameters);
     json_add_str(compiler->doc, state, "ResultPath",
                  arena_printf(compiler->arena, "$['" STR_FMT "']", STR_ARG(self->name)));
     compile_timeout(compiler, state, self->node);
