@@ -52,7 +52,8 @@ static const struct {
 
 static void put_view(struct buffer *spec, const char *view, const char *keys)
 {
-    buffer_printf(spec, "{\"name\":\"%s\",\"source\":1,\"keys\":[%s],\"features\":[", view, keys);
+    buffer_printf(spec, "{\"name\":\"%s\",\"source\":1,\"keys\":[%s],\"features\":[", view,
+                  keys);
     for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
         for (size_t w = 0; w < ARRAY_LEN(windows); w++)
             buffer_printf(spec,
@@ -85,14 +86,15 @@ static void put_outputs(struct buffer *spec)
 
 static void put_spec(struct buffer *spec, const char *project, int rows)
 {
-    buffer_printf(spec,
-                  "{\"project\":\"%s\",\"out\":\"%s/ours.parquet\",\"time\":\"date\","
-                  "\"entities\":{\"sql\":\"" ENTITIES "\"},"
-                  "\"sources\":[{\"name\":\"flights\",\"path\":\"flights.parquet\","
-                  "\"time\":\"date\"},{\"name\":\"landings\",\"sql\":\"" LANDINGS
-                  "\",\"time\":\"landed_at\"}],\"keys\":[{\"name\":\"origin\",\"type\":\"string\"},"
-                  "{\"name\":\"destination\",\"type\":\"string\"}],\"request\":[],\"views\":[",
-                  project, project, rows, rows);
+    buffer_printf(
+        spec,
+        "{\"project\":\"%s\",\"out\":\"%s/ours.parquet\",\"time\":\"date\","
+        "\"entities\":{\"sql\":\"" ENTITIES "\"},"
+        "\"sources\":[{\"name\":\"flights\",\"path\":\"flights.parquet\","
+        "\"time\":\"date\"},{\"name\":\"landings\",\"sql\":\"" LANDINGS
+        "\",\"time\":\"landed_at\"}],\"keys\":[{\"name\":\"origin\",\"type\":\"string\"},"
+        "{\"name\":\"destination\",\"type\":\"string\"}],\"request\":[],\"views\":[",
+        project, project, rows, rows);
     put_view(spec, "origin", "0");
     buffer_append_byte(spec, ',');
     put_view(spec, "route", "0,1");
@@ -111,14 +113,16 @@ static void put_windows(struct buffer *sql, const char *view, const char *keys)
                           columns[c].input[0] != '\0' ? columns[c].input : "delay",
                           windows[w].name, view, columns[c].name, windows[w].name);
     }
-    buffer_printf(sql, " FROM (SELECT origin, destination, delay, late, landed_at AS t, NULL AS "
-                       "row_id FROM landings UNION ALL SELECT origin, destination, NULL, NULL, "
-                       "date, row_id FROM entities) WINDOW ");
+    buffer_printf(sql,
+                  " FROM (SELECT origin, destination, delay, late, landed_at AS t, NULL AS "
+                  "row_id FROM landings UNION ALL SELECT origin, destination, NULL, NULL, "
+                  "date, row_id FROM entities) WINDOW ");
     for (size_t w = 0; w < ARRAY_LEN(windows); w++)
-        buffer_printf(sql,
-                      "%sw%s AS (PARTITION BY %s ORDER BY t RANGE BETWEEN INTERVAL %s PRECEDING "
-                      "AND CURRENT ROW)",
-                      w == 0 ? "" : ", ", windows[w].name, keys, windows[w].interval);
+        buffer_printf(
+            sql,
+            "%sw%s AS (PARTITION BY %s ORDER BY t RANGE BETWEEN INTERVAL %s PRECEDING "
+            "AND CURRENT ROW)",
+            w == 0 ? "" : ", ", windows[w].name, keys, windows[w].interval);
     buffer_printf(sql, " QUALIFY row_id IS NOT NULL");
 }
 
@@ -137,19 +141,25 @@ static enum status run_duckdb(struct job *job, struct arena *arena, const yyjson
     TRY(json_need_object(spec, "entities", &object, err));
     TRY(json_need_str(object, "sql", &entities, err));
     TRY(source_specs_parse(arena, array, &sources, &count, err));
-    TRY(offline_open(arena, arena_cstr(arena, project), NULL, 0, job_limits(job), &offline, err));
+    TRY(offline_open(arena, arena_cstr(arena, project), NULL, 0, job_limits(job), &offline,
+                     err));
     TRY(offline_add_sources(offline, sources, count, err));
-    buffer_printf(&sql, "CREATE TEMP TABLE entities AS SELECT *, row_number() OVER () AS row_id "
-                        "FROM (" STR_FMT ")", STR_ARG(entities));
+    buffer_printf(&sql,
+                  "CREATE TEMP TABLE entities AS SELECT *, row_number() OVER () AS row_id "
+                  "FROM (" STR_FMT ")",
+                  STR_ARG(entities));
     TRY(offline_run(offline, buffer_str(&sql), err));
     buffer_clear(&sql);
-    buffer_printf(&sql, "COPY (SELECT e.*, o.* EXCLUDE row_id, r.* EXCLUDE row_id FROM entities e "
-                        "JOIN (");
+    buffer_printf(&sql,
+                  "COPY (SELECT e.*, o.* EXCLUDE row_id, r.* EXCLUDE row_id FROM entities e "
+                  "JOIN (");
     put_windows(&sql, "origin", "origin");
     buffer_printf(&sql, ") o USING (row_id) JOIN (");
     put_windows(&sql, "route", "origin, destination");
-    buffer_printf(&sql, ") r USING (row_id) ORDER BY row_id) TO '" STR_FMT "/duckdb.parquet' "
-                        "(FORMAT parquet)", STR_ARG(project));
+    buffer_printf(&sql,
+                  ") r USING (row_id) ORDER BY row_id) TO '" STR_FMT "/duckdb.parquet' "
+                  "(FORMAT parquet)",
+                  STR_ARG(project));
     TRY(offline_run(offline, buffer_str(&sql), err));
     buffer_free(&sql);
     offline_close(&offline);
@@ -177,7 +187,8 @@ static double children_cpu(long *peak_mib)
 
 static bool measure(struct arena *arena, const char *job, struct str spec, struct measure *out)
 {
-    const struct job_spec asked = { .name = job, .spec = spec,
+    const struct job_spec asked = { .name = job,
+                                    .spec = spec,
                                     .limits = { .memory_bytes = UINT64_C(4) << 30 } };
     uint64_t started = clock_monotonic_ns();
     double cpu = children_cpu(&out->peak_mib);
@@ -228,7 +239,9 @@ static int run_both(const char *flights, int rows)
 
 int main(int argc, char **argv)
 {
-    const struct job_kind kinds[] = { training_set_job, { "duckdb-windows", run_duckdb }, { 0 } };
+    const struct job_kind kinds[] = { training_set_job,
+                                      { "duckdb-windows", run_duckdb },
+                                      { 0 } };
 
     if (argc > 2 && strcmp(argv[1], "job") == 0)
         return job_main(argc - 2, argv + 2, kinds);

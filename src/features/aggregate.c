@@ -53,7 +53,8 @@ enum status aggregate_type(enum aggregate_function function, enum value_type inp
 
 bool aggregate_is_invertible(enum aggregate_function function)
 {
-    return function == AGGREGATE_COUNT || function == AGGREGATE_SUM || function == AGGREGATE_AVG;
+    return function == AGGREGATE_COUNT || function == AGGREGATE_SUM ||
+           function == AGGREGATE_AVG;
 }
 
 /* --- order ---------------------------------------------------------------- */
@@ -277,7 +278,8 @@ void aggregate_merge(const struct aggregate_spec *spec, struct arena *arena,
 }
 
 void aggregate_subtract(const struct aggregate_spec *spec, struct arena *arena,
-                        struct aggregate_partial *partial, const struct aggregate_partial *other)
+                        struct aggregate_partial *partial,
+                        const struct aggregate_partial *other)
 {
     kind_of(spec)->merge(arena, partial, other, -1);
 }
@@ -296,14 +298,15 @@ enum status aggregate_finish(const struct aggregate_spec *spec,
     }
     if (spec->function == AGGREGATE_SUM && !is_float(spec->input))
         return aggregate_finish_sum(partial->integer, partial->count, out, err);
-    *out = aggregate_finish_number(
-        spec->function,
-        is_float(spec->input) ? exact_sum_round(&partial->number) : exact_round(partial->integer, 0),
-        partial->count);
+    *out = aggregate_finish_number(spec->function,
+                                   is_float(spec->input) ? exact_sum_round(&partial->number)
+                                                         : exact_round(partial->integer, 0),
+                                   partial->count);
     return STATUS_OK;
 }
 
-enum status aggregate_finish_sum(int128 sum, int64_t count, struct value *out, struct error *err)
+enum status aggregate_finish_sum(int128 sum, int64_t count, struct value *out,
+                                 struct error *err)
 {
     *out = value_null(TYPE_INT64);
     if (count == 0)
@@ -315,7 +318,8 @@ enum status aggregate_finish_sum(int128 sum, int64_t count, struct value *out, s
     return STATUS_OK;
 }
 
-struct value aggregate_finish_number(enum aggregate_function function, double sum, int64_t count)
+struct value aggregate_finish_number(enum aggregate_function function, double sum,
+                                     int64_t count)
 {
     if (count == 0)
         return value_null(TYPE_FLOAT64);

@@ -40,9 +40,9 @@ struct aggregate_row {
 struct aggregate_partial {
     int64_t count; /* of what was added */
     union {
-        int128 integer;          /* sum, avg of ints and bools */
-        struct exact_sum number;   /* sum, avg of floats */
-        struct aggregate_row row;  /* min, max, first, last; valid when count > 0 */
+        int128 integer;           /* sum, avg of ints and bools */
+        struct exact_sum number;  /* sum, avg of floats */
+        struct aggregate_row row; /* min, max, first, last; valid when count > 0 */
     };
 };
 
@@ -79,24 +79,26 @@ void aggregate_remove(const struct aggregate_spec *spec, struct arena *arena,
                       struct aggregate_partial *partial, const struct aggregate_row *row);
 /* Takes a whole partial away again. Only where aggregate_is_invertible. */
 void aggregate_subtract(const struct aggregate_spec *spec, struct arena *arena,
-                        struct aggregate_partial *partial, const struct aggregate_partial *other);
+                        struct aggregate_partial *partial,
+                        const struct aggregate_partial *other);
 /*
  * The feature's value, of the type aggregate_type tells. Count of nothing is 0, all else of
  * nothing is null. LIMIT if a sum of ints is beyond int64.
  */
 MUST_USE enum status aggregate_finish(const struct aggregate_spec *spec,
-                                      const struct aggregate_partial *partial, struct value *out,
-                                      struct error *err);
+                                      const struct aggregate_partial *partial,
+                                      struct value *out, struct error *err);
 
 /* What aggregate_finish does, for those who keep sums of their own: the exact sum of ints … */
 MUST_USE enum status aggregate_finish_sum(int128 sum, int64_t count, struct value *out,
                                           struct error *err);
 /* … and the rounded sum of floats, or of ints to average: sum and avg (divided once). */
-struct value aggregate_finish_number(enum aggregate_function function, double sum, int64_t count);
+struct value aggregate_finish_number(enum aggregate_function function, double sum,
+                                     int64_t count);
 
 /* Versioned and compact: 2 to 34 bytes for numbers that fit 128 bits. */
-void aggregate_encode(const struct aggregate_spec *spec, const struct aggregate_partial *partial,
-                      struct buffer *out);
+void aggregate_encode(const struct aggregate_spec *spec,
+                      const struct aggregate_partial *partial, struct buffer *out);
 /* Takes one partial off the front of *bytes; strings point into it. */
 MUST_USE enum status aggregate_decode(const struct aggregate_spec *spec, struct arena *arena,
                                       struct str *bytes, struct aggregate_partial *out,

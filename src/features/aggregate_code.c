@@ -117,8 +117,8 @@ static bool keeps_number(const struct aggregate_spec *spec)
     return spec->input == TYPE_FLOAT32 || spec->input == TYPE_FLOAT64;
 }
 
-void aggregate_encode(const struct aggregate_spec *spec, const struct aggregate_partial *partial,
-                      struct buffer *out)
+void aggregate_encode(const struct aggregate_spec *spec,
+                      const struct aggregate_partial *partial, struct buffer *out)
 {
     buffer_append_byte(out, VERSION);
     put_varint(out, partial->count);
@@ -145,13 +145,14 @@ static bool take_row(const struct aggregate_spec *spec, struct str *bytes,
     row->value.type = spec->input;
     if (!take_value(bytes, &row->value))
         return false;
-    return !keeps_age(spec) || (take_int64(bytes, &row->time_us) &&
-                                take_int64(bytes, &row->created_us) &&
-                                take_int64(bytes, &row->order));
+    return !keeps_age(spec) ||
+           (take_int64(bytes, &row->time_us) && take_int64(bytes, &row->created_us) &&
+            take_int64(bytes, &row->order));
 }
 
 enum status aggregate_decode(const struct aggregate_spec *spec, struct arena *arena,
-                             struct str *bytes, struct aggregate_partial *out, struct error *err)
+                             struct str *bytes, struct aggregate_partial *out,
+                             struct error *err)
 {
     struct aggregate_partial partial;
     struct str version;

@@ -241,7 +241,9 @@ TEST(ties_in_time_go_by_created_then_order)
     struct aggregate_spec spec = { .function = AGGREGATE_LAST, .input = TYPE_INT64 };
     struct aggregate_row rows[] = {
         { .value = { .type = TYPE_INT64, .integer = 1 }, .created_us = 5, .order = 0 },
-        { .value = { .type = TYPE_INT64, .integer = 2 }, .created_us = CREATED_NULL, .order = 1 },
+        { .value = { .type = TYPE_INT64, .integer = 2 },
+          .created_us = CREATED_NULL,
+          .order = 1 },
         { .value = { .type = TYPE_INT64, .integer = 3 }, .created_us = 5, .order = 2 },
     };
 
@@ -259,7 +261,8 @@ TEST(sums_want_numbers)
     assert_fails(STATUS_INVALID, aggregate_type(AGGREGATE_AVG, TYPE_TIMESTAMP, &type, &err));
 }
 
-TEST_MAIN(TEST_CASE(order_and_bytes_do_not_show), TEST_CASE(nothing_gives_null_but_a_count_of_zero),
+TEST_MAIN(TEST_CASE(order_and_bytes_do_not_show),
+          TEST_CASE(nothing_gives_null_but_a_count_of_zero),
           TEST_CASE(an_average_divides_the_exact_sum_once),
           TEST_CASE(a_sum_beyond_int64_is_an_error),
           TEST_CASE(nan_is_the_greatest_and_minus_zero_below_zero),

@@ -6,9 +6,9 @@
 size_t column_width(enum value_type type)
 {
     static const size_t widths[VALUE_TYPE_COUNT] = {
-        [TYPE_BOOL] = sizeof(uint8_t),   [TYPE_INT32] = sizeof(int32_t),
-        [TYPE_INT64] = sizeof(int64_t),  [TYPE_FLOAT32] = sizeof(float),
-        [TYPE_FLOAT64] = sizeof(double), [TYPE_STRING] = sizeof(struct str),
+        [TYPE_BOOL] = sizeof(uint8_t),     [TYPE_INT32] = sizeof(int32_t),
+        [TYPE_INT64] = sizeof(int64_t),    [TYPE_FLOAT32] = sizeof(float),
+        [TYPE_FLOAT64] = sizeof(double),   [TYPE_STRING] = sizeof(struct str),
         [TYPE_BYTES] = sizeof(struct str), [TYPE_TIMESTAMP] = sizeof(int64_t),
     };
 
@@ -36,7 +36,8 @@ static enum status grow(void **memory, size_t count, size_t width, struct error 
         return error_set(err, STATUS_LIMIT, "a column of %zu rows is too long", count);
     grown = realloc(*memory, count * width);
     if (grown == NULL && count > 0)
-        return error_set(err, STATUS_LIMIT, "no memory is left for a column of %zu rows", count);
+        return error_set(err, STATUS_LIMIT, "no memory is left for a column of %zu rows",
+                         count);
     *memory = grown;
     return STATUS_OK;
 }
@@ -70,7 +71,8 @@ enum status column_make(struct column *column, enum value_type type, size_t coun
     made.valid = calloc(count + 1, 1);
     if (made.data == NULL || made.valid == NULL) {
         column_free(&made);
-        return error_set(err, STATUS_LIMIT, "no memory is left for a column of %zu rows", count);
+        return error_set(err, STATUS_LIMIT, "no memory is left for a column of %zu rows",
+                         count);
     }
     *column = made;
     return STATUS_OK;
@@ -172,7 +174,8 @@ struct value column_get(const struct column *column, size_t row)
     return value;
 }
 
-static enum status append_validity(struct column *to, const struct column *from, struct error *err)
+static enum status append_validity(struct column *to, const struct column *from,
+                                   struct error *err)
 {
     if (from->valid != NULL)
         TRY(column_need_valid(to, err));

@@ -36,7 +36,8 @@ MUST_USE enum status column_reserve(struct column *column, size_t more, struct e
 MUST_USE enum status column_make(struct column *column, enum value_type type, size_t count,
                                  struct error *err);
 /* Behind the last row; text is copied. */
-MUST_USE enum status column_append(struct column *column, struct value value, struct error *err);
+MUST_USE enum status column_append(struct column *column, struct value value,
+                                   struct error *err);
 /* All rows of a column of the same type, behind the last row; texts are copied. */
 MUST_USE enum status column_append_all(struct column *to, const struct column *from,
                                        struct error *err);

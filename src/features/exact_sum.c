@@ -139,7 +139,8 @@ static double round_magnitude(uint128 magnitude, bool sticky, int exponent, bool
     if (shift <= 0) {
         mantissa = (uint64_t)(magnitude << -shift);
     } else {
-        uint128 rest = magnitude & (((uint128)1 << shift) - 1), half = (uint128)1 << (shift - 1);
+        uint128 rest = magnitude & (((uint128)1 << shift) - 1),
+                half = (uint128)1 << (shift - 1);
 
         mantissa = (uint64_t)(magnitude >> shift);
         if (rest > half || (rest == half && (sticky || (mantissa & 1) != 0)))
@@ -255,7 +256,8 @@ void exact_sum_remove(struct exact_sum *sum, struct arena *arena, double number)
     add_times(sum, arena, number, -1);
 }
 
-static void merge_wide(struct exact_sum *sum, struct arena *arena, const uint64_t *limbs, bool negate)
+static void merge_wide(struct exact_sum *sum, struct arena *arena, const uint64_t *limbs,
+                       bool negate)
 {
     unsigned carry = negate;
 
@@ -269,8 +271,8 @@ static void merge_wide(struct exact_sum *sum, struct arena *arena, const uint64_
     }
 }
 
-static void merge_times(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other,
-                        int sign)
+static void merge_times(struct exact_sum *sum, struct arena *arena,
+                        const struct exact_sum *other, int sign)
 {
     sum->nans += sign * other->nans;
     sum->positive_infinities += sign * other->positive_infinities;
@@ -286,7 +288,8 @@ void exact_sum_merge(struct exact_sum *sum, struct arena *arena, const struct ex
     merge_times(sum, arena, other, 1);
 }
 
-void exact_sum_subtract(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other)
+void exact_sum_subtract(struct exact_sum *sum, struct arena *arena,
+                        const struct exact_sum *other)
 {
     merge_times(sum, arena, other, -1);
 }
@@ -365,7 +368,8 @@ void exact_sum_encode(const struct exact_sum *sum, struct buffer *out)
     enum form form = form_of(&narrow);
     int16_t exponent = (int16_t)narrow.exponent;
 
-    buffer_append_byte(out, (char)(VERSION << 4 | (has_specials(sum) ? HAS_SPECIALS : 0) | form));
+    buffer_append_byte(out,
+                       (char)(VERSION << 4 | (has_specials(sum) ? HAS_SPECIALS : 0) | form));
     if (form == FORM_64 || form == FORM_128) {
         buffer_append_bytes(out, &exponent, sizeof(exponent));
         buffer_append_bytes(out, &narrow.fixed, form == FORM_64 ? 8 : 16);

@@ -22,8 +22,8 @@ __extension__ typedef unsigned __int128 uint128;
 
 struct exact_sum {
     int128 fixed;   /* × 2^exponent; unused once wide is set */
-    uint64_t *wide;   /* two's complement, unit 2^-1074; in the arena of who added */
-    int64_t nans;     /* signed counts: a removal may come before its addition */
+    uint64_t *wide; /* two's complement, unit 2^-1074; in the arena of who added */
+    int64_t nans;   /* signed counts: a removal may come before its addition */
     int64_t positive_infinities;
     int64_t negative_infinities;
     int32_t exponent; /* 0 in an empty sum */
@@ -36,7 +36,8 @@ void exact_sum_add(struct exact_sum *sum, struct arena *arena, double number);
 void exact_sum_remove(struct exact_sum *sum, struct arena *arena, double number);
 /* `other` stays as it is and need not outlive the call. */
 void exact_sum_merge(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other);
-void exact_sum_subtract(struct exact_sum *sum, struct arena *arena, const struct exact_sum *other);
+void exact_sum_subtract(struct exact_sum *sum, struct arena *arena,
+                        const struct exact_sum *other);
 /* Rounded to nearest, ties to even; an empty sum is 0, inf − inf is NaN, too large is ±inf. */
 double exact_sum_round(const struct exact_sum *sum);
 

@@ -103,7 +103,8 @@ static double sum_of(const double *numbers, size_t count)
     return result;
 }
 #define SUM_OF(...) \
-    sum_of((const double[]){ __VA_ARGS__ }, sizeof((const double[]){ __VA_ARGS__ }) / sizeof(double))
+    sum_of((const double[]){ __VA_ARGS__ }, \
+           sizeof((const double[]){ __VA_ARGS__ }) / sizeof(double))
 
 TEST(known_sums)
 {

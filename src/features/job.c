@@ -47,8 +47,8 @@ void job_progress(struct job *job, const char *phase, uint64_t done, uint64_t to
         return;
     job->told_ns = now;
     job->told_phase = phase;
-    len = snprintf(line, sizeof(line), "{\"phase\":\"%s\",\"done\":%llu,\"total\":%llu}\n", phase,
-                   (unsigned long long)done, (unsigned long long)total);
+    len = snprintf(line, sizeof(line), "{\"phase\":\"%s\",\"done\":%llu,\"total\":%llu}\n",
+                   phase, (unsigned long long)done, (unsigned long long)total);
     report((struct str){ line, (size_t)len });
 }
 
@@ -93,7 +93,8 @@ static enum status read_all(int fd, struct buffer *out, struct error *err)
 
 static void limit_memory(uint64_t bytes)
 {
-    struct rlimit limit = { .rlim_cur = bytes + MEMORY_BESIDE, .rlim_max = bytes + MEMORY_BESIDE };
+    struct rlimit limit = { .rlim_cur = bytes + MEMORY_BESIDE,
+                            .rlim_max = bytes + MEMORY_BESIDE };
 
     /* An address sanitizer maps terabytes; there the limit would end every job at once. */
 #ifndef __SANITIZE_ADDRESS__

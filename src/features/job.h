@@ -26,8 +26,9 @@ struct job_limits {
 const struct job_limits *job_limits(const struct job *job);
 
 /* *result: JSON text in the arena. */
-typedef enum status (*job_function)(struct job *job, struct arena *arena, const yyjson_val *spec,
-                                    struct str *result, struct error *err);
+typedef enum status (*job_function)(struct job *job, struct arena *arena,
+                                    const yyjson_val *spec, struct str *result,
+                                    struct error *err);
 struct job_kind {
     const char *name;
     job_function run;
@@ -43,8 +44,8 @@ int job_main(int argc, char **argv, const struct job_kind *kinds);
 typedef void (*job_on_progress)(void *context, struct str phase, uint64_t done, uint64_t total);
 
 struct job_spec {
-    const char *name;       /* of the kind */
-    struct str spec;        /* JSON object */
+    const char *name;         /* of the kind */
+    struct str spec;          /* JSON object */
     struct job_limits limits; /* 0: half of the machine's memory, 4 GiB at most; all cores */
     /* Either may be NULL. Called in the thread that runs job_run. */
     job_on_progress on_progress;
@@ -60,5 +61,5 @@ struct job_spec {
  * its own status; a crash is INTERNAL, killed for want of memory is LIMIT, a cancel is
  * UNAVAILABLE.
  */
-MUST_USE enum status job_run(struct arena *arena, const struct job_spec *spec, struct str *result,
-                             struct error *err);
+MUST_USE enum status job_run(struct arena *arena, const struct job_spec *spec,
+                             struct str *result, struct error *err);

@@ -91,7 +91,8 @@ static enum status spec_file(const struct job_spec *spec, int *out, struct error
                   (long long)getpid(), (unsigned long long)limits.memory_bytes, limits.threads);
     buffer_append(&text, spec->spec);
     buffer_append_byte(&text, '}');
-    written = write(fd, text.data, text.len) == (ssize_t)text.len && lseek(fd, 0, SEEK_SET) == 0;
+    written = write(fd, text.data, text.len) == (ssize_t)text.len &&
+              lseek(fd, 0, SEEK_SET) == 0;
     buffer_free(&text);
     if (!written) {
         close(fd);
@@ -188,7 +189,8 @@ static void on_line(struct child *child, struct str text)
     }
     child->answered = true;
     if (error != NULL)
-        child->status = error_set(&child->error, status_from_name(json_str(json_find(error, STR("status")))),
+        child->status = error_set(&child->error,
+                                  status_from_name(json_str(json_find(error, STR("status")))),
                                   STR_FMT, STR_ARG(json_str(json_find(error, STR("message")))));
     else
         child->result = json_write(child->arena, result);
@@ -275,17 +277,22 @@ static enum status explain_crash(const struct child *child, int wait_status, str
     bool starved = memmem(words.data, words.len, "out of memory", 13) != NULL;
 
     if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
-        return error_set(err, STATUS_LIMIT,
-                         "job '%s' was killed, most likely because the machine ran out of memory; "
-                         "ask for fewer rows or columns", name);
+        return error_set(
+            err, STATUS_LIMIT,
+            "job '%s' was killed, most likely because the machine ran out of memory; "
+            "ask for fewer rows or columns",
+            name);
     if (starved)
-        return error_set(err, STATUS_LIMIT, "job '%s' needs more memory than it may take; raise "
-                         "the jobs' memory limit, or ask for fewer rows or columns", name);
+        return error_set(err, STATUS_LIMIT,
+                         "job '%s' needs more memory than it may take; raise "
+                         "the jobs' memory limit, or ask for fewer rows or columns",
+                         name);
     if (WIFSIGNALED(wait_status))
         return error_set(err, STATUS_INTERNAL, "job '%s' crashed (%s): " STR_FMT, name,
                          strsignal(WTERMSIG(wait_status)), STR_ARG(words));
-    return error_set(err, STATUS_INTERNAL, "job '%s' ended without an answer (code %d): " STR_FMT,
-                     name, WEXITSTATUS(wait_status), STR_ARG(words));
+    return error_set(err, STATUS_INTERNAL,
+                     "job '%s' ended without an answer (code %d): " STR_FMT, name,
+                     WEXITSTATUS(wait_status), STR_ARG(words));
 }
 
 static enum status finish(struct child *child, struct str *result, struct error *err)

@@ -14,8 +14,7 @@ static enum status run_echo(struct job *job, struct arena *arena, const yyjson_v
     (void)err;
     for (uint64_t i = 0; i <= 1000; i++)
         job_progress(job, "counting", i, 1000);
-    *result = arena_printf(arena, "{\"got\":%s,\"memory\":%llu}",
-                           json_write(arena, spec).data,
+    *result = arena_printf(arena, "{\"got\":%s,\"memory\":%llu}", json_write(arena, spec).data,
                            (unsigned long long)job_limits(job)->memory_bytes);
     return STATUS_OK;
 }
@@ -45,8 +44,9 @@ static enum status run_starve(struct job *job, struct arena *arena, const yyjson
     return STATUS_OK;
 }
 
-static _Noreturn enum status run_sleep(struct job *job, struct arena *arena, const yyjson_val *spec,
-                             struct str *result, struct error *err)
+static _Noreturn enum status run_sleep(struct job *job, struct arena *arena,
+                                       const yyjson_val *spec, struct str *result,
+                                       struct error *err)
 {
     (void)job, (void)arena, (void)spec, (void)result, (void)err;
     for (;;)

@@ -72,12 +72,14 @@ enum status result_file_get(struct arena *arena, const char *project, struct str
     const char *folder = folder_of(arena, project);
 
     for (size_t i = 0; is_id(id) && i < ARRAY_LEN(kinds); i++) {
-        *path = arena_printf(arena, "%s/" STR_FMT ".%s", folder, STR_ARG(id), kinds[i].ending).data;
+        *path =
+            arena_printf(arena, "%s/" STR_FMT ".%s", folder, STR_ARG(id), kinds[i].ending).data;
         *content_type = kinds[i].content_type;
         if (file_exists(*path))
             return STATUS_OK;
     }
     return error_set(err, STATUS_NOT_FOUND,
-                     "there is no result '" STR_FMT "'; a result can be fetched once, within a day",
+                     "there is no result '" STR_FMT
+                     "'; a result can be fetched once, within a day",
                      STR_ARG(str_slice(id, 0, 40)));
 }

@@ -8,8 +8,9 @@
 #include "base/status.h"
 
 /* A fresh id and the absolute path to write to; ending is "parquet" or "csv". */
-MUST_USE enum status result_file_new(struct arena *arena, const char *project, const char *ending,
-                                     struct str *id, const char **path, struct error *err);
+MUST_USE enum status result_file_new(struct arena *arena, const char *project,
+                                     const char *ending, struct str *id, const char **path,
+                                     struct error *err);
 /* NOT_FOUND if there is none, or no longer. */
 MUST_USE enum status result_file_get(struct arena *arena, const char *project, struct str id,
                                      const char **path, const char **content_type,

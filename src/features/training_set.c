@@ -3,6 +3,8 @@
 
 #include "features/source_spec.h"
 
+#include <unistd.h>
+
 /* Writes the specification that offline/training_set_spec.h describes. */
 struct writing {
     struct arena *arena;
@@ -39,8 +41,8 @@ static void write_sources(struct writing *writing)
 {
     size_t source_count, count = 0;
     const struct source *sources = definitions_sources(writing->definitions, &source_count);
-    const struct source **wanted =
-        ARENA_ARRAY(writing->arena, const struct source *, writing->plan->view_count + source_count);
+    const struct source **wanted = ARENA_ARRAY(writing->arena, const struct source *,
+                                               writing->plan->view_count + source_count);
 
     for (size_t i = 0; i < writing->plan->view_count; i++)
         wanted[count++] = writing->plan->views[i].view->source;
@@ -105,12 +107,14 @@ static void write_feature(struct writing *writing, yyjson_mut_val *array,
     json_add_str(doc, object, "input", aggregation->input);
     add_type(writing, object, "input_type", aggregation->input_type);
     yyjson_mut_obj_add_sint(doc, object, "window_us", aggregation->window_us);
-    yyjson_mut_obj_add_sint(doc, object, "hop_us", aggregation->exact ? 0 : aggregation->hop_us);
+    yyjson_mut_obj_add_sint(doc, object, "hop_us",
+                            aggregation->exact ? 0 : aggregation->hop_us);
     yyjson_mut_obj_add_sint(doc, object, "delay_us", aggregation->delay_us);
     yyjson_mut_obj_add_bool(doc, object, "include_current", aggregation->include_current);
 }
 
-static void write_view(struct writing *writing, yyjson_mut_val *array, const struct plan_view *plan)
+static void write_view(struct writing *writing, yyjson_mut_val *array,
+                       const struct plan_view *plan)
 {
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(writing->doc, array), *list;
 
@@ -221,15 +225,18 @@ static enum status write_spec(struct writing *writing, const struct service *ser
     writing->time = request->time.len > 0 ? request->time : service->time;
     if (writing->time.len == 0)
         return error_set(err, STATUS_INVALID,
-                         "service '" STR_FMT "' has no time field; say which column of the entity "
-                         "rows is the time (--time)", STR_ARG(service->name));
+                         "service '" STR_FMT
+                         "' has no time field; say which column of the entity "
+                         "rows is the time (--time)",
+                         STR_ARG(service->name));
     if (clash != NULL && !request->full_names)
         return error_set(err, STATUS_INVALID,
                          "service '" STR_FMT "' has two features named '" STR_FMT
                          "'; ask for full names (--full-names)",
                          STR_ARG(service->name), STR_ARG(clash->name));
     if ((request->entities_sql.len > 0) == (request->entities != NULL))
-        return error_set(err, STATUS_INVALID, "give the entity rows either as a file or as SQL");
+        return error_set(err, STATUS_INVALID,
+                         "give the entity rows either as a file or as SQL");
     writing->doc = json_mut_doc(writing->arena);
     writing->root = yyjson_mut_obj(writing->doc);
     writing->plan = &service->plan;
@@ -275,6 +282,10 @@ enum status training_set_build(struct arena *arena, const struct definitions *de
 
     TRY(definitions_service_get(definitions, request->service, &service, err));
     TRY(write_spec(&writing, service, &job.spec, err));
-    TRY(job_run(arena, &job, &result, err));
+    if (job_run(arena, &job, &result, err) != STATUS_OK) {
+        /* A job that was killed could not clean up behind itself. */
+        unlink(arena_printf(arena, "%s" TRAINING_SET_PART, request->out).data);
+        return err->status;
+    }
     return read_result(arena, result, out, err);
 }

@@ -15,7 +15,7 @@
 enum training_set_format { TRAINING_SET_PARQUET, TRAINING_SET_CSV };
 
 struct training_set_request {
-    const char *project;     /* absolute path of its folder */
+    const char *project; /* absolute path of its folder */
     struct str service;
     struct str entities_sql; /* SELECT over sources; or empty: */
     const char *entities;    /* absolute path of a Parquet or CSV file */
@@ -23,7 +23,7 @@ struct training_set_request {
     bool as_known;
     bool full_names;
     enum training_set_format format;
-    const char *out;         /* absolute path; written complete or not at all */
+    const char *out; /* absolute path; written complete or not at all */
     struct job_limits limits;
     job_on_progress on_progress;
     void *context;
@@ -38,9 +38,13 @@ struct training_set_result {
     struct str fingerprint; /* SHA-256, hex: of definitions, request and the data read */
 };
 
-MUST_USE enum status training_set_build(struct arena *arena, const struct definitions *definitions,
+MUST_USE enum status training_set_build(struct arena *arena,
+                                        const struct definitions *definitions,
                                         const struct training_set_request *request,
                                         struct training_set_result *out, struct error *err);
+
+/* Behind the name of a file that is not whole yet. */
+#define TRAINING_SET_PART ".part"
 
 /* The job kind "training-set". */
 extern const struct job_kind training_set_job;

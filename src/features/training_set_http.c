@@ -11,7 +11,8 @@
 
 /* --- what is asked -------------------------------------------------------- */
 
-static enum status parse_format(struct str text, enum training_set_format *out, struct error *err)
+static enum status parse_format(struct str text, enum training_set_format *out,
+                                struct error *err)
 {
     if (text.len == 0 || str_equal(text, STR("parquet")))
         *out = TRAINING_SET_PARQUET;
@@ -78,9 +79,10 @@ static enum status entities_file(struct request *req, const char *project, const
         return STATUS_OK;
     }
     if (req->body.len == 0)
-        return error_set(err, STATUS_INVALID,
-                         "the body is empty: send the entity rows as Parquet or CSV, or JSON with "
-                         "'entities_sql'");
+        return error_set(
+            err, STATUS_INVALID,
+            "the body is empty: send the entity rows as Parquet or CSV, or JSON with "
+            "'entities_sql'");
     TRY(result_file_new(req->arena, project, "rows", &id, out, err));
     *made = *out;
     return file_write(*out, req->body, err);
@@ -106,8 +108,8 @@ static void on_progress(void *context, struct str phase, uint64_t done, uint64_t
     json_write_str(&data, phase);
     buffer_printf(&data, ",\"done\":%llu,\"total\":%llu,\"unit\":\"rows\"}",
                   (unsigned long long)done, (unsigned long long)total);
-    following->is_gone =
-        response_event(following->res, "progress", buffer_str(&data), &ignored) != STATUS_OK;
+    following->is_gone = response_event(following->res, "progress", buffer_str(&data),
+                                        &ignored) != STATUS_OK;
     buffer_free(&data);
 }
 
@@ -193,8 +195,8 @@ static enum status on_result(struct request *req, struct response *res, struct e
 }
 
 static const struct route routes[] = {
-    { "POST", "/api/v1/features/training-set", on_training_set, DEFERRED, PERMIT_EDIT, BODY_FILE,
-      "Entity rows with the features of a service as they were at each row's time",
+    { "POST", "/api/v1/features/training-set", on_training_set, DEFERRED, PERMIT_EDIT,
+      BODY_FILE, "Entity rows with the features of a service as they were at each row's time",
       "{\"type\":\"object\",\"required\":[\"service\",\"entities_sql\"],\"properties\":{"
       "\"service\":{\"type\":\"string\"},\"entities_sql\":{\"type\":\"string\"},"
       "\"time\":{\"type\":\"string\"},\"as_known\":{\"type\":\"boolean\"},"

@@ -32,7 +32,8 @@ static enum status describe_all(struct offline *offline, struct arena *arena,
 
         TRY(offline_describe(offline, arena, &sources[i], &columns, &column_count, err));
         add_columns(doc, answer, columns, column_count);
-        yyjson_mut_obj_add(answers, yyjson_mut_strncpy(doc, sources[i].name.data, sources[i].name.len),
+        yyjson_mut_obj_add(answers,
+                           yyjson_mut_strncpy(doc, sources[i].name.data, sources[i].name.len),
                            answer);
     }
     return STATUS_OK;
@@ -53,7 +54,8 @@ static enum status run(struct job *job, struct arena *arena, const yyjson_val *s
     TRY(json_need_str(spec, "project", &project, err));
     TRY(json_want_array(spec, "sources", &array, err));
     TRY(source_specs_parse(arena, array, &sources, &count, err));
-    TRY(offline_open(arena, arena_cstr(arena, project), NULL, 0, job_limits(job), &offline, err));
+    TRY(offline_open(arena, arena_cstr(arena, project), NULL, 0, job_limits(job), &offline,
+                     err));
     answers = yyjson_mut_obj_add_obj(doc, answer, "sources");
     status = offline_add_sources(offline, sources, count, err);
     if (status == STATUS_OK)

@@ -13,16 +13,19 @@ static enum status load(struct duckdb_library *out, struct error *err)
     void *handle = dlopen(FILE_NAME, RTLD_NOW | RTLD_LOCAL);
 
     if (handle == NULL)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "DuckDB could not be loaded (%s); it belongs into the folder lib beside "
-                         "the program, dev/setup brings it", dlerror());
+        return error_set(
+            err, STATUS_UNAVAILABLE,
+            "DuckDB could not be loaded (%s); it belongs into the folder lib beside "
+            "the program, dev/setup brings it",
+            dlerror());
     /* POSIX has dlsym return functions as object pointers; the copy is how it says to take them. */
 #define LOAD(name) \
     { \
         void *symbol = dlsym(handle, "duckdb_" #name); \
         if (symbol == NULL) \
             return error_set(err, STATUS_UNAVAILABLE, \
-                             FILE_NAME " has no duckdb_" #name "; version 1.5 or later is needed"); \
+                             FILE_NAME " has no duckdb_" #name \
+                                       "; version 1.5 or later is needed"); \
         memcpy(&out->name, &symbol, sizeof(symbol)); \
     }
     DUCKDB_FUNCTIONS(LOAD)

@@ -173,8 +173,8 @@ static enum status read_rows(struct reading *reading, struct arena *arena, struc
     enum status status;
 
     TRY(make_table(reading->offline, reading->spec, err));
-    TRY(offline_describe_relation(reading->offline, arena, STR(ENTITY_ROWS_TABLE), &rows->columns,
-                                  &rows->column_count, err));
+    TRY(offline_describe_relation(reading->offline, arena, STR(ENTITY_ROWS_TABLE),
+                                  &rows->columns, &rows->column_count, err));
     status = put_select(reading, &sql, err);
     if (status == STATUS_OK)
         status = read_columns(reading, buffer_str(&sql), err);

@@ -14,9 +14,10 @@ struct entity_rows {
     size_t count;
     struct offline_column *columns; /* of the table */
     size_t column_count;
-    struct column *keys;    /* one for each of spec->keys */
-    struct column *request; /* one for each of spec->request; with no rows if nothing reads it */
-    struct column times;    /* a null one is INT64_MIN: before everything */
+    struct column *keys; /* one for each of spec->keys */
+    struct column
+        *request;        /* one for each of spec->request; with no rows if nothing reads it */
+    struct column times; /* a null one is INT64_MIN: before everything */
 };
 
 MUST_USE enum status entity_rows_read(struct offline *offline, struct arena *arena,

@@ -189,8 +189,7 @@ static uint32_t add_key(struct key_table *table, uint32_t *slot, uint64_t hash)
         table->capacity = table->capacity == 0 ? SLOTS_MIN : table->capacity * 2;
         table->entries = must_resize(table->entries, table->capacity, sizeof(*table->entries));
     }
-    table->entries[table->count] =
-        (struct entry){ hash, table->bytes.len, table->scratch.len };
+    table->entries[table->count] = (struct entry){ hash, table->bytes.len, table->scratch.len };
     buffer_append(&table->bytes, buffer_str(&table->scratch));
     table->count++;
     *slot = (uint32_t)table->count;

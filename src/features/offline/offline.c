@@ -2,8 +2,12 @@
 #include "features/offline/offline_internal.h"
 
 #include "base/file.h"
+#include "base/log.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* DuckDB keeps to its limit on the whole, not to the byte, and our own columns need room too. */
 #define MEMORY_SHARE(bytes) ((bytes) / 5 * 3)
@@ -62,16 +66,26 @@ bool value_type_of_sql(struct str sql, enum value_type *out)
         struct str name;
         enum value_type type;
     } known[] = {
-        { STR_INIT("BOOLEAN"), TYPE_BOOL },       { STR_INIT("TINYINT"), TYPE_INT32 },
-        { STR_INIT("SMALLINT"), TYPE_INT32 },     { STR_INIT("INTEGER"), TYPE_INT32 },
-        { STR_INIT("UTINYINT"), TYPE_INT32 },     { STR_INIT("USMALLINT"), TYPE_INT32 },
-        { STR_INIT("UINTEGER"), TYPE_INT64 },     { STR_INIT("BIGINT"), TYPE_INT64 },
-        { STR_INIT("UBIGINT"), TYPE_INT64 },      { STR_INIT("HUGEINT"), TYPE_INT64 },
-        { STR_INIT("UHUGEINT"), TYPE_INT64 },     { STR_INIT("FLOAT"), TYPE_FLOAT32 },
-        { STR_INIT("DOUBLE"), TYPE_FLOAT64 },     { STR_INIT("VARCHAR"), TYPE_STRING },
-        { STR_INIT("UUID"), TYPE_STRING },        { STR_INIT("BLOB"), TYPE_BYTES },
-        { STR_INIT("DATE"), TYPE_TIMESTAMP },     { STR_INIT("TIMESTAMP"), TYPE_TIMESTAMP },
-        { STR_INIT("TIMESTAMP_S"), TYPE_TIMESTAMP }, { STR_INIT("TIMESTAMP_MS"), TYPE_TIMESTAMP },
+        { STR_INIT("BOOLEAN"), TYPE_BOOL },
+        { STR_INIT("TINYINT"), TYPE_INT32 },
+        { STR_INIT("SMALLINT"), TYPE_INT32 },
+        { STR_INIT("INTEGER"), TYPE_INT32 },
+        { STR_INIT("UTINYINT"), TYPE_INT32 },
+        { STR_INIT("USMALLINT"), TYPE_INT32 },
+        { STR_INIT("UINTEGER"), TYPE_INT64 },
+        { STR_INIT("BIGINT"), TYPE_INT64 },
+        { STR_INIT("UBIGINT"), TYPE_INT64 },
+        { STR_INIT("HUGEINT"), TYPE_INT64 },
+        { STR_INIT("UHUGEINT"), TYPE_INT64 },
+        { STR_INIT("FLOAT"), TYPE_FLOAT32 },
+        { STR_INIT("DOUBLE"), TYPE_FLOAT64 },
+        { STR_INIT("VARCHAR"), TYPE_STRING },
+        { STR_INIT("UUID"), TYPE_STRING },
+        { STR_INIT("BLOB"), TYPE_BYTES },
+        { STR_INIT("DATE"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP_S"), TYPE_TIMESTAMP },
+        { STR_INIT("TIMESTAMP_MS"), TYPE_TIMESTAMP },
         { STR_INIT("TIMESTAMP_NS"), TYPE_TIMESTAMP },
         { STR_INIT("TIMESTAMP WITH TIME ZONE"), TYPE_TIMESTAMP },
     };
@@ -105,7 +119,8 @@ static enum status status_of(struct str message)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
-        if (memmem(message.data, message.len, meanings[i].part.data, meanings[i].part.len) != NULL)
+        if (memmem(message.data, message.len, meanings[i].part.data, meanings[i].part.len) !=
+            NULL)
             return meanings[i].status;
     }
     return STATUS_INVALID;
@@ -121,7 +136,8 @@ static struct str without_kind(struct str message)
     return str_slice(message, (size_t)(end - message.data) + 8, message.len);
 }
 
-enum status offline_failed(const struct offline *offline, struct error *err, const char *message)
+enum status offline_failed(const struct offline *offline, struct error *err,
+                           const char *message)
 {
     struct str text = str_from(message == NULL ? "no reason was given" : message);
     enum status status = status_of(text);
@@ -139,7 +155,8 @@ enum status offline_failed(const struct offline *offline, struct error *err, con
         }
     }
     if (memmem(text.data, text.len, "Out of Memory Error", 19) != NULL)
-        error_set(err, status, "the job needs more than its memory limit of %llu MiB; raise the "
+        error_set(err, status,
+                  "the job needs more than its memory limit of %llu MiB; raise the "
                   "limit, or ask for fewer rows or columns",
                   (unsigned long long)(offline->limits.memory_bytes >> 20));
     else
@@ -199,8 +216,8 @@ static enum status open_query(struct offline *offline, struct str sql, bool stre
     return STATUS_OK;
 }
 
-enum status offline_query_open(struct offline *offline, struct str sql, struct offline_query *out,
-                               struct error *err)
+enum status offline_query_open(struct offline *offline, struct str sql,
+                               struct offline_query *out, struct error *err)
 {
     return open_query(offline, sql, true, out, err);
 }
@@ -247,6 +264,44 @@ enum status offline_run(struct offline *offline, struct str sql, struct error *e
     uint64_t ignored;
 
     return offline_run_count(offline, sql, &ignored, err);
+}
+
+/* --- where what does not fit in memory goes -------------------------------- */
+
+#define SPILL_PREFIX "job-"
+
+/* Folders of jobs that were killed before they could remove their own. */
+static void remove_stale(struct arena *arena, const char *folder)
+{
+    struct error ignored;
+    struct str *names;
+    size_t count;
+    int64_t pid;
+
+    if (folder_list(arena, folder, &names, &count, &ignored) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct str rest = str_slice(names[i], sizeof(SPILL_PREFIX) - 1, names[i].len);
+
+        if (!str_starts(names[i], STR(SPILL_PREFIX)) || !str_to_int64(rest, &pid) ||
+            kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        if (folder_remove(arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])).data,
+                          &ignored) != STATUS_OK)
+            log_warn("features: %s", ignored.message);
+    }
+}
+
+static enum status make_spill(struct offline *offline, struct error *err)
+{
+    const char *folder =
+        arena_printf(offline->arena, STR_FMT "/.onggi/tmp", STR_ARG(offline->project)).data;
+
+    TRY(folder_create(folder, err));
+    remove_stale(offline->arena, folder);
+    offline->spill = arena_printf(offline->arena, "%s/" SPILL_PREFIX "%d", folder,
+                                  (int)getpid());
+    return folder_create(offline->spill.data, err);
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -324,10 +379,9 @@ enum status offline_confine(struct offline *offline, const struct str *files, si
                             struct error *err)
 {
     struct str project = offline->project;
-    struct str spill = arena_printf(offline->arena, STR_FMT "/.onggi/tmp", STR_ARG(project));
 
     TRY(offline_run(offline, STR("SET TimeZone='UTC'"), err));
-    TRY(set_texts(offline, "temp_directory", &spill, 1, false, err));
+    TRY(set_texts(offline, "temp_directory", &offline->spill, 1, false, err));
     TRY(set_texts(offline, "file_search_path", &project, 1, false, err));
     TRY(set_texts(offline, "allowed_paths", files, count, true, err));
     TRY(set_texts(offline, "allowed_directories", &project, 1, true, err));
@@ -336,8 +390,8 @@ enum status offline_confine(struct offline *offline, const struct str *files, si
 }
 
 enum status offline_open(struct arena *arena, const char *project, const struct str *also,
-                         size_t also_count, const struct job_limits *limits, struct offline **out,
-                         struct error *err)
+                         size_t also_count, const struct job_limits *limits,
+                         struct offline **out, struct error *err)
 {
     struct offline *offline = ARENA_NEW(arena, struct offline);
     enum status status;
@@ -346,9 +400,10 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
     offline->project = arena_str(arena, str_from(project));
     offline->limits = *limits;
     TRY(duckdb_library_get(&offline->duckdb, err));
-    TRY(folder_create(arena_printf(arena, "%s/.onggi/tmp", project).data, err));
+    TRY(make_spill(offline, err));
     for (size_t i = 0; i < also_count; i++)
-        ARENA_PUSH(arena, offline->files, offline->file_count, offline->file_capacity) = also[i];
+        ARENA_PUSH(arena, offline->files, offline->file_count,
+                   offline->file_capacity) = also[i];
     status = open_database(offline, err);
     if (status != STATUS_OK) {
         offline_close(&offline);
@@ -360,11 +415,15 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
 
 void offline_close(struct offline **offline)
 {
+    struct error ignored;
+
     if (*offline == NULL)
         return;
     if ((*offline)->connection != NULL)
         (*offline)->duckdb->disconnect(&(*offline)->connection);
     if ((*offline)->database != NULL)
         (*offline)->duckdb->close(&(*offline)->database);
+    if (folder_remove((*offline)->spill.data, &ignored) != STATUS_OK)
+        log_warn("features: %s", ignored.message);
     *offline = NULL;
 }

@@ -47,8 +47,9 @@ void offline_close(struct offline **offline);
  * those that a symbolic link in the project stands for among them, can be read. A missing file or
  * column is an error that says where.
  */
-MUST_USE enum status offline_add_sources(struct offline *offline, const struct source_spec *sources,
-                                         size_t count, struct error *err);
+MUST_USE enum status offline_add_sources(struct offline *offline,
+                                         const struct source_spec *sources, size_t count,
+                                         struct error *err);
 
 struct offline_column {
     struct str name;
@@ -76,7 +77,8 @@ struct offline_range {
  * event time and created time (both TYPE_TIMESTAMP; created is all null where the source has
  * none). Rows whose event time is null are left out. The sink must not keep the batch.
  */
-typedef enum status (*offline_sink)(void *context, const struct table *batch, struct error *err);
+typedef enum status (*offline_sink)(void *context, const struct table *batch,
+                                    struct error *err);
 MUST_USE enum status offline_read(struct offline *offline, const struct source_spec *source,
                                   const struct offline_want *want, size_t want_count,
                                   struct offline_range range, offline_sink sink, void *context,

@@ -12,13 +12,14 @@ struct offline {
     duckdb_connection connection;
     struct str project; /* absolute, without a slash at the end */
     struct job_limits limits;
+    struct str spill;  /* a folder of this job's own, for what does not fit in memory */
     struct str *files; /* that may be opened, beside those in the project's folder */
     size_t file_count, file_capacity;
 };
 
 /* From now on nothing but the project's folder and these files can be opened. */
-MUST_USE enum status offline_confine(struct offline *offline, const struct str *files, size_t count,
-                                     struct error *err);
+MUST_USE enum status offline_confine(struct offline *offline, const struct str *files,
+                                     size_t count, struct error *err);
 
 /* "name" and 'text' as SQL writes them. */
 void sql_put_name(struct buffer *sql, struct str name);
@@ -30,7 +31,8 @@ duckdb_type duckdb_type_of(enum value_type type);
 bool value_type_of_sql(struct str sql, enum value_type *out);
 
 /* A message of DuckDB as one sentence without our paths; returns the status that it stands for. */
-enum status offline_failed(const struct offline *offline, struct error *err, const char *message);
+enum status offline_failed(const struct offline *offline, struct error *err,
+                           const char *message);
 
 /* Exactly one statement. */
 MUST_USE enum status offline_run(struct offline *offline, struct str sql, struct error *err);
@@ -71,9 +73,10 @@ MUST_USE enum status offline_describe_relation(struct offline *offline, struct a
                                                struct str name, struct offline_column **columns,
                                                size_t *count, struct error *err);
 /* INVALID names the nearest one. */
-MUST_USE enum status offline_column_get(struct arena *arena, const struct offline_column *columns,
-                                        size_t count, struct str name,
-                                        const struct offline_column **out, struct error *err);
+MUST_USE enum status offline_column_get(struct arena *arena,
+                                        const struct offline_column *columns, size_t count,
+                                        struct str name, const struct offline_column **out,
+                                        struct error *err);
 /* The column as SQL that gives the type; INVALID if that cannot be done without loss. */
 MUST_USE enum status offline_put_column(struct buffer *sql, const struct offline_column *column,
                                         enum value_type type, struct error *err);

@@ -40,7 +40,8 @@ static struct str text_of(duckdb_string_t *string)
 {
     uint32_t len = string->value.inlined.length;
 
-    return (struct str){ len <= 12 ? string->value.inlined.inlined : string->value.pointer.ptr, len };
+    return (struct str){ len <= 12 ? string->value.inlined.inlined : string->value.pointer.ptr,
+                         len };
 }
 
 static enum status take_validity(const uint64_t *validity, size_t rows, struct column *to,
@@ -54,8 +55,8 @@ static enum status take_validity(const uint64_t *validity, size_t rows, struct c
     return STATUS_OK;
 }
 
-static enum status take_times(duckdb_type type, const void *data, size_t rows, struct column *to,
-                              struct error *err)
+static enum status take_times(duckdb_type type, const void *data, size_t rows,
+                              struct column *to, struct error *err)
 {
     for (size_t row = 0; row < rows; row++) {
         if (column_is_null(to, row) || time_to_us(type, data, row, &to->int64s[row]))
@@ -92,8 +93,8 @@ enum status offline_take_column(struct offline *offline, duckdb_data_chunk chunk
 
 /* --- what to select ------------------------------------------------------- */
 
-static const struct offline_column *column_find(const struct offline_column *columns, size_t count,
-                                                struct str name)
+static const struct offline_column *column_find(const struct offline_column *columns,
+                                                size_t count, struct str name)
 {
     for (size_t i = 0; i < count; i++) {
         if (str_equal(columns[i].name, name))
@@ -145,7 +146,8 @@ enum status offline_put_column(struct buffer *sql, const struct offline_column *
                                enum value_type type, struct error *err)
 {
     if (!column->is_known || !is_convertible(column->type, type))
-        return error_set(err, STATUS_INVALID, "column '" STR_FMT "' is " STR_FMT ", wanted is %s",
+        return error_set(err, STATUS_INVALID,
+                         "column '" STR_FMT "' is " STR_FMT ", wanted is %s",
                          STR_ARG(column->name), STR_ARG(column->duckdb), value_type_name(type));
     /* Instants come in several units; the reader knows each better than a cast would. */
     if (type == TYPE_TIMESTAMP) {
@@ -172,15 +174,17 @@ struct reading {
 };
 
 /* A coarse bound for what the file's own statistics can skip; keep_row() decides. */
-static void put_bound(struct buffer *sql, struct str time, const char *operator, int64_t bound_us)
+static void put_bound(struct buffer *sql, struct str time, const char *operator,
+                      int64_t bound_us)
 {
-    static const int64_t beyond_us = 250000LL * 365 * 86400 * 1000000; /* years that DuckDB has */
+    static const int64_t beyond_us = 250000LL * 365 * 86400 *
+                                     1000000; /* years that DuckDB has */
 
     if (bound_us < -beyond_us || bound_us > beyond_us)
         return;
     buffer_append(sql, STR(" AND "));
     sql_put_name(sql, time);
-    buffer_printf(sql, " %s make_timestamp(%lld)", operator, (long long)bound_us);
+    buffer_printf(sql, " %s make_timestamp(%lld)", operator,(long long) bound_us);
 }
 
 static enum status put_time(struct reading *reading, struct buffer *sql,
@@ -206,8 +210,8 @@ static enum status put_select(struct reading *reading, struct buffer *sql,
     struct offline_column *columns;
     size_t count;
 
-    TRY(offline_describe_relation(reading->offline, reading->arena, source->name, &columns, &count,
-                                  err));
+    TRY(offline_describe_relation(reading->offline, reading->arena, source->name, &columns,
+                                  &count, err));
     buffer_append(sql, STR("SELECT "));
     for (size_t i = 0; i < reading->want_count; i++) {
         TRY(offline_column_get(reading->arena, columns, count, want[i].column, &column, err));
@@ -321,8 +325,12 @@ enum status offline_read(struct offline *offline, const struct source_spec *sour
                          struct offline_range range, offline_sink sink, void *context,
                          struct error *err)
 {
-    struct reading reading = { .offline = offline, .source = source, .range = range,
-                               .sink = sink, .context = context, .want_count = want_count,
+    struct reading reading = { .offline = offline,
+                               .source = source,
+                               .range = range,
+                               .sink = sink,
+                               .context = context,
+                               .want_count = want_count,
                                .arena = arena_new() };
     struct buffer sql = { 0 };
     enum status status;

@@ -44,8 +44,8 @@ static enum status parse_source(struct arena *arena, const yyjson_val *object,
     return parse_types(arena, object, out, err);
 }
 
-enum status source_specs_parse(struct arena *arena, yyjson_val *array,
-                               struct source_spec **out, size_t *count, struct error *err)
+enum status source_specs_parse(struct arena *arena, yyjson_val *array, struct source_spec **out,
+                               size_t *count, struct error *err)
 {
     struct source_spec *specs = ARENA_ARRAY(arena, struct source_spec, yyjson_arr_size(array));
     yyjson_val *item;
@@ -231,8 +231,8 @@ static enum status allow_files(struct offline *offline, const struct source_spec
 
         if (real == NULL)
             continue; /* a link to nowhere: opening it says so */
-        ARENA_PUSH(offline->arena, offline->files, offline->file_count, offline->file_capacity) =
-            arena_str(offline->arena, str_from(real));
+        ARENA_PUSH(offline->arena, offline->files, offline->file_count,
+                   offline->file_capacity) = arena_str(offline->arena, str_from(real));
         free(real);
     }
     return STATUS_OK;
@@ -255,7 +255,8 @@ static void add_descriptions(struct arena *arena, const struct column *names,
                              const struct column *types, struct offline_column **columns,
                              size_t *count)
 {
-    struct offline_column *all = ARENA_ARRAY(arena, struct offline_column, *count + names->count);
+    struct offline_column *all = ARENA_ARRAY(arena, struct offline_column,
+                                             *count + names->count);
 
     if (*count > 0)
         memcpy(all, *columns, *count * sizeof(*all));
@@ -320,7 +321,8 @@ enum status offline_describe(struct offline *offline, struct arena *arena,
                              const struct source_spec *source, struct offline_column **columns,
                              size_t *count, struct error *err)
 {
-    if (offline_describe_relation(offline, arena, source->name, columns, count, err) != STATUS_OK)
+    if (offline_describe_relation(offline, arena, source->name, columns, count, err) !=
+        STATUS_OK)
         return error_wrap(err, "source '" STR_FMT "'", STR_ARG(source->name));
     return STATUS_OK;
 }

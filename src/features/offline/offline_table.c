@@ -18,8 +18,8 @@ static void on_bind(duckdb_bind_info info)
     struct arena *arena = arena_new();
 
     for (size_t i = 0; i < table->column_count; i++) {
-        duckdb_logical_type type =
-            duckdb->create_logical_type(duckdb_type_of(table->columns[i].type));
+        duckdb_logical_type type = duckdb->create_logical_type(
+            duckdb_type_of(table->columns[i].type));
 
         duckdb->bind_add_result_column(info, arena_cstr(arena, table->names[i]), type);
         duckdb->destroy_logical_type(&type);
@@ -36,7 +36,8 @@ static void on_init(duckdb_init_info info)
     duckdb->init_set_max_threads(info, 1);
 }
 
-static void give_nulls(duckdb_vector vector, const struct column *column, size_t from, size_t rows)
+static void give_nulls(duckdb_vector vector, const struct column *column, size_t from,
+                       size_t rows)
 {
     uint64_t *validity = NULL;
 
@@ -50,7 +51,8 @@ static void give_nulls(duckdb_vector vector, const struct column *column, size_t
     }
 }
 
-static void give_column(duckdb_vector vector, const struct column *column, size_t from, size_t rows)
+static void give_column(duckdb_vector vector, const struct column *column, size_t from,
+                        size_t rows)
 {
     size_t width = column_width(column->type);
 

@@ -173,7 +173,8 @@ enum status row_order_make(const struct row_order_input *input, unsigned threads
     enum status status;
 
     if (input->rows >= UINT32_MAX)
-        return error_set(err, STATUS_LIMIT, "%zu rows are more than a job can sort", input->rows);
+        return error_set(err, STATUS_LIMIT, "%zu rows are more than a job can sort",
+                         input->rows);
     order.rows = malloc((input->rows + 1) * sizeof(*order.rows));
     order.starts = calloc((size_t)input->key_count + 1, sizeof(*order.starts));
     if (order.rows != NULL && order.starts != NULL) {
@@ -181,7 +182,8 @@ enum status row_order_make(const struct row_order_input *input, unsigned threads
         sorting.firsts = calloc(row_order_tasks_max(&order), sizeof(*sorting.firsts));
     }
     if (sorting.firsts == NULL)
-        status = error_set(err, STATUS_LIMIT, "no memory is left to sort %zu rows", input->rows);
+        status = error_set(err, STATUS_LIMIT, "no memory is left to sort %zu rows",
+                           input->rows);
     else
         status = parallel_run(threads, row_order_tasks(&order, sorting.firsts), sort_task,
                               &sorting, err);

@@ -7,8 +7,9 @@
 #include "features/column.h"
 
 struct row_order {
-    uint32_t *rows;   /* row numbers, key by key */
-    uint32_t *starts; /* key_count + 1: the rows of key k are rows[starts[k]] to rows[starts[k + 1]] */
+    uint32_t *rows; /* row numbers, key by key */
+    uint32_t *
+        starts; /* key_count + 1: the rows of key k are rows[starts[k]] to rows[starts[k + 1]] */
     uint32_t key_count;
 };
 

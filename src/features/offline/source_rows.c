@@ -8,8 +8,8 @@
 struct loading {
     const struct source_rows_want *want;
     struct source_rows *rows;
-    size_t capacity; /* of each ids */
-    uint64_t read;   /* rows seen */
+    size_t capacity;     /* of each ids */
+    uint64_t read;       /* rows seen */
     uint32_t *batch_ids; /* key_count × batch rows */
     size_t batch_capacity;
     bool *keep;
@@ -84,8 +84,8 @@ static enum status append_kept(const struct loading *loading, struct column *to,
     return STATUS_OK;
 }
 
-static enum status append_columns(struct loading *loading, const struct table *batch, size_t kept,
-                                  struct error *err)
+static enum status append_columns(struct loading *loading, const struct table *batch,
+                                  size_t kept, struct error *err)
 {
     struct source_rows *rows = loading->rows;
     const struct column *times = &batch->columns[batch->column_count - 2];

@@ -57,8 +57,8 @@ static void find_bounds(const struct segment *segment, struct bounds *bounds)
 
 static bool same_window(const struct sweep_feature *a, const struct sweep_feature *b)
 {
-    return a->window_us == b->window_us && a->hop_us == b->hop_us && a->delay_us == b->delay_us &&
-           a->include_current == b->include_current;
+    return a->window_us == b->window_us && a->hop_us == b->hop_us &&
+           a->delay_us == b->delay_us && a->include_current == b->include_current;
 }
 
 /* Features of one window share its bounds. */
@@ -158,7 +158,8 @@ static const uint32_t *find_newest(const struct segment *segment)
         while (segment->known != NULL && row > 0 && segment->times[row - 1] >= oldest &&
                sweep->created[segment->rows[row - 1]] > now)
             row--;
-        newest[i] = row > 0 && segment->times[row - 1] >= oldest ? segment->rows[row - 1] : NO_ROW;
+        newest[i] = row > 0 && segment->times[row - 1] >= oldest ? segment->rows[row - 1]
+                                                                 : NO_ROW;
     }
     return newest;
 }
@@ -175,7 +176,8 @@ static void copy_newest(const struct segment *segment, const struct sweep_featur
 
         if (newest[i] == NO_ROW || column_is_null(from, newest[i]))
             continue;
-        memcpy((char *)to->data + question * width, (char *)from->data + newest[i] * width, width);
+        memcpy((char *)to->data + question * width, (char *)from->data + newest[i] * width,
+               width);
         to->valid[question] = 1;
     }
 }
@@ -187,9 +189,10 @@ typedef enum status (*sweep_function)(const struct segment *segment,
                                       const struct bounds *bounds, struct column_work *work,
                                       struct error *err);
 static const sweep_function functions[AGGREGATE_FUNCTION_COUNT] = {
-    [AGGREGATE_COUNT] = sweep_count, [AGGREGATE_SUM] = sweep_sum, [AGGREGATE_AVG] = sweep_sum,
-    [AGGREGATE_MIN] = sweep_extreme, [AGGREGATE_MAX] = sweep_extreme,
-    [AGGREGATE_FIRST] = sweep_end,   [AGGREGATE_LAST] = sweep_end,
+    [AGGREGATE_COUNT] = sweep_count, [AGGREGATE_SUM] = sweep_sum,
+    [AGGREGATE_AVG] = sweep_sum,     [AGGREGATE_MIN] = sweep_extreme,
+    [AGGREGATE_MAX] = sweep_extreme, [AGGREGATE_FIRST] = sweep_end,
+    [AGGREGATE_LAST] = sweep_end,
 };
 
 static enum status sweep_features(const struct segment *segment, struct bounds *all,
@@ -253,8 +256,8 @@ static enum status sweep_key(const struct sweep *sweep, struct arena *arena, uin
         segment.row_count = rows->starts[key + 1] - rows->starts[key];
     }
     segment.times = times_of(arena, sweep->times, segment.rows, segment.row_count);
-    segment.question_times =
-        times_of(arena, sweep->question_times, segment.questions, segment.question_count);
+    segment.question_times = times_of(arena, sweep->question_times, segment.questions,
+                                      segment.question_count);
     if (sweep->as_known && sweep->created != NULL)
         segment.known = find_known(&segment);
     return sweep_features(&segment, ARENA_ARRAY(arena, struct bounds, sweep->feature_count),
@@ -284,8 +287,10 @@ static enum status sweep_task(void *context, size_t task, unsigned thread, struc
 static size_t share_out(const struct sweep *sweep, struct arena *arena, uint32_t **firsts)
 {
     const struct row_order *rows = sweep->rows, *questions = sweep->questions;
-    size_t most = (rows->starts[rows->key_count] + (size_t)questions->starts[questions->key_count]) /
-                      TASK_ROWS + 3;
+    size_t most = (rows->starts[rows->key_count] +
+                   (size_t)questions->starts[questions->key_count]) /
+                      TASK_ROWS +
+                  3;
     size_t count = 0, load = 0;
 
     *firsts = ARENA_ARRAY(arena, uint32_t, most);

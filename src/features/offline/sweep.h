@@ -32,16 +32,16 @@ struct sweep_feature {
 };
 
 struct sweep {
-    const struct column *columns; /* of the rows */
+    const struct column *columns;   /* of the rows */
     const struct sum_scale *scales; /* one for each column */
     const int64_t *times;
-    const int64_t *created;         /* NULL: none has one */
+    const int64_t *created; /* NULL: none has one */
     const struct row_order *rows;
     const int64_t *question_times;
     const struct row_order *questions; /* one key more than rows: those whose key has no rows */
     const struct key_table *keys;
-    bool as_known;   /* rows count only once they were created */
-    int64_t ttl_us;  /* of columns; 0: no limit */
+    bool as_known;  /* rows count only once they were created */
+    int64_t ttl_us; /* of columns; 0: no limit */
     const struct sweep_feature *features;
     size_t feature_count;
 };

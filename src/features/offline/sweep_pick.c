@@ -5,8 +5,8 @@
 
 /* Aggregates that pick one of the window's values: min, max, first, last. */
 
-static void put(const struct segment *segment, const struct sweep_feature *feature, uint32_t question,
-                uint32_t row)
+static void put(const struct segment *segment, const struct sweep_feature *feature,
+                uint32_t question, uint32_t row)
 {
     struct value value = segment_value(segment, feature, row);
     bool is_extreme = feature->spec.function == AGGREGATE_MIN ||
@@ -24,7 +24,8 @@ static void put(const struct segment *segment, const struct sweep_feature *featu
  * answer again.
  */
 enum status sweep_extreme(const struct segment *segment, const struct sweep_feature *feature,
-                          const struct bounds *bounds, struct column_work *work, struct error *err)
+                          const struct bounds *bounds, struct column_work *work,
+                          struct error *err)
 {
     const struct column *column = &segment->sweep->columns[feature->input];
     uint32_t *queue = ARENA_ARRAY(segment->arena, uint32_t, segment->row_count);
@@ -42,7 +43,8 @@ enum status sweep_extreme(const struct segment *segment, const struct sweep_feat
             value = segment_value(segment, feature, next);
             while (back > front &&
                    sign * aggregate_compare(segment_value(segment, feature, queue[back - 1]),
-                                            value) >= 0)
+                                            value) >=
+                       0)
                 back--;
             queue[back++] = next;
         }

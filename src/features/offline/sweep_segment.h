@@ -46,19 +46,20 @@ void column_work_sums(const struct segment *segment, size_t input, struct column
 void column_work_valid(const struct segment *segment, size_t input, struct column_work *work);
 
 /* Each writes the feature for all questions of the segment. */
-MUST_USE enum status sweep_count(const struct segment *segment, const struct sweep_feature *feature,
+MUST_USE enum status sweep_count(const struct segment *segment,
+                                 const struct sweep_feature *feature,
                                  const struct bounds *bounds, struct column_work *work,
                                  struct error *err);
-MUST_USE enum status sweep_sum(const struct segment *segment, const struct sweep_feature *feature,
-                               const struct bounds *bounds, struct column_work *work,
-                               struct error *err);
+MUST_USE enum status sweep_sum(const struct segment *segment,
+                               const struct sweep_feature *feature, const struct bounds *bounds,
+                               struct column_work *work, struct error *err);
 MUST_USE enum status sweep_extreme(const struct segment *segment,
                                    const struct sweep_feature *feature,
                                    const struct bounds *bounds, struct column_work *work,
                                    struct error *err);
-MUST_USE enum status sweep_end(const struct segment *segment, const struct sweep_feature *feature,
-                               const struct bounds *bounds, struct column_work *work,
-                               struct error *err);
+MUST_USE enum status sweep_end(const struct segment *segment,
+                               const struct sweep_feature *feature, const struct bounds *bounds,
+                               struct column_work *work, struct error *err);
 
 /* Puts feature and key in front of a message. */
 enum status segment_failed(const struct segment *segment, const struct sweep_feature *feature,

@@ -105,7 +105,8 @@ void column_work_counts(const struct segment *segment, size_t input, struct colu
 }
 
 /* One value in units of the column's scale; a null is 0. */
-static int64_t units_64(const struct column *column, const struct sum_scale *scale, uint32_t row)
+static int64_t units_64(const struct column *column, const struct sum_scale *scale,
+                        uint32_t row)
 {
     if (column_is_null(column, row))
         return 0;
@@ -127,7 +128,8 @@ static int64_t units_64(const struct column *column, const struct sum_scale *sca
     return column->int64s[row];
 }
 
-static int128 units_128(const struct column *column, const struct sum_scale *scale, uint32_t row)
+static int128 units_128(const struct column *column, const struct sum_scale *scale,
+                        uint32_t row)
 {
     if (column_is_null(column, row) || !is_float(column->type))
         return units_64(column, scale, row);
@@ -166,7 +168,8 @@ static int64_t count_between(const struct column_work *work, uint32_t low, uint3
 }
 
 enum status sweep_count(const struct segment *segment, const struct sweep_feature *feature,
-                        const struct bounds *bounds, struct column_work *work, struct error *err)
+                        const struct bounds *bounds, struct column_work *work,
+                        struct error *err)
 {
     const struct column_work all = { 0 };
 
@@ -178,8 +181,8 @@ enum status sweep_count(const struct segment *segment, const struct sweep_featur
     for (uint32_t i = 0; i < segment->question_count; i++) {
         uint32_t question = segment->questions[i];
 
-        feature->out->int64s[question] =
-            count_between(work == NULL ? &all : work, bounds->low[i], bounds->high[i]);
+        feature->out->int64s[question] = count_between(work == NULL ? &all : work,
+                                                       bounds->low[i], bounds->high[i]);
         feature->out->valid[question] = 1;
     }
     return STATUS_OK;
@@ -190,8 +193,9 @@ static void put_number(const struct sweep_feature *feature, uint32_t question, d
 {
     if (count == 0)
         return;
-    feature->out->float64s[question] =
-        feature->spec.function == AGGREGATE_AVG ? sum / (double)count : sum;
+    feature->out->float64s[question] = feature->spec.function == AGGREGATE_AVG
+                                           ? sum / (double)count
+                                           : sum;
     feature->out->valid[question] = 1;
 }
 

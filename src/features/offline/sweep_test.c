@@ -92,7 +92,8 @@ static void fill_rows(struct world *world, enum hardness hardness)
         world->times[row] = random_time();
         world->created[row] = random_below(4) == 0
                                   ? CREATED_NULL
-                                  : world->times[row] + (int64_t)random_below(90) * US_PER_MINUTE;
+                                  : world->times[row] +
+                                        (int64_t)random_below(90) * US_PER_MINUTE;
         world->keys[row] = (uint32_t)random_below(KEYS);
     }
     for (int i = 0; i < QUESTIONS; i++) {
@@ -114,7 +115,8 @@ static void make_table(struct world *world)
     world->table = key_table_new(&type, 1);
     column_init(&keys, TYPE_INT64);
     for (int i = 0; i < KEYS; i++)
-        assert_ok(column_append(&keys, (struct value){ .type = type, .integer = 1000 + i }, &err));
+        assert_ok(
+            column_append(&keys, (struct value){ .type = type, .integer = 1000 + i }, &err));
     assert_ok(key_table_ids(world->table, columns, KEYS, true, ids, &err));
     column_free(&keys);
 }
@@ -123,8 +125,8 @@ static void world_init(struct world *world, enum hardness hardness, bool has_cre
 {
     const struct row_order_input rows = { world->keys, world->times,
                                           has_created ? world->created : NULL, ROWS, KEYS };
-    const struct row_order_input questions = { world->question_keys, world->question_times, NULL,
-                                               QUESTIONS, KEYS + 1 };
+    const struct row_order_input questions = { world->question_keys, world->question_times,
+                                               NULL, QUESTIONS, KEYS + 1 };
 
     *world = (struct world){ .has_created = has_created };
     fill_rows(world, hardness);
@@ -227,10 +229,13 @@ static void random_feature(struct sweep_feature *feature)
     do {
         feature->is_column = random_below(8) == 0;
         feature->input = random_below(INPUTS);
-        feature->spec.function = (enum aggregate_function)random_below(AGGREGATE_FUNCTION_COUNT);
+        feature->spec.function = (enum aggregate_function)random_below(
+            AGGREGATE_FUNCTION_COUNT);
         feature->spec.input = input_types[feature->input];
-    } while (aggregate_type(feature->spec.function, feature->spec.input, &type, &err) != STATUS_OK);
-    feature->spec.counts_rows = feature->spec.function == AGGREGATE_COUNT && random_below(2) == 0;
+    } while (aggregate_type(feature->spec.function, feature->spec.input, &type, &err) !=
+             STATUS_OK);
+    feature->spec.counts_rows = feature->spec.function == AGGREGATE_COUNT &&
+                                random_below(2) == 0;
     feature->window_us = windows[random_below(ARRAY_LEN(windows))];
     feature->hop_us = feature->window_us == 0 ? 0 : hops[random_below(ARRAY_LEN(hops))];
     feature->delay_us = random_below(3) == 0 ? 20 * US_PER_MINUTE : 0;
@@ -243,7 +248,8 @@ static void make_features(struct sweep_feature *features, struct column *outs)
         enum value_type type;
 
         random_feature(&features[i]);
-        assert_ok(aggregate_type(features[i].spec.function, features[i].spec.input, &type, &err));
+        assert_ok(
+            aggregate_type(features[i].spec.function, features[i].spec.input, &type, &err));
         if (features[i].is_column)
             type = input_types[features[i].input];
         assert_ok(column_make(&outs[i], type, QUESTIONS, &err));
@@ -336,11 +342,15 @@ TEST(a_sum_beyond_int64_names_feature_and_key)
                    (struct value){ .type = TYPE_INT64, .integer = INT64_MAX });
     world->scales[0] = sum_scale_of(&world->columns[0]);
     assert_ok(column_make(&out, TYPE_INT64, QUESTIONS, &err));
-    sweep = (struct sweep){ .columns = world->columns, .scales = world->scales,
-                            .times = world->times, .rows = &world->rows,
+    sweep = (struct sweep){ .columns = world->columns,
+                            .scales = world->scales,
+                            .times = world->times,
+                            .rows = &world->rows,
                             .question_times = world->question_times,
-                            .questions = &world->questions, .keys = world->table,
-                            .features = &feature, .feature_count = 1 };
+                            .questions = &world->questions,
+                            .keys = world->table,
+                            .features = &feature,
+                            .feature_count = 1 };
     assert_fails(STATUS_LIMIT, sweep_run(&sweep, 1, &err));
     assert_str_contains(str_from(err.message), STR("view.total, key 100"));
     column_free(&out);

@@ -10,7 +10,8 @@ struct key_set {
     const size_t *keys; /* indices into spec->keys */
     size_t key_count;
     struct key_table *table;
-    struct row_order questions; /* with one key more than the table: rows whose key has a null part */
+    struct row_order
+        questions; /* with one key more than the table: rows whose key has a null part */
 };
 
 struct engine {

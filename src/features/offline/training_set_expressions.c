@@ -7,7 +7,8 @@
 
 /* --- our columns as the expressions want them: wide ------------------------ */
 
-static const bool *nulls_of(struct arena *arena, const struct column *column, size_t from, size_t n)
+static const bool *nulls_of(struct arena *arena, const struct column *column, size_t from,
+                            size_t n)
 {
     bool *nulls;
 
@@ -19,8 +20,8 @@ static const bool *nulls_of(struct arena *arena, const struct column *column, si
     return nulls;
 }
 
-static struct expression_column widen(struct arena *arena, const struct column *column, size_t from,
-                                      size_t n)
+static struct expression_column widen(struct arena *arena, const struct column *column,
+                                      size_t from, size_t n)
 {
     struct expression_column wide = { .type = column->type,
                                       .nulls = nulls_of(arena, column, from, n) };
@@ -65,7 +66,8 @@ static struct expression_column widen(struct arena *arena, const struct column *
     return wide;
 }
 
-static struct value value_at(const struct expression_column *column, size_t i, enum value_type type)
+static struct value value_at(const struct expression_column *column, size_t i,
+                             enum value_type type)
 {
     struct value value = { .type = type };
 
@@ -114,8 +116,8 @@ static const struct column *input_column(const struct evaluation *evaluation, si
 static enum status evaluate_batch(const struct evaluation *evaluation, struct arena *arena,
                                   size_t from, size_t n, struct column *out, struct error *err)
 {
-    struct expression_column *inputs =
-        ARENA_ARRAY(arena, struct expression_column, evaluation->used_count);
+    struct expression_column *inputs = ARENA_ARRAY(arena, struct expression_column,
+                                                   evaluation->used_count);
     struct expression_column result;
     bool is_text = out->type == TYPE_STRING || out->type == TYPE_BYTES;
 
@@ -137,17 +139,19 @@ static enum status compile(struct evaluation *evaluation, struct error *err)
 {
     const struct spec_expression *spec = evaluation->spec;
     struct arena *arena = evaluation->engine->arena;
-    struct expression_name *names = ARENA_ARRAY(arena, struct expression_name, spec->input_count);
+    struct expression_name *names = ARENA_ARRAY(arena, struct expression_name,
+                                                spec->input_count);
 
     for (size_t i = 0; i < spec->input_count; i++)
         names[i] = (struct expression_name){ spec->inputs[i].name, spec->inputs[i].type };
-    TRY(expression_compile(arena, spec->text, names, spec->input_count, &evaluation->program, NULL,
-                           err));
+    TRY(expression_compile(arena, spec->text, names, spec->input_count, &evaluation->program,
+                           NULL, err));
     evaluation->used = expression_inputs(evaluation->program, &evaluation->used_count);
     return STATUS_OK;
 }
 
-static enum status evaluate(struct evaluation *evaluation, struct column *out, struct error *err)
+static enum status evaluate(struct evaluation *evaluation, struct column *out,
+                            struct error *err)
 {
     size_t rows = evaluation->engine->rows.count;
     struct arena *arena = arena_new();
@@ -168,7 +172,8 @@ static enum status evaluate(struct evaluation *evaluation, struct column *out, s
 enum status engine_expressions(struct engine *engine, struct error *err)
 {
     for (size_t i = 0; i < engine->spec->expression_count; i++) {
-        struct evaluation evaluation = { .engine = engine, .spec = &engine->spec->expressions[i] };
+        struct evaluation evaluation = { .engine = engine,
+                                         .spec = &engine->spec->expressions[i] };
         struct column *out = &engine->slots[evaluation.spec->slot];
 
         TRY(column_make(out, evaluation.spec->type, engine->rows.count, err));

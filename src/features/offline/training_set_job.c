@@ -9,7 +9,8 @@ static enum status compute(struct engine *engine, uint64_t *bytes, struct error 
 
     job_progress(engine->job, "open sources", 0, spec->source_count);
     TRY(offline_add_sources(engine->offline, spec->sources, spec->source_count, err));
-    TRY(entity_rows_read(engine->offline, engine->arena, spec, engine->job, &engine->rows, err));
+    TRY(entity_rows_read(engine->offline, engine->arena, spec, engine->job, &engine->rows,
+                         err));
     TRY(engine_prepare(engine, err));
     TRY(engine_stored(engine, err));
     TRY(engine_expressions(engine, err));
@@ -41,7 +42,8 @@ static enum status run(struct job *job, struct arena *arena, const yyjson_val *j
     if (status == STATUS_OK)
         status = compute(&engine, &bytes, err);
     if (status == STATUS_OK)
-        *result = arena_printf(arena, "{\"rows\":%zu,\"columns\":%zu,\"bytes\":%llu,"
+        *result = arena_printf(arena,
+                               "{\"rows\":%zu,\"columns\":%zu,\"bytes\":%llu,"
                                "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\"}",
                                engine.rows.count, engine.rows.column_count + spec.output_count,
                                (unsigned long long)bytes,

@@ -16,8 +16,8 @@ static enum status need_type(const yyjson_val *object, const char *key, enum val
     return STATUS_OK;
 }
 
-static enum status need_index(const yyjson_val *object, const char *key, size_t below, size_t *out,
-                              struct error *err)
+static enum status need_index(const yyjson_val *object, const char *key, size_t below,
+                              size_t *out, struct error *err)
 {
     int64_t index = -1;
 
@@ -149,7 +149,8 @@ static enum status parse_expression(struct arena *arena, const struct training_s
         TRY(json_need_str(item, "name", &input->name, err));
         TRY(need_type(item, "type", &input->type, err));
         TRY(json_want_bool(item, "request", &input->is_request, err));
-        TRY(need_index(item, "index", input->is_request ? spec->request_count : spec->slot_count,
+        TRY(need_index(item, "index",
+                       input->is_request ? spec->request_count : spec->slot_count,
                        &input->index, err));
     }
     return STATUS_OK;

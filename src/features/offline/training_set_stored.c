@@ -205,8 +205,8 @@ static bool plan_source(struct engine *engine, size_t source, struct source_work
 static struct sweep_feature *sweep_features(struct engine *engine, struct source_work *work,
                                             const struct spec_view *view)
 {
-    struct sweep_feature *features =
-        ARENA_ARRAY(engine->arena, struct sweep_feature, view->feature_count);
+    struct sweep_feature *features = ARENA_ARRAY(engine->arena, struct sweep_feature,
+                                                 view->feature_count);
 
     for (size_t i = 0; i < view->feature_count; i++) {
         const struct spec_feature *from = &view->features[i];
@@ -262,7 +262,8 @@ static enum status compute_view(struct engine *engine, struct source_work *work,
 }
 
 /* Texts that features carry live in the source's memory, which they outlive here. */
-static void keep_texts(struct engine *engine, struct source_work *work, struct source_rows *rows)
+static void keep_texts(struct engine *engine, struct source_work *work,
+                       struct source_rows *rows)
 {
     for (size_t i = 0; i < rows->input_count; i++) {
         struct column *input = &rows->inputs[i];
@@ -318,8 +319,8 @@ enum status engine_stored(struct engine *engine, struct error *err)
         work.want.range = range_of(engine, i);
         work.want.memory_max = ROWS_SHARE(job_limits(engine->job)->memory_bytes);
         work.want.job = engine->job;
-        work.want.phase = arena_printf(engine->arena, "read " STR_FMT,
-                                       STR_ARG(spec->sources[i].name)).data;
+        work.want.phase =
+            arena_printf(engine->arena, "read " STR_FMT, STR_ARG(spec->sources[i].name)).data;
         TRY(compute_source(engine, &work, err));
     }
     return STATUS_OK;

@@ -66,7 +66,8 @@ static enum status build(const char *entities, const char *more, struct str *res
 {
     const struct job_spec spec = { .name = "training-set",
                                    .spec = spec_of(entities, more),
-                                   .limits = { .memory_bytes = UINT64_C(512) << 20, .threads = 2 } };
+                                   .limits = { .memory_bytes = UINT64_C(512) << 20,
+                                               .threads = 2 } };
 
     return job_run(arena, &spec, result, &err);
 }
@@ -146,7 +147,8 @@ TEST(rows_may_come_from_sql_over_sources)
 
     write_events();
     assert_ok(build("{\"sql\":\"SELECT id, \\\"at\\\" AS \\\"when\\\", 1 AS factor FROM events "
-                    "WHERE id = 2 AND seen IS NOT NULL; \"}", "", &result));
+                    "WHERE id = 2 AND seen IS NOT NULL; \"}",
+                    "", &result));
     assert_str_contains(read_out(), STR("2,2024-01-01 09:00:00,1,020,5.0,0,,,0\n"));
 }
 
@@ -203,7 +205,8 @@ TEST(bad_sources_are_told_by_name)
     write_text("events.csv", "id,at,seen,code,amount\n1,yesterday,,x,1.5\n");
     assert_refused(rows_file(), "source 'events': the event time column 'at' is VARCHAR");
     write_text("events.csv", "id,at,seen,code,amount\n1,2024-01-01 10:00:00,,x,much\n");
-    assert_refused(rows_file(), "source 'events': column 'amount' is VARCHAR, wanted is float64");
+    assert_refused(rows_file(),
+                   "source 'events': column 'amount' is VARCHAR, wanted is float64");
     unlink(in_folder("events.csv"));
     {
         struct str result;
@@ -214,11 +217,73 @@ TEST(bad_sources_are_told_by_name)
     }
 }
 
+static void write_bytes(const char *name, struct str bytes)
+{
+    assert_ok(file_write(in_folder(name), bytes, &err));
+}
+
+/* A Parquet file of ours, then one that lost its end on the way, and one with a hole in it. */
+TEST(a_damaged_parquet_is_told_by_name)
+{
+    const struct job_spec spec = {
+        .name = "training-set",
+        .spec = arena_printf(
+            arena,
+            "{\"project\":\"%s\",\"out\":\"%s/rows.parquet\",\"time\":\"when\","
+            "\"entities\":{\"sql\":\"SELECT i AS id, TIMESTAMP '2024-01-01 10:00:00' "
+            "AS \\\"when\\\", i AS factor FROM range(20000) t(i)\"}," KEYS ","
+            "\"request\":[{\"name\":\"factor\",\"type\":\"int64\"}],"
+            "\"sources\":[],\"views\":[],\"slots\":1,\"expressions\":[{\"name\":\"f\","
+            "\"type\":\"int64\",\"text\":\"factor\",\"slot\":0,\"inputs\":[{"
+            "\"name\":\"factor\",\"type\":\"int64\",\"request\":true,\"index\":0}]}],"
+            "\"outputs\":[{\"name\":\"f\",\"slot\":0}]}",
+            folder, folder),
+    };
+    struct str result, whole;
+    char *bytes;
+
+    assert_ok(job_run(arena, &spec, &result, &err));
+    assert_str_contains(result, STR("\"rows\":20000,\"columns\":4"));
+    assert_ok(file_read(arena, in_folder("rows.parquet"), 1 << 22, &whole, &err));
+    write_events();
+    write_bytes("cut.parquet", str_slice(whole, 0, whole.len / 2));
+    assert_refused(arena_printf(arena, "{\"path\":\"%s\"}", in_folder("cut.parquet")).data,
+                   "cut.parquet");
+    bytes = arena_cstr(arena, whole);
+    memset(bytes + whole.len / 3, 0xa5, 2000);
+    write_bytes("hole.parquet", (struct str){ bytes, whole.len });
+    assert_refused(arena_printf(arena, "{\"path\":\"%s\"}", in_folder("hole.parquet")).data,
+                   "entity rows: ");
+}
+
+static int count_in(const char *name)
+{
+    struct str *names;
+    size_t count;
+
+    assert_ok(folder_list(arena, in_folder(name), &names, &count, &err));
+    return (int)count;
+}
+
+TEST(jobs_leave_nothing_behind)
+{
+    struct str result;
+
+    write_events();
+    write_rows();
+    /* Of a process that is long gone. */
+    assert_ok(folder_create(in_folder(".onggi/tmp/job-999999999"), &err));
+    assert_ok(build(rows_file(), "", &result));
+    assert_int_equal(count_in(".onggi/tmp"), 0);
+}
+
 TEST(sql_reads_nothing_outside_the_project)
 {
     write_events();
-    assert_refused("{\"sql\":\"SELECT 1 AS id, now()::TIMESTAMP AS \\\"when\\\", 1 AS factor FROM "
-                   "read_csv('/etc/passwd')\"}", "entity rows: ");
+    assert_refused(
+        "{\"sql\":\"SELECT 1 AS id, now()::TIMESTAMP AS \\\"when\\\", 1 AS factor FROM "
+        "read_csv('/etc/passwd')\"}",
+        "entity rows: ");
     assert_refused("{\"sql\":\"SELECT * FROM read_text('../../../../../etc/passwd')\"}",
                    "entity rows: ");
 }
@@ -264,6 +329,8 @@ int main(int argc, char **argv)
         TEST_CASE(the_fingerprint_goes_by_content),
         TEST_CASE(bad_entity_rows_are_told_with_their_mend),
         TEST_CASE(bad_sources_are_told_by_name),
+        TEST_CASE(a_damaged_parquet_is_told_by_name),
+        TEST_CASE(jobs_leave_nothing_behind),
         TEST_CASE(sql_reads_nothing_outside_the_project),
         TEST_CASE(sources_are_described_with_our_types),
     };

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "features/offline/training_set_engine.h"
+#include "features/training_set.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +24,15 @@ static enum status check_name(const struct engine *engine, size_t output, struct
         if (str_equal_nocase(engine->rows.columns[i].name, name))
             return error_set(err, STATUS_INVALID,
                              "the entity rows have a column '" STR_FMT "', which is also a "
-                             "feature's name; ask for full names (--full-names)", STR_ARG(name));
+                             "feature's name; ask for full names (--full-names)",
+                             STR_ARG(name));
     }
     return STATUS_OK;
 }
 
 /* The outputs share their slots' memory. */
-static enum status output_table(const struct engine *engine, struct table *out, struct error *err)
+static enum status output_table(const struct engine *engine, struct table *out,
+                                struct error *err)
 {
     const struct training_set_spec *spec = engine->spec;
 
@@ -103,7 +106,7 @@ enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *e
 
 struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec)
 {
-    return arena_printf(arena, STR_FMT ".part", STR_ARG(spec->out));
+    return arena_printf(arena, STR_FMT TRAINING_SET_PART, STR_ARG(spec->out));
 }
 
 /* --- fingerprint ---------------------------------------------------------- */
@@ -149,8 +152,8 @@ static enum status hash_source(struct engine *engine, struct sha256 *hash,
 
     if (source->path.len == 0)
         return STATUS_OK; /* its SQL is part of what was asked */
-    TRY(path_below(engine->arena, arena_cstr(engine->arena, engine->spec->project), source->path,
-                   &pattern, err));
+    TRY(path_below(engine->arena, arena_cstr(engine->arena, engine->spec->project),
+                   source->path, &pattern, err));
     TRY(file_glob(engine->arena, pattern, &paths, &count, err));
     for (size_t i = 0; i < count; i++)
         TRY(hash_file(engine, hash, arena_cstr(engine->arena, paths[i]), err));
@@ -160,8 +163,9 @@ static enum status hash_source(struct engine *engine, struct sha256 *hash,
 /* What was asked, without where it was asked from and where it goes. */
 static void hash_question(struct engine *engine, struct sha256 *hash, const yyjson_val *json)
 {
-    static const char *const parts[] = { "as_known", "time",  "sources",     "keys",   "request",
-                                         "views",    "slots", "expressions", "outputs" };
+    static const char *const parts[] = { "as_known", "time",        "sources",
+                                         "keys",     "request",     "views",
+                                         "slots",    "expressions", "outputs" };
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         const yyjson_val *part = json_find(json, str_from(parts[i]));
