@@ -67,10 +67,8 @@ struct source {
     size_t column_count;
     const struct source **reads; /* the sources that its SQL names */
     size_t read_count;
-    struct str
-        fingerprint; /* of its text and its files (size, time of change) when the columns were read */
-    struct str
-        hash; /* of everything that decides its rows' shape: itself, its columns, what it reads */
+    struct str fingerprint; /* of its text, and of its files when they were last looked at */
+    struct str hash; /* changes with anything that decides its rows: itself and what it reads */
     struct notes notes;
     struct place place;
 };
@@ -126,7 +124,8 @@ struct view {
     size_t feature_count;
     struct field *request_fields; /* of VIEW_REQUEST */
     size_t request_field_count;
-    struct str hash; /* changes with anything that decides its values: itself, entity, source */
+    struct str
+        hash; /* changes with anything that decides what is stored: itself, entity, source */
     struct notes notes;
     struct place place;
 };

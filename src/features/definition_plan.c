@@ -260,9 +260,12 @@ static void hash_service(struct planner *planner)
     struct buffer text = { 0 };
 
     buffer_printf(&text, "time " STR_FMT "\n", STR_ARG(planner->service->time));
-    for (size_t i = 0; i < plan->view_count; i++)
-        buffer_printf(&text, STR_FMT " " STR_FMT "\n", STR_ARG(plan->views[i].view->name),
-                      STR_ARG(plan->views[i].view->hash));
+    for (size_t i = 0; i < plan->view_count; i++) {
+        const struct view *view = plan->views[i].view;
+
+        buffer_printf(&text, STR_FMT " " STR_FMT " %lld\n", STR_ARG(view->name),
+                      STR_ARG(view->hash), (long long)view->ttl_us);
+    }
     for (size_t i = 0; i < plan->output_count; i++)
         buffer_printf(&text, STR_FMT " " STR_FMT "\n", STR_ARG(plan->outputs[i].full_name),
                       STR_ARG(plan->outputs[i].feature->view->hash));

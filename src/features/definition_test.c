@@ -111,13 +111,13 @@ static enum status load(struct project *project, const struct definitions *recor
 
 #define VIEWS \
     BASICS \
-        "view: activity\nentity: customer\nsource: transactions\nfeatures:\n" \
-        "  last: {last: amount}\n  count_1d: {count: '*', window: 1d}\n" \
-        "  avg_7d: {avg: amount, window: 7d}\n  items_30d: {sum: items, window: 30d}\n" \
-        "  risk_7d: {avg: is_fraud, window: 7d, delay: 7d, exact: true}\n---\n" \
-        "view: place\nentity: terminal\nsource: transactions\nttl: 90d\ncolumns: [amount, items]\n---\n" \
-        "view: shape\nrequest: {amount: float64, at: timestamp}\nfeatures:\n" \
-        "  ratio: {expr: \"amount / activity.avg_7d\"}\n  night: {expr: hour(at) <= 6}\n---\n"
+    "view: activity\nentity: customer\nsource: transactions\nfeatures:\n" \
+    "  last: {last: amount}\n  count_1d: {count: '*', window: 1d}\n" \
+    "  avg_7d: {avg: amount, window: 7d}\n  items_30d: {sum: items, window: 30d}\n" \
+    "  risk_7d: {avg: is_fraud, window: 7d, delay: 7d, exact: true}\n---\n" \
+    "view: place\nentity: terminal\nsource: transactions\nttl: 90d\ncolumns: [amount, items]\n---\n" \
+    "view: shape\nrequest: {amount: float64, at: timestamp}\nfeatures:\n" \
+    "  ratio: {expr: \"amount / activity.avg_7d\"}\n  night: {expr: hour(at) <= 6}\n---\n"
 
 TEST(a_project_is_read_checked_and_linked)
 {
