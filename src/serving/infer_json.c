@@ -82,18 +82,21 @@ static bool read_element(struct tensor *tensor, size_t at, yyjson_val *item)
 
 static enum status misshapen(struct filling *filling)
 {
-    return error_set(filling->err, STATUS_INVALID, "input '" STR_FMT "': data does not have its shape",
+    return error_set(filling->err, STATUS_INVALID,
+                     "input '" STR_FMT "': data does not have its shape",
                      STR_ARG(filling->tensor->name));
 }
 
 /* All elements in one list, or lists in lists as the shape has it. The recursion ends with the rank. */
-static enum status read_list(struct filling *filling, yyjson_val *list, size_t depth, size_t rank)
+static enum status read_list(struct filling *filling, yyjson_val *list, size_t depth,
+                             size_t rank)
 {
     bool is_last = depth + 1 >= rank;
     size_t i, max;
     yyjson_val *item;
 
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         if (!is_last) {
             if (!yyjson_is_arr(item) ||
                 yyjson_arr_size(item) != (size_t)filling->tensor->dims[depth + 1])
@@ -128,7 +131,8 @@ static enum status read_shape(yyjson_val *shape, struct tensor *tensor, struct e
     if (yyjson_arr_size(shape) > TENSOR_RANK_MAX)
         return error_set(err, STATUS_INVALID, "input '" STR_FMT "': more than %d dimensions",
                          STR_ARG(tensor->name), TENSOR_RANK_MAX);
-    yyjson_arr_foreach(shape, i, max, item) {
+    yyjson_arr_foreach(shape, i, max, item)
+    {
         if (!read_integer(item, 0, INT64_MAX, &tensor->dims[i]))
             return error_set(err, STATUS_INVALID,
                              "input '" STR_FMT "': shape: dimension %zu is no natural number",
@@ -146,9 +150,10 @@ static enum status read_type(yyjson_val *input, struct tensor *tensor, struct er
     if (tensor_type_parse(name, &tensor->type))
         return STATUS_OK;
     return error_set(err, STATUS_INVALID,
-                     "input '" STR_FMT "': datatype '" STR_FMT "' is not served; FP32, FP64, INT32, "
-                     "INT64, BOOL and BYTES are", STR_ARG(tensor->name),
-                     STR_ARG(str_slice(name, 0, 40)));
+                     "input '" STR_FMT "': datatype '" STR_FMT
+                     "' is not served; FP32, FP64, INT32, "
+                     "INT64, BOOL and BYTES are",
+                     STR_ARG(tensor->name), STR_ARG(str_slice(name, 0, 40)));
 }
 
 static enum status refuse_binary(yyjson_val *object, const char *key, struct error *err)
@@ -160,7 +165,8 @@ static enum status refuse_binary(yyjson_val *object, const char *key, struct err
         return STATUS_OK;
     return error_set(err, STATUS_INVALID,
                      "tensors come and go as JSON here: leave '%s' out (tritonclient: "
-                     "binary_data=False)", key);
+                     "binary_data=False)",
+                     key);
 }
 
 /* A body cannot hold more elements than bytes: whatever shape claims more is refused unallocated. */
@@ -179,7 +185,8 @@ static enum status read_input(struct arena *arena, yyjson_val *input, size_t ele
     TRY(json_want_array(input, "data", &data, err));
     if (shape == NULL || data == NULL)
         return error_set(err, STATUS_INVALID, "input '" STR_FMT "': '%s' is missing",
-                         STR_ARG(str_slice(tensor.name, 0, 80)), shape == NULL ? "shape" : "data");
+                         STR_ARG(str_slice(tensor.name, 0, 80)),
+                         shape == NULL ? "shape" : "data");
     TRY(read_type(input, &tensor, err));
     TRY(read_shape(shape, &tensor, err));
     if (tensor_count(tensor.dims, tensor.rank, elements_max, &tensor.count, err) != STATUS_OK)
@@ -241,16 +248,16 @@ static enum status read_output(const struct offer *offer, yyjson_val *output,
 }
 
 /* None named means all. */
-static enum status read_outputs(struct arena *arena, yyjson_val *root, const struct offer *offer,
-                                struct infer_request *out, struct error *err)
+static enum status read_outputs(struct arena *arena, yyjson_val *root,
+                                const struct offer *offer, struct infer_request *out,
+                                struct error *err)
 {
     yyjson_val *outputs = NULL, *output;
     size_t i, max;
 
     TRY(json_want_array(root, "outputs", &outputs, err));
     out->outputs = ARENA_ARRAY(arena, size_t, offer->count);
-    yyjson_arr_foreach(outputs, i, max, output)
-        TRY(read_output(offer, output, out, err));
+    yyjson_arr_foreach(outputs, i, max, output) TRY(read_output(offer, output, out, err));
     if (out->output_count > 0)
         return STATUS_OK;
     for (size_t k = 0; k < offer->count; k++)
@@ -280,7 +287,8 @@ enum status infer_request_parse(struct arena *arena, struct str body,
 
 /* --- the reply ------------------------------------------------------------ */
 
-static enum status write_data(struct buffer *out, const struct tensor *tensor, struct error *err)
+static enum status write_data(struct buffer *out, const struct tensor *tensor,
+                              struct error *err)
 {
     for (size_t i = 0; i < tensor->count; i++) {
         struct value value = tensor_value(tensor, i);
@@ -296,7 +304,8 @@ static enum status write_data(struct buffer *out, const struct tensor *tensor, s
     return STATUS_OK;
 }
 
-static enum status write_output(struct buffer *out, const struct tensor *tensor, struct error *err)
+static enum status write_output(struct buffer *out, const struct tensor *tensor,
+                                struct error *err)
 {
     buffer_append(out, STR("{\"name\":"));
     json_write_str(out, tensor->name);

@@ -46,7 +46,8 @@ static enum status bind(struct loaded *loaded, struct error *err)
     const struct runtime_driver *driver = loaded->model->runtime->driver;
 
     for (size_t i = 0; i < loaded->model->runner_count; i++) {
-        if (driver->bind(loaded->model, loaded->model->runners[i], loaded->signature.row, err) == STATUS_OK)
+        if (driver->bind(loaded->model, loaded->model->runners[i], loaded->signature.row,
+                         err) == STATUS_OK)
             continue;
         if (takes_zeros(loaded->model))
             return error_wrap(err, "the first run");
@@ -73,7 +74,8 @@ static void run_once(const struct loaded *loaded)
                 spec.dims[k] = 1;
         inputs[i] = tensor_new(arena, spec.name, spec.type, spec.dims, spec.rank);
     }
-    (void)!model->runtime->driver->run(model, model->runners[0], arena, inputs, outputs, &ignored);
+    (void)!model->runtime->driver->run(model, model->runners[0], arena, inputs, outputs,
+                                       &ignored);
     arena_free(arena);
 }
 

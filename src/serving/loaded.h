@@ -8,9 +8,10 @@
 #include "serving/signature.h"
 
 struct loaded {
-    struct runtime_model *model; /* the columns of its inputs are as many as the features fill */
+    struct runtime_model
+        *model; /* the columns of its inputs are as many as the features fill */
     struct signature signature;
-    bool is_bound;  /* its runners have the tensors of one row */
+    bool is_bound; /* its runners have the tensors of one row */
 };
 
 /*

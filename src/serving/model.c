@@ -87,16 +87,18 @@ static enum status read_and_open(struct model *model, const char *path, struct s
 
 static void make_metrics(struct model *model)
 {
-    struct str labels = arena_printf(model->arena, "model=\"" STR_FMT "\"", STR_ARG(model->name));
+    struct str labels = arena_printf(model->arena, "model=\"" STR_FMT "\"",
+                                     STR_ARG(model->name));
 
     model->rows = metric_counter("onggi_model_rows_total", "Rows that models answered.",
                                  labels.data);
-    model->failures = metric_counter("onggi_model_failures_total", "Runs of models that failed.",
-                                     labels.data);
+    model->failures = metric_counter("onggi_model_failures_total",
+                                     "Runs of models that failed.", labels.data);
 }
 
-enum status model_load(struct serving *serving, struct str name, int64_t version, const char *path,
-                       struct str signature, struct model **out, struct error *err)
+enum status model_load(struct serving *serving, struct str name, int64_t version,
+                       const char *path, struct str signature, struct model **out,
+                       struct error *err)
 {
     struct arena *arena = arena_new();
     struct model *model = ARENA_NEW(arena, struct model);
@@ -113,7 +115,8 @@ enum status model_load(struct serving *serving, struct str name, int64_t version
     }
     make_metrics(model);
     if (read_and_open(model, path, signature, err) != STATUS_OK) {
-        error_wrap(err, "model " STR_FMT " version %lld", STR_ARG(model->name), (long long)version);
+        error_wrap(err, "model " STR_FMT " version %lld", STR_ARG(model->name),
+                   (long long)version);
         model_free(model);
         return err->status;
     }
@@ -158,10 +161,12 @@ static enum status time_runs(struct runtime_model *model, struct runtime_runner 
                              struct error *err)
 {
     struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, model->output_count);
-    uint64_t begin = clock_monotonic_ns(), random = UINT64_C(0x9E3779B97F4A7C15), before = begin;
+    uint64_t begin = clock_monotonic_ns(), random = UINT64_C(0x9E3779B97F4A7C15),
+             before = begin;
     struct arena_mark mark = arena_mark(arena);
 
-    for (*count = 0; *count < WARM_UP_RUNS && before - begin < WARM_UP_NS; arena_rewind(arena, mark)) {
+    for (*count = 0; *count < WARM_UP_RUNS && before - begin < WARM_UP_NS;
+         arena_rewind(arena, mark)) {
         uint64_t after;
 
         randomize(runner->inputs, model->input_count, &random);

@@ -98,7 +98,8 @@ static enum status walk(struct check *check, struct str bytes, const struct rule
     struct field field = { 0 };
 
     if (depth > DEPTH_MAX)
-        return error_set(check->err, STATUS_INVALID, "graphs are nested deeper than %d", DEPTH_MAX);
+        return error_set(check->err, STATUS_INVALID, "graphs are nested deeper than %d",
+                         DEPTH_MAX);
     while (in.at != in.end) {
         if (!read_field(&in, &field))
             return malformed(check);
@@ -128,7 +129,8 @@ static enum status refuse_external(struct check *check)
 static enum status on_data_location(struct check *check, const struct field *field, int depth)
 {
     (void)depth;
-    return field->wire == WIRE_VARINT && field->integer == 0 ? STATUS_OK : refuse_external(check);
+    return field->wire == WIRE_VARINT && field->integer == 0 ? STATUS_OK
+                                                             : refuse_external(check);
 }
 
 static enum status on_external_data(struct check *check, const struct field *field, int depth)
@@ -169,8 +171,8 @@ static enum status on_attribute(struct check *check, const struct field *field, 
 /* Operators come from what ONNX Runtime has built in; nothing else is ever registered. */
 static enum status check_domain(struct check *check, struct str domain)
 {
-    static const struct str known[] = { STR_INIT(""), STR_INIT("ai.onnx"), STR_INIT("ai.onnx.ml"),
-                                        STR_INIT("com.microsoft") };
+    static const struct str known[] = { STR_INIT(""), STR_INIT("ai.onnx"),
+                                        STR_INIT("ai.onnx.ml"), STR_INIT("com.microsoft") };
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (str_equal(domain, known[i]))
@@ -201,7 +203,9 @@ static enum status on_node(struct check *check, const struct field *field, int d
 /* GraphProto: node 1, initializer 5, sparse_initializer 15. */
 static enum status on_graph(struct check *check, const struct field *field, int depth)
 {
-    static const struct rule rules[] = { { 1, on_node }, { 5, on_tensor }, { 15, on_sparse_tensor } };
+    static const struct rule rules[] = { { 1, on_node },
+                                         { 5, on_tensor },
+                                         { 15, on_sparse_tensor } };
 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
@@ -283,8 +287,9 @@ static enum status on_function(struct check *check, const struct field *field, i
 
 enum status model_file_check(struct str bytes, struct model_file *out, struct error *err)
 {
-    static const struct rule rules[] = { { 1, on_ir_version }, { 2, on_producer }, { 7, on_graph },
-                                         { 8, on_opset },      { 14, on_metadata }, { 25, on_function } };
+    static const struct rule rules[] = { { 1, on_ir_version }, { 2, on_producer },
+                                         { 7, on_graph },      { 8, on_opset },
+                                         { 14, on_metadata },  { 25, on_function } };
     struct model_file file = { .producer = STR_EMPTY, .features = STR_EMPTY };
     struct check check = { .file = &file, .err = err };
 

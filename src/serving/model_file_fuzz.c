@@ -7,7 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool lies_in(struct str part, struct str whole)
 {
-    return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+    return part.len == 0 ||
+           (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

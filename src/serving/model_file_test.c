@@ -12,7 +12,8 @@ static const int64_t column[] = { ONNX_ANY, 1 };
 static struct str model_with(struct str node_attributes, const char *domain, struct str more)
 {
     return onnx_model(arena,
-                      ONNX_JOIN(arena, onnx_node(arena, "Identity", domain, "x", "y", node_attributes),
+                      ONNX_JOIN(arena,
+                                onnx_node(arena, "Identity", domain, "x", "y", node_attributes),
                                 more, onnx_input(arena, "x", ONNX_FLOAT, column, 2),
                                 onnx_output(arena, "y", ONNX_FLOAT, column, 2)),
                       NULL);
@@ -34,9 +35,15 @@ TEST(tells_what_a_model_is)
 TEST(refuses_what_is_no_model)
 {
     static const struct str texts[] = {
-        STR_INIT(""),          STR_INIT("hello, world"),      STR_INIT("{\"a\": 1}"),
-        STR_INIT("\x08\x08"),  STR_INIT("\x08"),              STR_INIT("PK\x03\x04"),
-        STR_INIT("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff"), STR_INIT("\x3a\x05" "abc"),
+        STR_INIT(""),
+        STR_INIT("hello, world"),
+        STR_INIT("{\"a\": 1}"),
+        STR_INIT("\x08\x08"),
+        STR_INIT("\x08"),
+        STR_INIT("PK\x03\x04"),
+        STR_INIT("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+        STR_INIT("\x3a\x05"
+                 "abc"),
     };
     struct model_file file;
 
@@ -62,9 +69,11 @@ TEST(refuses_data_in_other_files)
     struct str direct = onnx_external(arena, "w", "../../etc/passwd");
     struct str inner = onnx_attr_graph(arena, "body", direct);
 
-    assert_fails(STATUS_INVALID, model_file_check(model_with(STR_EMPTY, "", direct), &file, &err));
+    assert_fails(STATUS_INVALID,
+                 model_file_check(model_with(STR_EMPTY, "", direct), &file, &err));
     assert_str_contains(str_from(err.message), STR("save_as_external_data=False"));
-    assert_fails(STATUS_INVALID, model_file_check(model_with(inner, "", STR_EMPTY), &file, &err));
+    assert_fails(STATUS_INVALID,
+                 model_file_check(model_with(inner, "", STR_EMPTY), &file, &err));
     assert_str_contains(str_from(err.message), STR("other files"));
 }
 
@@ -73,8 +82,9 @@ TEST(refuses_operators_that_are_not_built_in)
     struct model_file file;
 
     assert_ok(model_file_check(model_with(STR_EMPTY, "ai.onnx", STR_EMPTY), &file, &err));
-    assert_fails(STATUS_INVALID,
-                 model_file_check(model_with(STR_EMPTY, "com.example", STR_EMPTY), &file, &err));
+    assert_fails(
+        STATUS_INVALID,
+        model_file_check(model_with(STR_EMPTY, "com.example", STR_EMPTY), &file, &err));
     assert_str_contains(str_from(err.message), STR("com.example"));
 }
 
@@ -83,7 +93,8 @@ static struct str nested(unsigned depth)
     struct str graph = onnx_node(arena, "Identity", "", "x", "y", STR_EMPTY);
 
     for (unsigned i = 0; i < depth; i++)
-        graph = onnx_node(arena, "If", "", "x", "y", onnx_attr_graph(arena, "then_branch", graph));
+        graph = onnx_node(arena, "If", "", "x", "y",
+                          onnx_attr_graph(arena, "then_branch", graph));
     return graph;
 }
 
@@ -92,7 +103,8 @@ TEST(refuses_graphs_without_a_bottom)
     struct model_file file;
 
     assert_ok(model_file_check(onnx_model(arena, nested(10), NULL), &file, &err));
-    assert_fails(STATUS_INVALID, model_file_check(onnx_model(arena, nested(200), NULL), &file, &err));
+    assert_fails(STATUS_INVALID,
+                 model_file_check(onnx_model(arena, nested(200), NULL), &file, &err));
     assert_str_contains(str_from(err.message), STR("nested"));
 }
 

@@ -15,7 +15,8 @@ static enum status need_features(const struct model *model, struct error *err)
     if (model->loaded.signature.row != NULL)
         return STATUS_OK;
     return error_set(err, STATUS_INVALID,
-                     "model " STR_FMT " does not say which features its inputs take; add them to "
+                     "model " STR_FMT
+                     " does not say which features its inputs take; add them to "
                      "its metadata: the key 'features' with a JSON list of names",
                      STR_ARG(model->name));
 }
@@ -35,8 +36,9 @@ static enum status run_bound(struct model *model, struct runner *runner, struct 
     return runner_disarm(&model->pool, runner, deadline_ns, status, err);
 }
 
-enum status model_run_row(struct model *model, struct arena *arena, const struct value *features,
-                          uint64_t deadline_ns, struct tensor *outputs, struct error *err)
+enum status model_run_row(struct model *model, struct arena *arena,
+                          const struct value *features, uint64_t deadline_ns,
+                          struct tensor *outputs, struct error *err)
 {
     struct runner *runner;
     enum status status;
@@ -156,7 +158,8 @@ enum status model_run_matrix(struct model *model, struct arena *arena, size_t ro
 
     TRY(check_rows(model, rows, err));
     if (!signature->is_matrix || (rows > 1 && signature->is_one_row))
-        return error_set(err, STATUS_INVALID, "model " STR_FMT " does not take a matrix of rows",
+        return error_set(err, STATUS_INVALID,
+                         "model " STR_FMT " does not take a matrix of rows",
                          STR_ARG(model->name));
     input = (struct tensor){ .name = signature->row[0].name,
                              .type = TENSOR_FLOAT32,
@@ -199,8 +202,8 @@ static enum status check_input(struct arena *arena, const struct tensor_spec *sp
     return STATUS_OK;
 }
 
-static enum status unknown_input(const struct model *model, struct arena *arena, struct str name,
-                                 struct error *err)
+static enum status unknown_input(const struct model *model, struct arena *arena,
+                                 struct str name, struct error *err)
 {
     const struct runtime_model *base = model->loaded.model;
     struct str *names = ARENA_ARRAY(arena, struct str, base->input_count);
@@ -217,8 +220,8 @@ static enum status unknown_input(const struct model *model, struct arena *arena,
 
 /* Into the model's order, each one once. */
 static enum status order_inputs(const struct model *model, struct arena *arena,
-                                const struct tensor *inputs, size_t count, struct tensor *ordered,
-                                struct error *err)
+                                const struct tensor *inputs, size_t count,
+                                struct tensor *ordered, struct error *err)
 {
     const struct runtime_model *base = model->loaded.model;
 
@@ -246,10 +249,12 @@ enum status model_infer(struct model *model, struct arena *arena, const struct t
                         size_t count, uint64_t deadline_ns, struct tensor *outputs,
                         struct error *err)
 {
-    struct tensor *ordered = ARENA_ARRAY(arena, struct tensor, model->loaded.model->input_count);
+    struct tensor *ordered = ARENA_ARRAY(arena, struct tensor,
+                                         model->loaded.model->input_count);
     size_t rows;
 
     TRY(order_inputs(model, arena, inputs, count, ordered, err));
     rows = ordered[0].rank == 0 ? 1 : (size_t)ordered[0].dims[0];
-    return count_run(model, rows, run_tensors(model, arena, ordered, deadline_ns, outputs, err));
+    return count_run(model, rows,
+                     run_tensors(model, arena, ordered, deadline_ns, outputs, err));
 }

@@ -153,12 +153,13 @@ static enum status judge(const struct child *child, int how, const struct probe_
     if (child->len == 0)
         return error_set(err, STATUS_INVALID, "the model ended its runtime (exit code %d)",
                          WEXITSTATUS(how));
-    return error_set(err, WEXITSTATUS(how) == STATUS_UNAVAILABLE ? STATUS_UNAVAILABLE : STATUS_INVALID,
-                     "%.*s", (int)child->len, child->text);
+    return error_set(
+        err, WEXITSTATUS(how) == STATUS_UNAVAILABLE ? STATUS_UNAVAILABLE : STATUS_INVALID,
+        "%.*s", (int)child->len, child->text);
 }
 
-enum status probe_model(struct str bytes, struct str features, const struct probe_limits *limits,
-                        struct error *err)
+enum status probe_model(struct str bytes, struct str features,
+                        const struct probe_limits *limits, struct error *err)
 {
     struct child child = { 0 };
     enum status status;

@@ -54,7 +54,8 @@ static struct timespec wall_time_of(uint64_t deadline_ns)
     struct timespec wall;
 
     clock_gettime(CLOCK_REALTIME, &wall);
-    return timespec_of((uint64_t)wall.tv_sec * NS_PER_SECOND + (uint64_t)wall.tv_nsec + left_ns);
+    return timespec_of((uint64_t)wall.tv_sec * NS_PER_SECOND + (uint64_t)wall.tv_nsec +
+                       left_ns);
 }
 
 static enum status wait_for(struct runner *runner, uint64_t deadline_ns, struct error *err)

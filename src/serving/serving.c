@@ -31,8 +31,8 @@ struct serving {
 
 static struct catalogue *catalogue_new(size_t count)
 {
-    struct catalogue *catalogue =
-        calloc(1, sizeof(*catalogue) + count * sizeof(catalogue->entries[0]));
+    struct catalogue *catalogue = calloc(1, sizeof(*catalogue) +
+                                                count * sizeof(catalogue->entries[0]));
 
     if (catalogue == NULL)
         abort();
@@ -119,7 +119,8 @@ static int compare_entries(const void *a, const void *b)
     const struct model *right = ((const struct entry *)b)->model;
     int order = str_compare(left->name, right->name);
 
-    return order != 0 ? order : (left->version > right->version) - (left->version < right->version);
+    return order != 0 ? order
+                      : (left->version > right->version) - (left->version < right->version);
 }
 
 /* What was is given back when nobody can be reading it any more. */
@@ -208,8 +209,8 @@ static enum status unknown(struct serving *serving, struct str name, int64_t ver
                   (long long)version, STR_ARG(name));
     else if (near.len > 0)
         error_set(err, STATUS_NOT_FOUND,
-                  "model '" STR_FMT "' is not loaded; did you mean '" STR_FMT "'?", STR_ARG(name),
-                  STR_ARG(near));
+                  "model '" STR_FMT "' is not loaded; did you mean '" STR_FMT "'?",
+                  STR_ARG(name), STR_ARG(near));
     else
         error_set(err, STATUS_NOT_FOUND, "model '" STR_FMT "' is not loaded", STR_ARG(name));
     arena_free(arena);

@@ -15,7 +15,8 @@ struct serving;
 struct model;
 
 struct serving_config {
-    unsigned threads;          /* that run models; so many run one model without waiting for each other */
+    unsigned
+        threads; /* that run models; so many run one model without waiting for each other */
     size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
     unsigned probe_timeout_ms; /* 0: 30 s */
 };
@@ -99,8 +100,9 @@ MUST_USE enum status model_run_matrix(struct model *model, struct arena *arena, 
                                       struct tensor *outputs, struct error *err);
 /* Tensors as the caller brings them, checked against model_inputs(); in any order. */
 MUST_USE enum status model_infer(struct model *model, struct arena *arena,
-                                 const struct tensor *inputs, size_t count, uint64_t deadline_ns,
-                                 struct tensor *outputs, struct error *err);
+                                 const struct tensor *inputs, size_t count,
+                                 uint64_t deadline_ns, struct tensor *outputs,
+                                 struct error *err);
 /* The score of one row of the outputs as a number; NaN if there is no score. */
 double model_score_of(const struct model *model, const struct tensor *outputs, size_t row);
 

@@ -14,8 +14,9 @@ static enum status on_server(struct request *req, struct response *res, struct e
 {
     (void)req;
     (void)err;
-    return response_json(res, 200, STR("{\"name\":\"onggi\",\"version\":\"" ONGGI_VERSION
-                                       "\",\"extensions\":[]}"));
+    return response_json(
+        res, 200,
+        STR("{\"name\":\"onggi\",\"version\":\"" ONGGI_VERSION "\",\"extensions\":[]}"));
 }
 
 static enum status on_live(struct request *req, struct response *res, struct error *err)
@@ -58,7 +59,8 @@ static enum status acquire(struct request *req, struct model **out, struct error
     /* The beginning is what clients of other servers look for. */
     if (text.len > 0 && (!str_to_int64(text, &version) || version <= 0))
         return error_set(err, STATUS_NOT_FOUND,
-                         "Request for unknown model: version '" STR_FMT "' is no number from 1 on",
+                         "Request for unknown model: version '" STR_FMT
+                         "' is no number from 1 on",
                          STR_ARG(str_slice(text, 0, 40)));
     if (model_acquire(req->context, name, version, out, err) != STATUS_OK)
         return error_wrap(err, "Request for unknown model");
@@ -179,7 +181,8 @@ static enum status on_infer(struct request *req, struct response *res, struct er
     TRY(acquire(req, &model, err));
     is_fast = model_speed(model).is_fast && req->body.len <= INLINE_BODY_MAX;
     model_unref(&model);
-    return is_fast ? on_infer_now(req, res, err) : request_hand_over(req, res, on_infer_now, err);
+    return is_fast ? on_infer_now(req, res, err)
+                   : request_hand_over(req, res, on_infer_now, err);
 }
 
 /* --- the table ------------------------------------------------------------ */
@@ -206,7 +209,8 @@ static void say_error(struct request *req, struct response *res, const struct er
     "\"inputs\":" TENSORS(",\"datatype\",\"shape\",\"data\"") ",\"outputs\":" TENSORS("") "}}"
 #define INFER_RESPONSE \
     "{\"type\":\"object\",\"properties\":{\"model_name\":{\"type\":\"string\"}," \
-    "\"model_version\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},\"outputs\":" TENSORS("") "}}"
+    "\"model_version\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},\"outputs\":" TENSORS( \
+        "") "}}"
 
 static const struct route routes[] = {
     { "GET", "/v2", on_server, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE,
@@ -226,7 +230,8 @@ static const struct route routes[] = {
     { "GET", "/v2/models/{model}/versions/{version}/ready", on_model_ready, INLINE, PERMIT_VIEW,
       .body_max = BODY_NONE, .summary = "Whether a model's version is loaded" },
     { "POST", "/v2/models/{model}/infer", on_infer, INLINE, PERMIT_VIEW, .body_max = BODY_BATCH,
-      .summary = "Run a model on tensors", .request = INFER_REQUEST, .response = INFER_RESPONSE },
+      .summary = "Run a model on tensors", .request = INFER_REQUEST,
+      .response = INFER_RESPONSE },
     { "POST", "/v2/models/{model}/versions/{version}/infer", on_infer, INLINE, PERMIT_VIEW,
       .body_max = BODY_BATCH, .summary = "Run a model's version on tensors",
       .request = INFER_REQUEST, .response = INFER_RESPONSE },

@@ -73,7 +73,8 @@ TEST(unknown_models_are_not_found)
 }
 
 #define X(shape, data) \
-    "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":" shape ",\"data\":" data "}]}"
+    "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":" shape ",\"data\":" data \
+    "}]}"
 
 TEST(runs_flat_and_nested_data_alike)
 {
@@ -83,23 +84,26 @@ TEST(runs_flat_and_nested_data_alike)
     assert_int_equal(answer.code, 200);
     assert_str_equal(json_str(json_find(reply, STR("model_version"))), STR("3"));
     assert_null(json_find(reply, STR("id")));
-    assert_str_contains(flat, STR("{\"name\":\"probabilities\",\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[0."));
+    assert_str_contains(
+        flat,
+        STR("{\"name\":\"probabilities\",\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[0."));
     (void)ask("POST", "/v2/models/x/versions/3/infer", STR(X("[2,2]", "[[0.1,0.2],[-1,1]]")));
     assert_str_equal(answer.body, flat);
 }
 
 TEST(gives_the_outputs_asked_for)
 {
-    yyjson_val *reply =
-        ask("POST", "/v2/models/x/infer",
-            STR("{\"id\":\"a\\\"b\",\"model_name\":\"whatever\",\"outputs\":[{\"name\":\"label\"}],"
-                "\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[\"NaN\",1]}]}"));
+    yyjson_val *reply = ask(
+        "POST", "/v2/models/x/infer",
+        STR("{\"id\":\"a\\\"b\",\"model_name\":\"whatever\",\"outputs\":[{\"name\":\"label\"}],"
+            "\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[\"NaN\",1]}]}"));
     yyjson_val *outputs = json_find(reply, STR("outputs"));
 
     assert_int_equal(answer.code, 200);
     assert_str_equal(json_str(json_find(reply, STR("id"))), STR("a\"b"));
     assert_int_equal(yyjson_arr_size(outputs), 1);
-    assert_str_equal(json_str(json_find(yyjson_arr_get(outputs, 0), STR("name"))), STR("label"));
+    assert_str_equal(json_str(json_find(yyjson_arr_get(outputs, 0), STR("name"))),
+                     STR("label"));
 }
 
 TEST(all_types_go_in_and_come_out)
@@ -121,18 +125,26 @@ TEST(all_types_go_in_and_come_out)
 
 TEST(what_makes_no_sense_is_refused)
 {
-    static const struct { const char *body; const char *says; } cases[] = {
+    static const struct {
+        const char *body;
+        const char *says;
+    } cases[] = {
         { "", "JSON" },
         { "[]", "expected a JSON object" },
         { "{}", "'inputs' is missing" },
         { "{\"inputs\":3}", "inputs" },
         { "{\"inputs\":[]}", "'x' is missing" },
         { "{\"inputs\":[3]}", "expected objects" },
-        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2]}]}", "'data' is missing" },
-        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"data\":[1,2]}]}", "'shape' is missing" },
-        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP16\",\"shape\":[1,2],\"data\":[1,2]}]}", "FP16" },
-        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT64\",\"shape\":[1,2],\"data\":[1,2]}]}", "expected FP32" },
-        { "{\"inputs\":[{\"name\":\"q\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]}]}", "unknown input 'q'" },
+        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2]}]}",
+          "'data' is missing" },
+        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"data\":[1,2]}]}",
+          "'shape' is missing" },
+        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP16\",\"shape\":[1,2],\"data\":[1,2]}]}",
+          "FP16" },
+        { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT64\",\"shape\":[1,2],\"data\":[1,2]}]}",
+          "expected FP32" },
+        { "{\"inputs\":[{\"name\":\"q\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]}]}",
+          "unknown input 'q'" },
         { X("[1,2]", "[1]"), "data does not have its shape" },
         { X("[1,2]", "[1,2,3]"), "data does not have its shape" },
         { X("[2,2]", "[[1,2],[3]]"), "data does not have its shape" },
@@ -150,8 +162,10 @@ TEST(what_makes_no_sense_is_refused)
         { X("[1,99999999999999999999]", "[1,2]"), "dimension 1" },
         { X("[1,1,1,1,1,1,1,1,2]", "[1,2]"), "more than 8 dimensions" },
         { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]},"
-          "{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]}]}", "'x' is given twice" },
-        { "{\"outputs\":[{\"name\":\"label\"},{\"name\":\"label\"}],\"inputs\":[]}", "asked for twice" },
+          "{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]}]}",
+          "'x' is given twice" },
+        { "{\"outputs\":[{\"name\":\"label\"},{\"name\":\"label\"}],\"inputs\":[]}",
+          "asked for twice" },
         { "{\"outputs\":[{\"name\":\"nothing\"}],\"inputs\":[]}", "unknown output 'nothing'" },
         { "{\"id\":3,\"inputs\":[]}", "id" },
         { "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"binary_data_size\":8}}]}",
@@ -164,8 +178,10 @@ TEST(what_makes_no_sense_is_refused)
 
 TEST(small_bodies_cannot_claim_large_tensors)
 {
-    assert_answer("POST", "/v2/models/x/infer", X("[16,1152921504606846978]", "[1,2]"), 413, "elements");
-    assert_answer("POST", "/v2/models/x/infer", X("[4294967296,4294967297]", "[1]"), 413, "elements");
+    assert_answer("POST", "/v2/models/x/infer", X("[16,1152921504606846978]", "[1,2]"), 413,
+                  "elements");
+    assert_answer("POST", "/v2/models/x/infer", X("[4294967296,4294967297]", "[1]"), 413,
+                  "elements");
     assert_answer("POST", "/v2/models/x/infer", X("[1000000,1000]", "[0]"), 413, "elements");
 }
 
@@ -184,17 +200,23 @@ TEST(deep_nesting_does_no_harm)
 static struct str types(void)
 {
     static const int64_t dims[] = { ONNX_ANY, 2 };
-    static const struct { const char *in, *out; enum onnx_element type; } sides[] = {
-        { "s", "s2", ONNX_STRING }, { "i", "i2", ONNX_INT64 },
-        { "d", "d2", ONNX_DOUBLE }, { "b", "b2", ONNX_BOOL },
+    static const struct {
+        const char *in, *out;
+        enum onnx_element type;
+    } sides[] = {
+        { "s", "s2", ONNX_STRING },
+        { "i", "i2", ONNX_INT64 },
+        { "d", "d2", ONNX_DOUBLE },
+        { "b", "b2", ONNX_BOOL },
     };
     struct str graph = STR_EMPTY;
 
     for (size_t i = 0; i < ARRAY_LEN(sides); i++)
-        graph = ONNX_JOIN(arena, graph,
-                          onnx_node(arena, "Identity", "", sides[i].in, sides[i].out, STR_EMPTY),
-                          onnx_input(arena, sides[i].in, sides[i].type, dims, 2),
-                          onnx_output(arena, sides[i].out, sides[i].type, dims, 2));
+        graph = ONNX_JOIN(
+            arena, graph,
+            onnx_node(arena, "Identity", "", sides[i].in, sides[i].out, STR_EMPTY),
+            onnx_input(arena, sides[i].in, sides[i].type, dims, 2),
+            onnx_output(arena, sides[i].out, sides[i].type, dims, 2));
     return onnx_model(arena, graph, NULL);
 }
 

@@ -84,7 +84,8 @@ TEST(null_is_nan_and_text_is_refused)
     struct tensor outputs[OUTPUTS_MAX];
     struct model *model;
 
-    assert_ok(load(onnx_trees(arena, 2, 1, 1, NULL), "{\"features\": [\"a\", \"b\"]}", 1, &model));
+    assert_ok(
+        load(onnx_trees(arena, 2, 1, 1, NULL), "{\"features\": [\"a\", \"b\"]}", 1, &model));
     assert_ok(model_run_row(model, arena, nothing, 0, outputs, &err));
     assert_fails(STATUS_INVALID, model_run_row(model, arena, text, 0, outputs, &err));
     assert_str_equal(str_from(err.message), STR("feature 'b': expected float32, found string"));
@@ -94,7 +95,9 @@ TEST(null_is_nan_and_text_is_refused)
 TEST(a_network_gives_its_only_number_as_the_score)
 {
     const int64_t widths[] = { 4, 8, 1 };
-    struct value row[] = { number(0.5), integer(1), { .type = TYPE_BOOL, .boolean = true }, number(-1) };
+    struct value row[] = {
+        number(0.5), integer(1), { .type = TYPE_BOOL, .boolean = true }, number(-1)
+    };
     struct tensor outputs[OUTPUTS_MAX];
     struct model *model;
 
@@ -109,20 +112,21 @@ TEST(a_network_gives_its_only_number_as_the_score)
 
 static struct str all_types(void)
 {
-    return onnx_model(arena,
-                      ONNX_JOIN(arena, onnx_node(arena, "Identity", "", "amount", "amount_out", STR_EMPTY),
-                                onnx_node(arena, "Identity", "", "count", "count_out", STR_EMPTY),
-                                onnx_node(arena, "Identity", "", "city", "city_out", STR_EMPTY),
-                                onnx_node(arena, "Identity", "", "rate", "rate_out", STR_EMPTY),
-                                onnx_input(arena, "amount", ONNX_FLOAT, column, 2),
-                                onnx_input(arena, "count", ONNX_INT64, column, 2),
-                                onnx_input(arena, "city", ONNX_STRING, column, 2),
-                                onnx_input(arena, "rate", ONNX_DOUBLE, column, 1),
-                                onnx_output(arena, "amount_out", ONNX_FLOAT, column, 2),
-                                onnx_output(arena, "count_out", ONNX_INT64, column, 2),
-                                onnx_output(arena, "city_out", ONNX_STRING, column, 2),
-                                onnx_output(arena, "rate_out", ONNX_DOUBLE, column, 1)),
-                      NULL);
+    return onnx_model(
+        arena,
+        ONNX_JOIN(arena, onnx_node(arena, "Identity", "", "amount", "amount_out", STR_EMPTY),
+                  onnx_node(arena, "Identity", "", "count", "count_out", STR_EMPTY),
+                  onnx_node(arena, "Identity", "", "city", "city_out", STR_EMPTY),
+                  onnx_node(arena, "Identity", "", "rate", "rate_out", STR_EMPTY),
+                  onnx_input(arena, "amount", ONNX_FLOAT, column, 2),
+                  onnx_input(arena, "count", ONNX_INT64, column, 2),
+                  onnx_input(arena, "city", ONNX_STRING, column, 2),
+                  onnx_input(arena, "rate", ONNX_DOUBLE, column, 1),
+                  onnx_output(arena, "amount_out", ONNX_FLOAT, column, 2),
+                  onnx_output(arena, "count_out", ONNX_INT64, column, 2),
+                  onnx_output(arena, "city_out", ONNX_STRING, column, 2),
+                  onnx_output(arena, "rate_out", ONNX_DOUBLE, column, 1)),
+        NULL);
 }
 
 static void assert_all_types(struct model *model, const struct value row[4])
@@ -144,7 +148,10 @@ static void assert_all_types(struct model *model, const struct value row[4])
 
 TEST(inputs_of_all_types_are_filled_by_their_names)
 {
-    struct value row[] = { number(1.5), integer(7), { .type = TYPE_STRING, .text = STR_INIT("Łódź\0!") }, number(0.1) };
+    struct value row[] = { number(1.5),
+                           integer(7),
+                           { .type = TYPE_STRING, .text = STR_INIT("Łódź\0!") },
+                           number(0.1) };
     const struct model_feature *features;
     struct tensor outputs[OUTPUTS_MAX];
     struct model *model;
@@ -168,7 +175,9 @@ TEST(inputs_of_all_types_are_filled_by_their_names)
 
 TEST(a_signature_may_list_the_inputs_in_another_order)
 {
-    struct value row[] = { integer(7), number(0.1), { .type = TYPE_STRING, .text = STR_INIT("x") }, number(1.5) };
+    struct value row[] = {
+        integer(7), number(0.1), { .type = TYPE_STRING, .text = STR_INIT("x") }, number(1.5)
+    };
     struct tensor outputs[OUTPUTS_MAX];
     struct model *model;
 
@@ -181,7 +190,10 @@ TEST(a_signature_may_list_the_inputs_in_another_order)
 
 TEST(a_signature_that_does_not_fit_is_refused)
 {
-    static const struct { const char *signature; struct str says; } cases[] = {
+    static const struct {
+        const char *signature;
+        struct str says;
+    } cases[] = {
         { "[\"a\"]", STR_INIT("1 features are named") },
         { "[\"a\",\"a\",\"b\"]", STR_INIT("'a' is listed twice") },
         { "[\"a\", 3]", STR_INIT("item 1 is no name") },
@@ -191,7 +203,8 @@ TEST(a_signature_that_does_not_fit_is_refused)
     struct model *model;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        assert_fails(STATUS_INVALID, load(onnx_trees(arena, 3, 1, 1, NULL), cases[i].signature, 1, &model));
+        assert_fails(STATUS_INVALID,
+                     load(onnx_trees(arena, 3, 1, 1, NULL), cases[i].signature, 1, &model));
         assert_str_contains(str_from(err.message), cases[i].says);
     }
 }
@@ -200,7 +213,8 @@ TEST(one_row_models_answer_many_rows)
 {
     const int64_t one[] = { 1, 2 };
     struct str bytes = onnx_model(arena,
-                                  ONNX_JOIN(arena, onnx_node(arena, "Neg", "", "x", "y", STR_EMPTY),
+                                  ONNX_JOIN(arena,
+                                            onnx_node(arena, "Neg", "", "x", "y", STR_EMPTY),
                                             onnx_input(arena, "x", ONNX_FLOAT, one, 2),
                                             onnx_output(arena, "y", ONNX_FLOAT, one, 2)),
                                   "[\"a\",\"b\"]");
@@ -222,21 +236,24 @@ TEST(what_is_no_model_is_refused)
     struct model *model;
 
     assert_fails(STATUS_INVALID, load(STR("not a model"), "{}", 3, &model));
-    assert_str_contains(str_from(err.message), STR("model m version 3: the file is no ONNX model"));
-    assert_fails(STATUS_NOT_FOUND, model_load(serving, STR("m"), 1, "absent.onnx", STR("{}"), &model, &err));
-    assert_fails(STATUS_INVALID, model_load(serving, STR("a\"b"), 1, "absent.onnx", STR("{}"), &model, &err));
+    assert_str_contains(str_from(err.message),
+                        STR("model m version 3: the file is no ONNX model"));
+    assert_fails(STATUS_NOT_FOUND,
+                 model_load(serving, STR("m"), 1, "absent.onnx", STR("{}"), &model, &err));
+    assert_fails(STATUS_INVALID,
+                 model_load(serving, STR("a\"b"), 1, "absent.onnx", STR("{}"), &model, &err));
 }
 
 TEST(a_list_of_maps_is_refused_with_how_to_mend_it)
 {
     const int64_t labels[] = { 0, 1 }, in[] = { ONNX_ANY, 2 };
-    struct str bytes =
-        onnx_model(arena,
-                   ONNX_JOIN(arena,
-                             onnx_node(arena, "ZipMap", "ai.onnx.ml", "x", "y",
-                                       onnx_attr_ints(arena, "classlabels_int64s", labels, 2)),
-                             onnx_input(arena, "x", ONNX_FLOAT, in, 2), onnx_output_maps(arena, "y")),
-                   NULL);
+    struct str bytes = onnx_model(
+        arena,
+        ONNX_JOIN(arena,
+                  onnx_node(arena, "ZipMap", "ai.onnx.ml", "x", "y",
+                            onnx_attr_ints(arena, "classlabels_int64s", labels, 2)),
+                  onnx_input(arena, "x", ONNX_FLOAT, in, 2), onnx_output_maps(arena, "y")),
+        NULL);
     struct model *model;
 
     assert_fails(STATUS_INVALID, load(bytes, "{}", 1, &model));
@@ -264,11 +281,13 @@ TEST(a_run_that_overstays_is_ended_and_the_next_one_is_well)
         uint64_t start = clock_monotonic_ns();
 
         row[0] = number(5000);
-        assert_fails(STATUS_TIMEOUT, model_run_row(model, arena, row, start + UINT64_C(30000000), outputs, &err));
+        assert_fails(STATUS_TIMEOUT, model_run_row(model, arena, row,
+                                                   start + UINT64_C(30000000), outputs, &err));
         assert_true(clock_monotonic_ns() - start >= UINT64_C(30000000));
         assert_true(clock_monotonic_ns() - start < UINT64_C(1000000000));
         row[0] = number(5);
-        assert_ok(model_run_row(model, arena, row, clock_monotonic_ns() + UINT64_C(5000000000), outputs, &err));
+        assert_ok(model_run_row(model, arena, row, clock_monotonic_ns() + UINT64_C(5000000000),
+                                outputs, &err));
         assert_true(outputs[0].floats[0] == 5);
     }
     model_unref(&model);
@@ -284,15 +303,16 @@ static struct str hungry(void)
 {
     const int64_t scalar[] = { 1 };
 
-    return onnx_model(arena,
-                      ONNX_JOIN(arena, onnx_node(arena, "ConstantOfShape", "", "n", "big", STR_EMPTY),
-                                onnx_node(arena, "ReduceSum", "", "big", "y", STR_EMPTY),
-                                onnx_int64s(arena, "n", scalar, 1, &(int64_t){ INT64_C(1) << 31 }),
-                                onnx_node(arena, "Identity", "", "x", "z", STR_EMPTY),
-                                onnx_input(arena, "x", ONNX_FLOAT, column, 2),
-                                onnx_output(arena, "y", ONNX_FLOAT, column, 2),
-                                onnx_output(arena, "z", ONNX_FLOAT, column, 2)),
-                      NULL);
+    return onnx_model(
+        arena,
+        ONNX_JOIN(arena, onnx_node(arena, "ConstantOfShape", "", "n", "big", STR_EMPTY),
+                  onnx_node(arena, "ReduceSum", "", "big", "y", STR_EMPTY),
+                  onnx_int64s(arena, "n", scalar, 1, &(int64_t){ INT64_C(1) << 31 }),
+                  onnx_node(arena, "Identity", "", "x", "z", STR_EMPTY),
+                  onnx_input(arena, "x", ONNX_FLOAT, column, 2),
+                  onnx_output(arena, "y", ONNX_FLOAT, column, 2),
+                  onnx_output(arena, "z", ONNX_FLOAT, column, 2)),
+        NULL);
 }
 
 TEST(a_model_that_eats_all_memory_does_not_get_in)
@@ -326,7 +346,8 @@ static void *ask(void *context)
         struct error problem;
 
         if (model_acquire(serving, STR("m"), 0, &model, &problem) != STATUS_OK ||
-            model_run_row(model, own, row, clock_monotonic_ns() + UINT64_C(5000000000), outputs, &problem) != STATUS_OK)
+            model_run_row(model, own, row, clock_monotonic_ns() + UINT64_C(5000000000), outputs,
+                          &problem) != STATUS_OK)
             atomic_fetch_add(&storm->failed, 1);
         else
             atomic_fetch_add(&storm->answered, 1);

@@ -14,7 +14,8 @@ static enum status read_names(struct arena *arena, yyjson_val *list, struct str 
     size_t i, max;
     yyjson_val *item;
 
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         if (!yyjson_is_str(item) || yyjson_get_len(item) == 0)
             return error_set(err, STATUS_INVALID, "features: item %zu is no name", i);
         names[i] = json_str(item);
@@ -28,8 +29,8 @@ static enum status read_names(struct arena *arena, yyjson_val *list, struct str 
     return STATUS_OK;
 }
 
-enum status signature_names(struct arena *arena, struct str json, struct str **out, size_t *count,
-                            struct error *err)
+enum status signature_names(struct arena *arena, struct str json, struct str **out,
+                            size_t *count, struct error *err)
 {
     yyjson_val *root, *list;
 
@@ -99,7 +100,8 @@ static bool is_by_name(const struct tensor_spec *inputs, size_t input_count,
     if (input_count != name_count)
         return false;
     for (size_t i = 0; i < input_count; i++)
-        if (spec_width(&inputs[i]) > 1 || find_name(names, name_count, inputs[i].name) == name_count)
+        if (spec_width(&inputs[i]) > 1 ||
+            find_name(names, name_count, inputs[i].name) == name_count)
             return false;
     return true;
 }
@@ -116,7 +118,8 @@ static void place_by_name(struct signature *signature, const struct tensor_spec 
                           size_t input_count, const struct str *names)
 {
     for (size_t i = 0; i < input_count; i++)
-        place(signature, find_name(names, signature->feature_count, inputs[i].name), inputs, i, 0);
+        place(signature, find_name(names, signature->feature_count, inputs[i].name), inputs, i,
+              0);
 }
 
 static void place_in_order(struct signature *signature, const struct tensor_spec *inputs,
@@ -164,8 +167,8 @@ static void own_names(struct arena *arena, const struct tensor_spec *inputs, siz
 }
 
 static enum status place_features(struct arena *arena, const struct tensor_spec *inputs,
-                                  size_t input_count, const struct str *names, size_t name_count,
-                                  struct signature *out, struct error *err)
+                                  size_t input_count, const struct str *names,
+                                  size_t name_count, struct signature *out, struct error *err)
 {
     struct widths widths = widths_of(inputs, input_count);
     int64_t open_width = (int64_t)name_count - widths.known;
@@ -239,7 +242,8 @@ enum status signature_make(struct arena *arena, const struct tensor_spec *inputs
     if (!is_named)
         own_names(arena, inputs, input_count, &names, &name_count);
     if (name_count > 0 &&
-        place_features(arena, inputs, input_count, names, name_count, &signature, err) != STATUS_OK &&
+        place_features(arena, inputs, input_count, names, name_count, &signature, err) !=
+            STATUS_OK &&
         is_named)
         return err->status;
     *out = signature;
@@ -254,7 +258,8 @@ enum status signature_fill(const struct signature *signature, const struct value
         size_t index = row * signature->widths[to.input] + to.column;
 
         if (tensor_put(&inputs[to.input], index, &features[i], err) != STATUS_OK)
-            return error_wrap(err, "feature '" STR_FMT "'", STR_ARG(signature->features[i].name));
+            return error_wrap(err, "feature '" STR_FMT "'",
+                              STR_ARG(signature->features[i].name));
     }
     return STATUS_OK;
 }

@@ -16,11 +16,12 @@ struct signature {
     struct model_feature *features;
     struct feature_place *places;
     size_t feature_count;
-    size_t *widths;           /* of each input: features of a row */
-    struct tensor_spec *row;  /* the inputs for one row, without TENSOR_ANY; NULL: not by features */
-    bool is_matrix;           /* all of them go into one float32 input */
-    bool is_one_row;          /* the model was exported for one row at a time */
-    int score;                /* the output, or -1 */
+    size_t *widths; /* of each input: features of a row */
+    struct tensor_spec
+        *row;        /* the inputs for one row, without TENSOR_ANY; NULL: not by features */
+    bool is_matrix;  /* all of them go into one float32 input */
+    bool is_one_row; /* the model was exported for one row at a time */
+    int score;       /* the output, or -1 */
 };
 
 /*
@@ -30,7 +31,8 @@ struct signature {
 MUST_USE enum status signature_make(struct arena *arena, const struct tensor_spec *inputs,
                                     size_t input_count, const struct tensor_spec *outputs,
                                     size_t output_count, const struct str *names,
-                                    size_t name_count, struct signature *out, struct error *err);
+                                    size_t name_count, struct signature *out,
+                                    struct error *err);
 /* ["a", "b"] or {"features": ["a", "b"]}; count 0 for {} and empty text. */
 MUST_USE enum status signature_names(struct arena *arena, struct str json, struct str **out,
                                      size_t *count, struct error *err);

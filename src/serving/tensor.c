@@ -94,7 +94,8 @@ double tensor_number(const struct tensor *tensor, size_t index)
     return (double)NAN;
 }
 
-static enum status unfit(const struct tensor *tensor, const struct value *value, struct error *err)
+static enum status unfit(const struct tensor *tensor, const struct value *value,
+                         struct error *err)
 {
     const char *wanted = value_type_name(types[tensor->type].value);
 

@@ -3,7 +3,14 @@
 
 enum wire { VARINT = 0, BYTES = 2 };
 /* AttributeProto.AttributeType */
-enum attribute { ATTR_INT = 2, ATTR_STRING = 3, ATTR_GRAPH = 5, ATTR_FLOATS = 6, ATTR_INTS = 7, ATTR_STRINGS = 8 };
+enum attribute {
+    ATTR_INT = 2,
+    ATTR_STRING = 3,
+    ATTR_GRAPH = 5,
+    ATTR_FLOATS = 6,
+    ATTR_INTS = 7,
+    ATTR_STRINGS = 8
+};
 
 #define VARINT_MAX 10
 #define PARTS(...) ONNX_JOIN(arena, __VA_ARGS__)
@@ -63,7 +70,8 @@ static struct str text(struct arena *arena, unsigned field, const char *value)
     return message(arena, field, str_from(value));
 }
 
-static struct str packed(struct arena *arena, unsigned field, const int64_t *values, size_t count)
+static struct str packed(struct arena *arena, unsigned field, const int64_t *values,
+                         size_t count)
 {
     char *at = arena_alloc(arena, count * VARINT_MAX);
     size_t len = 0;
@@ -96,17 +104,20 @@ struct str onnx_attr_text(struct arena *arena, const char *name, const char *val
     return attribute(arena, name, ATTR_STRING, text(arena, 4, value));
 }
 
-struct str onnx_attr_ints(struct arena *arena, const char *name, const int64_t *values, size_t count)
+struct str onnx_attr_ints(struct arena *arena, const char *name, const int64_t *values,
+                          size_t count)
 {
     return attribute(arena, name, ATTR_INTS, packed(arena, 8, values, count));
 }
 
-struct str onnx_attr_floats(struct arena *arena, const char *name, const float *values, size_t count)
+struct str onnx_attr_floats(struct arena *arena, const char *name, const float *values,
+                            size_t count)
 {
     return attribute(arena, name, ATTR_FLOATS, raw(arena, 7, values, count * sizeof(float)));
 }
 
-struct str onnx_attr_texts(struct arena *arena, const char *name, const char *const *texts, size_t count)
+struct str onnx_attr_texts(struct arena *arena, const char *name, const char *const *texts,
+                           size_t count)
 {
     struct str *parts = ARENA_ARRAY(arena, struct str, count);
 
@@ -131,11 +142,12 @@ static struct str names(struct arena *arena, unsigned field, const char *list)
     return all;
 }
 
-struct str onnx_node(struct arena *arena, const char *op, const char *domain, const char *inputs,
-                     const char *outputs, struct str attributes)
+struct str onnx_node(struct arena *arena, const char *op, const char *domain,
+                     const char *inputs, const char *outputs, struct str attributes)
 {
-    return message(arena, 1, PARTS(names(arena, 1, inputs), names(arena, 2, outputs),
-                                   text(arena, 4, op), attributes, text(arena, 7, domain)));
+    return message(arena, 1,
+                   PARTS(names(arena, 1, inputs), names(arena, 2, outputs), text(arena, 4, op),
+                         attributes, text(arena, 7, domain)));
 }
 
 /* ValueInfoProto: name 1, type 2; TypeProto: tensor 1; its shape 2, dim 1: value 1, name 2 */
@@ -171,7 +183,8 @@ struct str onnx_output(struct arena *arena, const char *name, enum onnx_element 
 struct str onnx_output_maps(struct arena *arena, const char *name)
 {
     struct str value = message(arena, 1, integer(arena, 1, ONNX_FLOAT));
-    struct str map = message(arena, 5, PARTS(integer(arena, 1, ONNX_INT64), message(arena, 2, value)));
+    struct str map = message(arena, 5,
+                             PARTS(integer(arena, 1, ONNX_INT64), message(arena, 2, value)));
     struct str sequence = message(arena, 4, message(arena, 1, map));
 
     return message(arena, 12, PARTS(text(arena, 1, name), message(arena, 2, sequence)));
@@ -185,8 +198,9 @@ static struct str tensor(struct arena *arena, const char *name, enum onnx_elemen
 
     for (size_t i = 0; i < rank; i++)
         count *= (size_t)dims[i];
-    return message(arena, 5, PARTS(packed(arena, 1, dims, rank), integer(arena, 2, type),
-                                   text(arena, 8, name), raw(arena, 9, values, count * size)));
+    return message(arena, 5,
+                   PARTS(packed(arena, 1, dims, rank), integer(arena, 2, type),
+                         text(arena, 8, name), raw(arena, 9, values, count * size)));
 }
 
 struct str onnx_floats(struct arena *arena, const char *name, const int64_t *dims, size_t rank,
@@ -205,9 +219,10 @@ struct str onnx_external(struct arena *arena, const char *name, const char *loca
 {
     struct str entry = PARTS(text(arena, 1, "location"), text(arena, 2, location));
 
-    return message(arena, 5, PARTS(integer(arena, 1, 1), integer(arena, 2, ONNX_FLOAT),
-                                   text(arena, 8, name), message(arena, 13, entry),
-                                   integer(arena, 14, 1)));
+    return message(arena, 5,
+                   PARTS(integer(arena, 1, 1), integer(arena, 2, ONNX_FLOAT),
+                         text(arena, 8, name), message(arena, 13, entry),
+                         integer(arena, 14, 1)));
 }
 
 /* ModelProto: ir version 1, producer 2, graph 7, operator sets 8, metadata 14 */
@@ -217,7 +232,8 @@ struct str onnx_model(struct arena *arena, struct str graph, const char *feature
     struct str metadata = STR_EMPTY;
 
     if (features != NULL)
-        metadata = message(arena, 14, PARTS(text(arena, 1, "features"), text(arena, 2, features)));
+        metadata = message(arena, 14,
+                           PARTS(text(arena, 1, "features"), text(arena, 2, features)));
     return PARTS(integer(arena, 1, 8), text(arena, 2, "onggi-test"),
                  message(arena, 7, PARTS(text(arena, 2, "g"), graph)),
                  message(arena, 8, integer(arena, 2, 15)), message(arena, 8, ml), metadata);
@@ -251,8 +267,10 @@ static struct trees grow(struct arena *arena, int64_t features, int64_t count, i
     t.feature = ARENA_ARRAY(arena, int64_t, all), t.yes = ARENA_ARRAY(arena, int64_t, all);
     t.no = ARENA_ARRAY(arena, int64_t, all), t.value = ARENA_ARRAY(arena, float, all);
     t.mode = ARENA_ARRAY(arena, const char *, all);
-    t.leaf_tree = ARENA_ARRAY(arena, int64_t, all), t.leaf_node = ARENA_ARRAY(arena, int64_t, all);
-    t.leaf_class = ARENA_ARRAY(arena, int64_t, all), t.leaf_weight = ARENA_ARRAY(arena, float, all);
+    t.leaf_tree = ARENA_ARRAY(arena, int64_t, all),
+    t.leaf_node = ARENA_ARRAY(arena, int64_t, all);
+    t.leaf_class = ARENA_ARRAY(arena, int64_t, all),
+    t.leaf_weight = ARENA_ARRAY(arena, float, all);
     for (size_t i = 0; i < all; i++) {
         size_t node = i % nodes, k = t.node_count++;
 
@@ -294,16 +312,16 @@ struct str onnx_trees(struct arena *arena, int64_t features, int64_t trees, int6
                       const char *feature_names)
 {
     const struct trees grown = grow(arena, features, trees, depth);
-    const int64_t in[] = { ONNX_ANY, features }, label[] = { ONNX_ANY }, out[] = { ONNX_ANY, 2 };
+    const int64_t in[] = { ONNX_ANY, features }, label[] = { ONNX_ANY },
+                  out[] = { ONNX_ANY, 2 };
 
-    return onnx_model(
-        arena,
-        PARTS(onnx_node(arena, "TreeEnsembleClassifier", "ai.onnx.ml", "x", "label probabilities",
-                        tree_attributes(arena, &grown)),
-              onnx_input(arena, "x", ONNX_FLOAT, in, 2),
-              onnx_output(arena, "label", ONNX_INT64, label, 1),
-              onnx_output(arena, "probabilities", ONNX_FLOAT, out, 2)),
-        feature_names);
+    return onnx_model(arena,
+                      PARTS(onnx_node(arena, "TreeEnsembleClassifier", "ai.onnx.ml", "x",
+                                      "label probabilities", tree_attributes(arena, &grown)),
+                            onnx_input(arena, "x", ONNX_FLOAT, in, 2),
+                            onnx_output(arena, "label", ONNX_INT64, label, 1),
+                            onnx_output(arena, "probabilities", ONNX_FLOAT, out, 2)),
+                      feature_names);
 }
 
 static struct str layer(struct arena *arena, size_t i, const int64_t dims[2], bool is_last,
@@ -314,15 +332,18 @@ static struct str layer(struct arena *arena, size_t i, const int64_t dims[2], bo
     const char *in = i == 0 ? "x" : arena_printf(arena, "h%zu", i).data;
     const char *out = is_last ? "y" : arena_printf(arena, "h%zu", i + 1).data;
     const char *inner = arena_printf(arena, "g%zu", i).data;
-    const char *w = arena_printf(arena, "w%zu", i).data, *b = arena_printf(arena, "b%zu", i).data;
+    const char *w = arena_printf(arena, "w%zu", i).data,
+               *b = arena_printf(arena, "b%zu", i).data;
 
     for (int64_t k = 0; k < dims[0] * dims[1]; k++)
         weights[k] = (float)random_unit(random);
     for (int64_t k = 0; k < dims[1]; k++)
         bias[k] = (float)random_unit(random);
-    return PARTS(onnx_node(arena, "Gemm", "", arena_printf(arena, "%s %s %s", in, w, b).data, inner, STR_EMPTY),
+    return PARTS(onnx_node(arena, "Gemm", "", arena_printf(arena, "%s %s %s", in, w, b).data,
+                           inner, STR_EMPTY),
                  onnx_node(arena, is_last ? "Sigmoid" : "Relu", "", inner, out, STR_EMPTY),
-                 onnx_floats(arena, w, dims, 2, weights), onnx_floats(arena, b, &dims[1], 1, bias));
+                 onnx_floats(arena, w, dims, 2, weights),
+                 onnx_floats(arena, b, &dims[1], 1, bias));
 }
 
 struct str onnx_network(struct arena *arena, const int64_t *widths, size_t count,
@@ -346,16 +367,17 @@ struct str onnx_endless(struct arena *arena, float limit)
     static const int64_t most = INT64_MAX;
     static const float one = 1;
     const int64_t column[] = { ONNX_ANY, 1 };
-    struct str body =
-        PARTS(text(arena, 2, "body"), onnx_node(arena, "Identity", "", "on", "still", STR_EMPTY),
-              onnx_node(arena, "Add", "", "v one", "v_next", STR_EMPTY),
-              onnx_floats(arena, "one", NULL, 0, &one), onnx_input(arena, "i", ONNX_INT64, NULL, 0),
-              onnx_input(arena, "on", ONNX_BOOL, NULL, 0),
-              onnx_input(arena, "v", ONNX_FLOAT, column, 2),
-              onnx_output(arena, "still", ONNX_BOOL, NULL, 0),
-              onnx_output(arena, "v_next", ONNX_FLOAT, column, 2));
-    struct str start = PARTS(onnx_node(arena, "ReduceSum", "", "x", "sum", onnx_attr_int(arena, "keepdims", 0)),
-                             onnx_node(arena, "Greater", "", "sum limit", "begin", STR_EMPTY));
+    struct str body = PARTS(
+        text(arena, 2, "body"), onnx_node(arena, "Identity", "", "on", "still", STR_EMPTY),
+        onnx_node(arena, "Add", "", "v one", "v_next", STR_EMPTY),
+        onnx_floats(arena, "one", NULL, 0, &one), onnx_input(arena, "i", ONNX_INT64, NULL, 0),
+        onnx_input(arena, "on", ONNX_BOOL, NULL, 0),
+        onnx_input(arena, "v", ONNX_FLOAT, column, 2),
+        onnx_output(arena, "still", ONNX_BOOL, NULL, 0),
+        onnx_output(arena, "v_next", ONNX_FLOAT, column, 2));
+    struct str start = PARTS(
+        onnx_node(arena, "ReduceSum", "", "x", "sum", onnx_attr_int(arena, "keepdims", 0)),
+        onnx_node(arena, "Greater", "", "sum limit", "begin", STR_EMPTY));
 
     return onnx_model(arena,
                       PARTS(start,

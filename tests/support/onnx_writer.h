@@ -8,7 +8,15 @@
 #include "base/arena.h"
 
 /* TensorProto.DataType */
-enum onnx_element { ONNX_FLOAT = 1, ONNX_UINT8 = 2, ONNX_INT32 = 6, ONNX_INT64 = 7, ONNX_STRING = 8, ONNX_BOOL = 9, ONNX_DOUBLE = 11 };
+enum onnx_element {
+    ONNX_FLOAT = 1,
+    ONNX_UINT8 = 2,
+    ONNX_INT32 = 6,
+    ONNX_INT64 = 7,
+    ONNX_STRING = 8,
+    ONNX_BOOL = 9,
+    ONNX_DOUBLE = 11
+};
 #define ONNX_ANY (-1) /* a dimension that the caller chooses */
 
 /* Parts of a message, to be joined. */
@@ -20,15 +28,18 @@ struct str onnx_join(struct arena *arena, const struct str *parts, size_t count)
 /* Attributes of a node. */
 struct str onnx_attr_int(struct arena *arena, const char *name, int64_t value);
 struct str onnx_attr_text(struct arena *arena, const char *name, const char *text);
-struct str onnx_attr_ints(struct arena *arena, const char *name, const int64_t *values, size_t count);
-struct str onnx_attr_floats(struct arena *arena, const char *name, const float *values, size_t count);
+struct str onnx_attr_ints(struct arena *arena, const char *name, const int64_t *values,
+                          size_t count);
+struct str onnx_attr_floats(struct arena *arena, const char *name, const float *values,
+                            size_t count);
 /* The same text so many times. */
-struct str onnx_attr_texts(struct arena *arena, const char *name, const char *const *texts, size_t count);
+struct str onnx_attr_texts(struct arena *arena, const char *name, const char *const *texts,
+                           size_t count);
 struct str onnx_attr_graph(struct arena *arena, const char *name, struct str graph);
 
 /* Parts of a graph. Inputs and outputs of a node are names with spaces between them. */
-struct str onnx_node(struct arena *arena, const char *op, const char *domain, const char *inputs,
-                     const char *outputs, struct str attributes);
+struct str onnx_node(struct arena *arena, const char *op, const char *domain,
+                     const char *inputs, const char *outputs, struct str attributes);
 struct str onnx_input(struct arena *arena, const char *name, enum onnx_element type,
                       const int64_t *dims, size_t rank);
 struct str onnx_output(struct arena *arena, const char *name, enum onnx_element type,

@@ -25,9 +25,9 @@ struct onnx_runner {
     OrtSession *session;
     bool owns_session;
     OrtRunOptions *options;
-    OrtValue **inputs;      /* over base.inputs */
-    OrtValue **outputs;     /* NULL where the shape is not known before a run */
-    struct tensor *shapes;  /* of outputs, without data */
+    OrtValue **inputs;     /* over base.inputs */
+    OrtValue **outputs;    /* NULL where the shape is not known before a run */
+    struct tensor *shapes; /* of outputs, without data */
 };
 
 struct onnx_model {
@@ -106,12 +106,15 @@ static enum status onnx_open(struct runtime **out, struct error *err)
 
 /* --- what a model takes and gives ----------------------------------------- */
 
-static enum status refuse_kind(ONNXType kind, const char *what, struct str name, struct error *err)
+static enum status refuse_kind(ONNXType kind, const char *what, struct str name,
+                               struct error *err)
 {
     if (kind == ONNX_TYPE_SEQUENCE || kind == ONNX_TYPE_MAP)
         return error_set(err, STATUS_INVALID,
-                         "%s '" STR_FMT "' is a list of maps (a ZipMap), not a tensor; export the "
-                         "model without it: options={'zipmap': False}", what, STR_ARG(name));
+                         "%s '" STR_FMT
+                         "' is a list of maps (a ZipMap), not a tensor; export the "
+                         "model without it: options={'zipmap': False}",
+                         what, STR_ARG(name));
     return error_set(err, STATUS_INVALID, "%s '" STR_FMT "' is no tensor", what, STR_ARG(name));
 }
 
@@ -130,8 +133,8 @@ static enum status read_spec(const OrtApi *api, const OrtTypeInfo *info, const c
     TRY(onnx_type(type, what, spec->name, &spec->type, err));
     ORT(api, GetDimensionsCount(tensor, &spec->rank));
     if (spec->rank > TENSOR_RANK_MAX)
-        return error_set(err, STATUS_LIMIT, "%s '" STR_FMT "' has more than %d dimensions", what,
-                         STR_ARG(spec->name), TENSOR_RANK_MAX);
+        return error_set(err, STATUS_LIMIT, "%s '" STR_FMT "' has more than %d dimensions",
+                         what, STR_ARG(spec->name), TENSOR_RANK_MAX);
     ORT(api, GetDimensions(tensor, spec->dims, spec->rank));
     for (size_t i = 0; i < spec->rank; i++)
         if (spec->dims[i] < 0)
@@ -139,8 +142,8 @@ static enum status read_spec(const OrtApi *api, const OrtTypeInfo *info, const c
     return STATUS_OK;
 }
 
-typedef OrtStatus *(*name_getter)(const OrtSession *session, size_t index, OrtAllocator *allocator,
-                                  char **out);
+typedef OrtStatus *(*name_getter)(const OrtSession *session, size_t index,
+                                  OrtAllocator *allocator, char **out);
 typedef OrtStatus *(*type_getter)(const OrtSession *session, size_t index, OrtTypeInfo **out);
 
 struct side {
@@ -177,7 +180,8 @@ static enum status read_specs(struct onnx_model *model, const OrtSession *sessio
                               struct error *err)
 {
     const OrtApi *api = model->api;
-    const struct side input = { "input", api->SessionGetInputName, api->SessionGetInputTypeInfo };
+    const struct side input = { "input", api->SessionGetInputName,
+                                api->SessionGetInputTypeInfo };
     const struct side output = { "output", api->SessionGetOutputName,
                                  api->SessionGetOutputTypeInfo };
     struct runtime_model *base = &model->base;
@@ -209,8 +213,8 @@ static enum status make_runners(struct onnx_model *model, const struct onnx_runt
         ORT(api, CreateRunOptions(&runner->options));
         runner->session = shared;
         if (shared == NULL) {
-            ORT(api, CreateSessionFromArray(runtime->env, bytes.data, bytes.len, runtime->options,
-                                            &runner->session));
+            ORT(api, CreateSessionFromArray(runtime->env, bytes.data, bytes.len,
+                                            runtime->options, &runner->session));
             runner->owns_session = true;
         }
         if (bytes.len >= SHARED_FROM_BYTES)
@@ -387,8 +391,9 @@ static enum status read_bound(const struct onnx_model *model, struct onnx_runner
     return STATUS_OK;
 }
 
-static enum status onnx_run_bound(struct runtime_model *base, struct runtime_runner *base_runner,
-                                  struct arena *arena, struct tensor *outputs, struct error *err)
+static enum status onnx_run_bound(struct runtime_model *base,
+                                  struct runtime_runner *base_runner, struct arena *arena,
+                                  struct tensor *outputs, struct error *err)
 {
     struct onnx_model *model = onnx_model_of(base);
     struct onnx_runner *runner = onnx_runner_of(base_runner);

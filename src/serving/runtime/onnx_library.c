@@ -56,17 +56,19 @@ static enum status load(const OrtApi **out, struct error *err)
     void *symbol;
 
     if (handle == NULL)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "ONNX Runtime could not be loaded (%s); it belongs into the folder lib "
-                         "beside the program, dev/setup brings it", dlerror());
+        return error_set(
+            err, STATUS_UNAVAILABLE,
+            "ONNX Runtime could not be loaded (%s); it belongs into the folder lib "
+            "beside the program, dev/setup brings it",
+            dlerror());
     /* POSIX has dlsym return functions as object pointers; the copy is how it says to take them. */
     symbol = dlsym(handle, "OrtGetApiBase");
     memcpy(&get_base, &symbol, sizeof(symbol));
     *out = get_base == NULL ? NULL : get_base()->GetApi(API_WANTED);
     if (*out == NULL)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         FILE_NAME " is version %s; 1.%d or later is needed",
-                         get_base == NULL ? "unknown" : get_base()->GetVersionString(), API_WANTED);
+        return error_set(
+            err, STATUS_UNAVAILABLE, FILE_NAME " is version %s; 1.%d or later is needed",
+            get_base == NULL ? "unknown" : get_base()->GetVersionString(), API_WANTED);
     return STATUS_OK;
 }
 

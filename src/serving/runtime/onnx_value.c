@@ -23,10 +23,12 @@ enum status onnx_type(ONNXTensorElementDataType type, const char *what, struct s
             return STATUS_OK;
         }
     }
-    return error_set(err, STATUS_INVALID,
-                     "%s '" STR_FMT "' has an element type (%d of TensorProto.DataType) that is not "
-                     "served; a Cast inside the model to float32, float64, int32, int64, bool or "
-                     "string mends it", what, STR_ARG(name), (int)type);
+    return error_set(
+        err, STATUS_INVALID,
+        "%s '" STR_FMT "' has an element type (%d of TensorProto.DataType) that is not "
+        "served; a Cast inside the model to float32, float64, int32, int64, bool or "
+        "string mends it",
+        what, STR_ARG(name), (int)type);
 }
 
 enum status onnx_value_refresh(const struct onnx_memory *memory, const struct tensor *tensor,
@@ -64,9 +66,9 @@ enum status onnx_value_over(const struct onnx_memory *memory, const struct tenso
 {
     if (tensor->type == TENSOR_STRING)
         return string_value(memory, tensor, out, err);
-    ORT(CreateTensorWithDataAsOrtValue(memory->cpu, tensor->data,
-                                       tensor->count * tensor_type_size(tensor->type),
-                                       tensor->dims, tensor->rank, onnx_types[tensor->type], out));
+    ORT(CreateTensorWithDataAsOrtValue(
+        memory->cpu, tensor->data, tensor->count * tensor_type_size(tensor->type), tensor->dims,
+        tensor->rank, onnx_types[tensor->type], out));
     return STATUS_OK;
 }
 
@@ -97,7 +99,8 @@ enum status onnx_value_describe(const struct onnx_memory *memory, const OrtValue
     *out = (struct tensor){ .name = name };
     ORT(IsTensor(value, &is_tensor));
     if (!is_tensor)
-        return error_set(err, STATUS_INVALID, "output '" STR_FMT "' is no tensor", STR_ARG(name));
+        return error_set(err, STATUS_INVALID, "output '" STR_FMT "' is no tensor",
+                         STR_ARG(name));
     ORT(GetTensorTypeAndShape(value, &info));
     status = describe(memory, info, out, err);
     memory->api->ReleaseTensorTypeAndShapeInfo(info);
@@ -134,8 +137,9 @@ enum status onnx_value_read(const struct onnx_memory *memory, struct arena *aren
     return STATUS_OK;
 }
 
-enum status onnx_value_copy(const struct onnx_memory *memory, struct arena *arena, OrtValue *value,
-                            struct str name, struct tensor *out, struct error *err)
+enum status onnx_value_copy(const struct onnx_memory *memory, struct arena *arena,
+                            OrtValue *value, struct str name, struct tensor *out,
+                            struct error *err)
 {
     TRY(onnx_value_describe(memory, value, name, out, err));
     return onnx_value_read(memory, arena, value, out, err);
