@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Definitions from outside: validate, apply, look at them; and what mistakes are answered with."""
+
+import json
+import sys
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+import onggi  # noqa: E402
+
+DEFINITIONS = """\
+entity: customer
+key: customer_id
+type: int64
+---
+source: payments
+path: data/payments.csv
+time: at
+---
+source: large
+sql: SELECT *, amount > 50 AS is_large FROM payments
+time: at
+---
+view: activity
+entity: customer
+source: large
+owner: risk@example.com
+description: what a customer pays
+features:
+  count_1d:    {count: "*", window: 1d}
+  avg_7d:      {avg: amount, window: 7d}
+  large_7d:    {avg: is_large, window: 7d}
+  newest:      {last: shop}
+---
+view: shape
+request: {amount: float64, at: timestamp}
+features:
+  ratio: {expr: "amount / activity.avg_7d"}
+  night: {expr: "hour(at) <= 6"}
+---
+service: fraud
+time: at
+features: [activity.count_1d, shape]
+"""
+
+PAYMENTS = """\
+at,customer_id,amount,shop
+2020-01-01T10:00:00Z,1,12.5,north
+2020-01-02T10:00:00Z,2,99.0,south
+"""
+
+
+@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
+class Definitions(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        for name in ("features", "data"):
+            (self.path / name).mkdir()
+        (self.path / "onggi.yaml").write_text("")
+        (self.path / "data" / "payments.csv").write_text(PAYMENTS)
+        self.define(DEFINITIONS)
+        self.project = onggi.Project(self.path)
+
+    def tearDown(self):
+        self.project.stop()
+        self.folder.cleanup()
+
+    def define(self, text):
+        (self.path / "features" / "all.yaml").write_text(text)
+
+    def answer(self, command):
+        """(exit code, the JSON that the command prints)"""
+        done = self.project.run(command, "--json")
+        return done.returncode, json.loads(done.stdout)
+
+    def changes(self, command):
+        code, answer = self.answer(command)
+        self.assertEqual(code, 0, answer)
+        return [f"{c['change']}{c['kind']} {c['name']}" for c in answer["plan"]]
+
+    def mistakes(self, text):
+        self.define(text)
+        done = self.project.run("validate")
+        self.assertNotEqual(done.returncode, 0)
+        return done.stderr
+
+    def get(self, path):
+        try:
+            with urllib.request.urlopen(self.project.url + path, timeout=30) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def test_a_plan_is_shown_then_applied_then_empty(self):
+        everything = ["+entity customer", "+source payments", "+source large", "+view activity",
+                      "+view shape", "+service fraud"]
+        self.assertEqual(self.changes("validate"), everything)
+        self.assertEqual(self.changes("apply"), everything)
+        self.assertEqual(self.changes("apply"), [])
+        self.define(DEFINITIONS.replace("window: 1d", "window: 2d").replace("fraud", "fraud_v2"))
+        self.assertEqual(self.changes("apply"),
+                         ["~view activity", "+service fraud_v2", "-service fraud"])
+
+    def test_types_come_from_the_files_and_outlive_them(self):
+        self.project.must("apply")
+        (self.path / "data" / "payments.csv").unlink()
+        (self.path / "features" / "all.yaml").unlink()
+        self.project.serve()
+        status, view = self.get("/api/v1/definitions/view/activity")
+        self.assertEqual(status, 200)
+        self.assertEqual({f["name"]: f["type"] for f in view["features"]},
+                         {"count_1d": "int64", "avg_7d": "float64", "large_7d": "float64",
+                          "newest": "string"})
+        self.assertEqual(view["owner"], "risk@example.com")
+        status, service = self.get("/api/v1/definitions/service/fraud")
+        self.assertEqual([f["name"] for f in service["features"]], ["count_1d", "ratio", "night"])
+        self.assertEqual(service["entities"], [{"name": "customer_id", "type": "int64"}])
+        self.assertEqual(service["request"], [{"name": "amount", "type": "float64"},
+                                              {"name": "at", "type": "timestamp"}])
+        self.assertEqual(service["time"], "at")
+
+    def test_definitions_are_listed_and_found(self):
+        self.project.must("apply")
+        self.project.serve()
+        names = lambda path: [d["name"] for d in self.get(path)[1]["definitions"]]
+        self.assertEqual(names("/api/v1/definitions?kind=view"), ["activity", "shape"])
+        self.assertEqual(names("/api/v1/definitions?search=CUSTOMER%20pays"), ["activity"])
+        self.assertEqual(names("/api/v1/definitions?name=fraud"), ["fraud"])
+        status, answer = self.get("/api/v1/definitions/view/activty")
+        self.assertEqual(status, 404)
+        self.assertIn("there is no view 'activty'; did you mean 'activity'?",
+                      answer["error"]["message"])
+
+    def test_all_mistakes_are_told_at_once_with_their_places(self):
+        told = self.mistakes(DEFINITIONS.replace("avg: amount", "avg: amout")
+                             .replace("key: customer_id", "kee: customer_id")
+                             .replace("hour(at)", "hours(at)").replace("FROM payments", "FROM paymnts"))
+        self.assertIn("features/all.yaml:2:1: unknown key 'kee'; did you mean 'key'?", told)
+        self.assertIn("features/all.yaml:10:6: source 'large':", told)
+        self.assertIn("features/all.yaml:26:18: unknown function 'hours'; did you mean 'hour'?", told)
+
+    def test_a_mistake_records_nothing(self):
+        self.project.must("apply")
+        self.define(DEFINITIONS.replace("avg: amount", "avg: amout"))
+        code, answer = self.answer("apply")
+        self.assertNotEqual(code, 0)
+        self.assertFalse(answer["applied"])
+        self.assertEqual(answer["errors"], [
+            {"file": "features/all.yaml", "line": 20, "column": 22,
+             "message": "source 'large' has no column 'amout'; did you mean 'amount'?"}])
+        self.project.serve()
+        self.assertEqual(self.get("/api/v1/definitions/view/activity")[0], 200)
+
+    def test_bad_yaml_and_bad_files(self):
+        self.assertIn("features/all.yaml:2:1: tabs may not indent; use spaces",
+                      self.mistakes("entity: a\n\tkey: b\n"))
+        self.assertIn("features/all.yaml:3:1: 'key' is here twice",
+                      self.mistakes("entity: a\nkey: b\nkey: c\n"))
+        self.assertIn("features/all.yaml:2:7: there is no file 'data/none.parquet'",
+                      self.mistakes("source: s\npath: data/none.parquet\n"))
+        self.mistakes("source: s\npath: ../outside.csv\n")
+        (self.path / "data" / "cut.parquet").write_bytes(b"PAR1 and no more")
+        self.assertIn("features/all.yaml:2:7: source 's':",
+                      self.mistakes("source: s\npath: data/cut.parquet\n"))
+
+    def test_applying_on_a_running_server_takes_effect_at_once(self):
+        self.project.must("apply")
+        self.project.serve()
+        self.define(DEFINITIONS.replace("service: fraud", "service: other"))
+        answer = self.project.post("/api/v1/apply", {})
+        self.assertTrue(answer["applied"])
+        self.assertEqual(answer["revision"], 2)
+        self.assertEqual(self.get("/api/v1/definitions/service/other")[0], 200)
+        self.assertEqual(self.get("/api/v1/definitions/service/fraud")[0], 404)
+
+
+if __name__ == "__main__":
+    unittest.main()
