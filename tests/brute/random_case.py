@@ -104,6 +104,9 @@ class Case:
             if created:
                 row["created"] = None if self.random.random() < 0.2 else self.time()
             row |= {column: self.cell(column, place) for column in TYPES}
+            if not created:
+                # The source without created times is a CSV file, where an empty string is a null.
+                row = {name: None if value == "" else value for name, value in row.items()}
             rows += [row] * self.random.choice([1, 1, 1, 1, 2])
         return rows
 
@@ -247,7 +250,6 @@ def arrow_table(rows, schema):
 
 
 def write_csv(table, path):
-    """An empty cell is null, a quoted empty one is the empty string."""
     def text(value):
         if value is None:
             return ""

@@ -74,7 +74,8 @@ def lineage(model_folder):
     packages = ("xgboost-cpu", "scikit-learn", "onnx", "onnxmltools", "numpy", "pyarrow")
     code = ("preprocessing.py", "train.py", "evaluation.py")
     return {
-        "execution": os.environ.get("TRAINING_JOB_NAME", ""),
+        # SageMaker names the job; Onggi names the execution that the job is a step of.
+        "execution": os.environ.get("ONGGI_EXECUTION") or os.environ.get("TRAINING_JOB_NAME", ""),
         "model.onnx": flight_data.fingerprint(model_folder / "model.onnx"),
         "code": {name: flight_data.fingerprint(here / name) for name in code},
         "parameters": json.loads((model_folder / "training.json").read_text()),
