@@ -52,6 +52,10 @@ static enum status choose_views(struct arena *arena, const struct definitions *d
     for (size_t i = 0; i < count; i++)
         if (all[i].kind != VIEW_REQUEST)
             out->views[out->count++] = &all[i];
+    if (out->count == 0)
+        return error_set(err, STATUS_INVALID,
+                         "no applied definition has a view to materialise; `onggi apply` records "
+                         "what features/ defines");
     return STATUS_OK;
 }
 
@@ -132,7 +136,7 @@ enum status feature_store_materialize(struct feature_store *store, struct arena 
     struct chosen chosen;
     enum status status = choose_views(arena, definitions, request, &chosen, err);
 
-    if (status == STATUS_OK && chosen.count > 0)
+    if (status == STATUS_OK)
         status = run_job(store, arena, definitions, request, &chosen, &result, err);
     definitions_unref(&definitions);
     TRY(status);
