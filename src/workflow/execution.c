@@ -2,15 +2,12 @@
 #include "workflow/execution.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "workflow/execution_internal.h"
 #include "workflow/states/state.h"
 
-#include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 #define EVENTS_MAX 25000 /* of one history, as in Step Functions */
-#define ROLE "arn:aws:iam::000000000000:role/onggi"
 #define ARN "arn:aws:states:local:000000000000:"
 
 struct execution *execution_new(struct str id, struct str pipeline, struct str user)
@@ -54,313 +51,6 @@ void execution_clear_fresh(struct execution *execution)
     execution->fresh_count = execution->fresh_capacity = 0;
 }
 
-/* The chain of events: the first two both begin it. */
-static int64_t previous_of(const struct execution *execution)
-{
-    return execution->last_id == 1 ? 0 : execution->last_id;
-}
-
-/* Makes an event and applies it. details is the inner object, shown under `name`EventDetails. */
-static void emit(struct execution *execution, struct str type, const char *name,
-                 yyjson_mut_doc *doc, yyjson_mut_val *details, struct str private_part)
-{
-    struct arena *arena = execution->fresh_arena;
-    yyjson_mut_val *outer = yyjson_mut_obj(doc);
-    struct event event = { .id = execution->last_id + 1,
-                           .previous_id = previous_of(execution),
-                           .time_us = execution->now_us,
-                           .type = arena_str(arena, type),
-                           .private_part = arena_str(arena, private_part) };
-    struct error err;
-
-    yyjson_mut_obj_add_val(doc, outer, name, details);
-    event.details = json_mut_write(arena, outer);
-    ARENA_PUSH(arena, execution->fresh, execution->fresh_count,
-               execution->fresh_capacity) = event;
-    if (execution_apply(execution, &event, &err) != STATUS_OK)
-        abort(); /* what we make ourselves always fits */
-}
-
-static void add_truncated(yyjson_mut_doc *doc, yyjson_mut_val *details, const char *key)
-{
-    yyjson_mut_val *flag = yyjson_mut_obj_add_obj(doc, details, key);
-
-    yyjson_mut_obj_add_bool(doc, flag, "truncated", false);
-}
-
-void execution_start(struct execution *execution, struct str input, int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    execution->now_us = now_us;
-    json_add_str(doc, details, "input", input);
-    add_truncated(doc, details, "inputDetails");
-    json_add_str(doc, details, "roleArn", STR(ROLE));
-    emit(execution, STR("ExecutionStarted"), "executionStartedEventDetails", doc, details,
-         STR_EMPTY);
-}
-
-static void emit_entered(struct execution *execution)
-{
-    const struct cursor *cursor = &execution->cursor;
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    json_add_str(doc, details, "name", cursor->state->name);
-    json_add_str(doc, details, "input", cursor->input);
-    add_truncated(doc, details, "inputDetails");
-    emit(execution, str_from(cursor->state->type->entered), "stateEnteredEventDetails", doc,
-         details, STR_EMPTY);
-}
-
-static void emit_exited(struct execution *execution, struct str output, struct str next)
-{
-    const struct state *state = execution->cursor.state;
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc), *private_part = yyjson_mut_obj(doc);
-
-    json_add_str(doc, details, "name", state->name);
-    json_add_str(doc, details, "output", output);
-    add_truncated(doc, details, "outputDetails");
-    if (next.len > 0)
-        json_add_str(doc, private_part, "next", next);
-    emit(execution, str_from(state->type->exited), "stateExitedEventDetails", doc, details,
-         json_mut_write(execution->scratch, private_part));
-}
-
-static void emit_succeeded(struct execution *execution)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    json_add_str(doc, details, "output", execution->cursor.result);
-    add_truncated(doc, details, "outputDetails");
-    emit(execution, STR("ExecutionSucceeded"), "executionSucceededEventDetails", doc, details,
-         STR_EMPTY);
-}
-
-static void add_fault(yyjson_mut_doc *doc, yyjson_mut_val *details, const struct fault *fault)
-{
-    if (fault->error.len > 0)
-        json_add_str(doc, details, "error", fault->error);
-    if (fault->cause.len > 0)
-        json_add_str(doc, details, "cause", fault->cause);
-}
-
-static void emit_end(struct execution *execution, struct str type, const char *name,
-                     const struct fault *fault)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    add_fault(doc, details, fault);
-    emit(execution, type, name, doc, details, STR_EMPTY);
-}
-
-static void add_resource(yyjson_mut_doc *doc, yyjson_mut_val *details,
-                         const struct state *state)
-{
-    size_t colon = str_index(state->resource, ':');
-    struct str rest = str_slice(state->resource, colon + (colon < state->resource.len),
-                                state->resource.len);
-
-    json_add_str(doc, details, "resourceType", str_slice(state->resource, 0, colon));
-    json_add_str(doc, details, "resource", rest);
-}
-
-static void emit_task(struct execution *execution, struct str type, const char *name,
-                      yyjson_mut_doc *doc, yyjson_mut_val *details, struct str private_part)
-{
-    add_resource(doc, details, execution->cursor.state);
-    emit(execution, type, name, doc, details, private_part);
-}
-
-void execution_schedule_task(struct execution *execution, struct str parameters,
-                             int64_t timeout_s, int64_t heartbeat_s)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc), *private_part = yyjson_mut_obj(doc);
-
-    json_add_str(doc, details, "region", STR("local"));
-    json_add_str(doc, details, "parameters", parameters);
-    if (timeout_s > 0)
-        yyjson_mut_obj_add_int(doc, details, "timeoutInSeconds", timeout_s);
-    if (heartbeat_s > 0)
-        yyjson_mut_obj_add_int(doc, details, "heartbeatInSeconds", heartbeat_s);
-    json_add_str(doc, private_part, "token", id_new(execution->scratch));
-    emit_task(execution, STR("TaskScheduled"), "taskScheduledEventDetails", doc, details,
-              json_mut_write(execution->scratch, private_part));
-}
-
-static bool is_current(const struct execution *execution, struct str token, enum phase from,
-                       enum phase to)
-{
-    return execution->status == EXECUTION_RUNNING && execution->cursor.phase >= from &&
-           execution->cursor.phase <= to && str_equal(execution->cursor.token, token);
-}
-
-bool execution_task_started(struct execution *execution, struct str token,
-                            struct str private_part, int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-
-    if (!is_current(execution, token, PHASE_SCHEDULED, PHASE_SCHEDULED))
-        return false;
-    execution->now_us = now_us;
-    emit_task(execution, STR("TaskStarted"), "taskStartedEventDetails", doc,
-              yyjson_mut_obj(doc), private_part);
-    return true;
-}
-
-static void add_output(yyjson_mut_doc *doc, yyjson_mut_val *details, struct str output)
-{
-    json_add_str(doc, details, "output", output);
-    add_truncated(doc, details, "outputDetails");
-}
-
-bool execution_task_submitted(struct execution *execution, struct str token, struct str output,
-                              int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    if (!is_current(execution, token, PHASE_STARTED, PHASE_STARTED))
-        return false;
-    execution->now_us = now_us;
-    add_output(doc, details, output);
-    emit_task(execution, STR("TaskSubmitted"), "taskSubmittedEventDetails", doc, details,
-              STR_EMPTY);
-    return true;
-}
-
-static struct fault too_large(const struct execution *execution)
-{
-    return (struct fault){
-        ERROR_DATA_LIMIT,
-        arena_printf(execution->scratch,
-                     "The state/task '" STR_FMT "' returned a result with a size exceeding the "
-                     "maximum number of bytes service limit.",
-                     STR_ARG(execution->cursor.state->resource)),
-    };
-}
-
-bool execution_task_succeeded(struct execution *execution, struct str token, struct str output,
-                              int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-    struct fault fault;
-
-    if (!is_current(execution, token, PHASE_STARTED, PHASE_SUBMITTED))
-        return false;
-    if (output.len > DATA_MAX) {
-        fault = too_large(execution);
-        return execution_task_failed(execution, token, &fault, now_us);
-    }
-    execution->now_us = now_us;
-    add_output(doc, details, output);
-    emit_task(execution, STR("TaskSucceeded"), "taskSucceededEventDetails", doc, details,
-              STR_EMPTY);
-    return true;
-}
-
-/* States.ALL spares what no second try can help. */
-static bool error_matches(struct str pattern, struct str error)
-{
-    bool runtime = str_equal(error, ERROR_RUNTIME) || str_equal(error, ERROR_DATA_LIMIT);
-
-    if (str_equal(pattern, error))
-        return true;
-    if (str_equal(pattern, ERROR_ALL))
-        return !runtime;
-    if (str_equal(pattern, ERROR_TASK_FAILED))
-        return !runtime && !str_equal(error, ERROR_TIMEOUT);
-    return str_equal(pattern, ERROR_TIMEOUT) && str_equal(error, ERROR_HEARTBEAT);
-}
-
-static bool any_matches(const struct str *patterns, size_t count, struct str error)
-{
-    for (size_t i = 0; i < count; i++)
-        if (error_matches(patterns[i], error))
-            return true;
-    return false;
-}
-
-static int64_t retry_delay_us(const struct retrier *retrier, int64_t attempts)
-{
-    double seconds = retrier->interval_s * pow(retrier->backoff, (double)attempts);
-    double most = retrier->max_delay_s > 0 ? retrier->max_delay_s : 1e9;
-
-    if (!(seconds < most))
-        seconds = most;
-    if (retrier->full_jitter)
-        seconds *= (double)(random_u64() >> 11) / (double)(UINT64_C(1) << 53);
-    return (int64_t)(seconds * (double)US_PER_SECOND);
-}
-
-/* The first retrier that names the error decides, also when it has no tries left. */
-static struct str retry_decision(struct execution *execution, struct str error)
-{
-    const struct cursor *cursor = &execution->cursor;
-
-    for (size_t i = 0; i < cursor->state->retrier_count; i++) {
-        const struct retrier *retrier = &cursor->state->retriers[i];
-
-        if (!any_matches(retrier->errors, retrier->error_count, error))
-            continue;
-        if (cursor->attempts[i] >= retrier->max_attempts)
-            break;
-        return arena_printf(
-            execution->scratch, "{\"retrier\":%zu,\"wake_us\":%lld}", i,
-            (long long)(execution->now_us + retry_delay_us(retrier, cursor->attempts[i])));
-    }
-    return STR_EMPTY;
-}
-
-bool execution_task_failed(struct execution *execution, struct str token,
-                           const struct fault *fault, int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-    bool late = str_equal(fault->error, ERROR_TIMEOUT) ||
-                str_equal(fault->error, ERROR_HEARTBEAT);
-
-    if (!is_current(execution, token, PHASE_SCHEDULED, PHASE_SUBMITTED))
-        return false;
-    execution->now_us = now_us;
-    add_fault(doc, details, fault);
-    emit_task(execution, late ? STR("TaskTimedOut") : STR("TaskFailed"),
-              late ? "taskTimedOutEventDetails" : "taskFailedEventDetails", doc, details,
-              retry_decision(execution, fault->error));
-    return true;
-}
-
-void execution_abort(struct execution *execution, const struct fault *fault, int64_t now_us)
-{
-    execution->now_us = now_us;
-    emit_end(execution, STR("ExecutionAborted"), "executionAbortedEventDetails", fault);
-}
-
-void execution_time_out(struct execution *execution, int64_t now_us)
-{
-    const struct fault fault = { STR_EMPTY, STR_EMPTY };
-
-    execution->now_us = now_us;
-    emit_end(execution, STR("ExecutionTimedOut"), "executionTimedOutEventDetails", &fault);
-}
-
-void execution_redrive(struct execution *execution, int64_t now_us)
-{
-    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
-    yyjson_mut_val *details = yyjson_mut_obj(doc);
-
-    execution->now_us = now_us;
-    yyjson_mut_obj_add_int(doc, details, "redriveCount", execution->redrive_count + 1);
-    emit(execution, STR("ExecutionRedriven"), "executionRedrivenEventDetails", doc, details,
-         STR_EMPTY);
-}
-
 static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
                      int64_t time_us)
 {
@@ -392,7 +82,7 @@ static void add_execution(struct execution *execution, struct scope *scope)
                            json_copy(scope->arena, doc, execution->input));
     add_time(doc, object, "StartTime", execution->start_us);
     json_add_str(doc, object, "Name", execution->id);
-    json_add_str(doc, object, "RoleArn", STR(ROLE));
+    json_add_str(doc, object, "RoleArn", STR(EXECUTION_ROLE));
     yyjson_mut_obj_add_int(doc, object, "RedriveCount", execution->redrive_count);
     if (execution->redrive_count > 0)
         add_time(doc, object, "RedriveTime", execution->redrive_us);
@@ -487,17 +177,17 @@ void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut
     }
     output = json_mut_write(execution->scratch, result);
     if (output.len > DATA_MAX) {
-        fault = too_large(execution);
+        fault = execution_too_large(execution);
         execution_fail(execution, &fault);
         return;
     }
-    emit_exited(execution, output, next);
+    execution_make_exited(execution, output, next);
 }
 
 static const struct catcher *catcher_for(const struct state *state, struct str error)
 {
     for (size_t i = 0; i < state->catcher_count; i++)
-        if (any_matches(state->catchers[i].errors, state->catchers[i].error_count, error))
+        if (error_matches_any(state->catchers[i].errors, state->catchers[i].error_count, error))
             return &state->catchers[i];
     return NULL;
 }
@@ -513,9 +203,11 @@ static void exit_caught(struct execution *execution, const struct catcher *catch
     json_add_str(scope.doc, error, "Error", fault->error);
     json_add_str(scope.doc, error, "Cause", fault->cause);
     if (place_result(execution, &scope, &catcher->result_path, &error, &placing))
-        emit_exited(execution, json_mut_write(execution->scratch, error), catcher->next);
+        execution_make_exited(execution, json_mut_write(execution->scratch, error),
+                              catcher->next);
     else
-        emit_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails", &placing);
+        execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
+                           &placing);
 }
 
 void execution_fail(struct execution *execution, const struct fault *fault)
@@ -534,7 +226,8 @@ void execution_fail(struct execution *execution, const struct fault *fault)
     if (catcher != NULL)
         exit_caught(execution, catcher, &told);
     else
-        emit_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails", &told);
+        execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
+                           &told);
 }
 
 static void leave_task(struct execution *execution)
@@ -558,7 +251,8 @@ static void fail_too_long(struct execution *execution)
     const struct fault fault = { ERROR_RUNTIME,
                                  STR("the history has reached its limit of 25000 events") };
 
-    emit_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails", &fault);
+    execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
+                       &fault);
 }
 
 /* One step. False when there is nothing to do but wait. */
@@ -568,7 +262,7 @@ static bool step(struct execution *execution)
 
     switch (cursor->phase) {
     case PHASE_NEXT:
-        emit_entered(execution);
+        execution_make_entered(execution);
         return true;
     case PHASE_RETRYING:
         if (execution->now_us < cursor->wake_us)
@@ -585,7 +279,7 @@ static bool step(struct execution *execution)
         execution_fail(execution, &cursor->fault);
         return true;
     case PHASE_ENDED:
-        emit_succeeded(execution);
+        execution_make_succeeded(execution);
         return true;
     case PHASE_SCHEDULED:
     case PHASE_STARTED:

@@ -103,7 +103,7 @@ static yyjson_mut_val *when_fault(struct when_reader *reader, const char *what)
     struct yaml_node place = *reader->node;
 
     /* In a text on one line the column of the very spot can be told. */
-    place.column += (int)reader->token.at + (place.quoted ? 1 : 0);
+    place.column += (int)reader->token.at;
     compile_fault(reader->compiler, &place, "%s", what);
     return NULL;
 }

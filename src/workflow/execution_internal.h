@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of an execution share. Each execution_make_ function makes one event and applies it. */
+#include "workflow/execution.h"
+
+/* Clients of Step Functions expect a role; there is but this one. */
+#define EXECUTION_ROLE "arn:aws:iam::000000000000:role/onggi"
+
+void execution_make_entered(struct execution *execution);
+/* next is empty at the end. */
+void execution_make_exited(struct execution *execution, struct str output, struct str next);
+void execution_make_succeeded(struct execution *execution);
+/* ExecutionFailed and the like; `name` is that of its details. */
+void execution_make_end(struct execution *execution, struct str type, const char *name,
+                        const struct fault *fault);
+
+/* What becomes of data over DATA_MAX. */
+struct fault execution_too_large(const struct execution *execution);
+/* As ErrorEquals has it, States.ALL and its kin included. */
+bool error_matches_any(const struct str *patterns, size_t count, struct str error);
