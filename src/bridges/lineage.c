@@ -5,11 +5,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 
-#include <sys/stat.h>
-
 #define EVENTS_A_PAGE 500
-#define CODE_FILE_MAX ((size_t)64 << 20)
-#define CODE_DEPTH_MAX 16
 
 /* A task that has succeeded: which state, what it was asked, what it gave. */
 struct finished_task {
@@ -162,9 +158,20 @@ static void add_raw(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key
         yyjson_mut_obj_add_val(doc, object, key, yyjson_mut_rawncpy(doc, json.data, json.len));
 }
 
+/* The engine puts it into the input of every pipeline that has code. */
+static struct str code_hash(struct arena *arena, struct str input)
+{
+    yyjson_val *root, *code;
+    struct error err;
+
+    if (input.len == 0 || json_parse(arena, input, &root, &err) != STATUS_OK)
+        return STR_EMPTY;
+    code = yyjson_is_obj(root) ? json_find(root, STR("code")) : NULL;
+    return yyjson_is_obj(code) ? json_str(json_find(code, STR("sha256"))) : STR_EMPTY;
+}
+
 enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
-                                 struct str execution, struct str code, struct lineage *out,
-                                 struct error *err)
+                                 struct str execution, struct lineage *out, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -172,16 +179,13 @@ enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
                                                 yyjson_mut_obj(doc) } };
     struct history_reader reader = { .arena = arena, .sink = add_task, .context = &context };
     struct execution_info info;
-    struct str code_hash = STR_EMPTY;
 
     TRY(workflow_execution_get(workflow, arena, execution, &info, err));
     TRY(read_history(workflow, execution, &reader, err));
-    if (code.len > 0 && file_exists(arena_cstr(arena, code)))
-        TRY(folder_sha256(arena, arena_cstr(arena, code), &code_hash, err));
     json_add_str(doc, root, "execution", execution);
     json_add_str(doc, root, "pipeline", info.pipeline);
     json_add_str(doc, root, "started_by", info.user);
-    json_add_str(doc, root, "code_sha256", code_hash);
+    json_add_str(doc, root, "code_sha256", code_hash(arena, info.input));
     json_add_str(doc, root, "definition_sha256", sha256_hex(arena, info.definition));
     add_raw(doc, root, "input", info.input);
     yyjson_mut_obj_add_val(doc, root, "training_sets", context.builder.training_sets);
@@ -221,50 +225,4 @@ enum status lineage_log_outputs(struct workflow *workflow, struct arena *arena,
     struct history_reader reader = { .arena = arena, .sink = log_output, .context = &context };
 
     return read_history(workflow, execution, &reader, err);
-}
-
-static enum status hash_folder(struct arena *arena, const char *folder, struct str prefix,
-                               int depth, struct sha256 *hash, struct error *err)
-{
-    struct str *names;
-    size_t count;
-
-    if (depth > CODE_DEPTH_MAX)
-        return error_set(err, STATUS_LIMIT, "folder '%s': nested deeper than %d", folder,
-                         CODE_DEPTH_MAX);
-    TRY(folder_list(arena, folder, &names, &count, err));
-    for (size_t i = 0; i < count; i++) {
-        const char *path = arena_printf(arena, "%s/%s", folder, names[i].data).data;
-        struct str name = arena_printf(arena, STR_FMT "/%s", STR_ARG(prefix), names[i].data);
-        struct arena_mark mark = arena_mark(arena);
-        struct stat info;
-        struct str content;
-
-        if (lstat(path, &info) != 0 || (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
-            continue;
-        if (S_ISDIR(info.st_mode)) {
-            TRY(hash_folder(arena, path, name, depth + 1, hash, err));
-            continue;
-        }
-        TRY(file_read(arena, path, CODE_FILE_MAX, &content, err));
-        /* Name and length first, so that no two trees give the same bytes. */
-        sha256_add(hash, name.data, name.len + 1);
-        sha256_add(hash, &content.len, sizeof(content.len));
-        sha256_add(hash, content.data, content.len);
-        arena_rewind(arena, mark);
-    }
-    return STATUS_OK;
-}
-
-enum status folder_sha256(struct arena *arena, const char *folder, struct str *out,
-                          struct error *err)
-{
-    struct sha256 *hash = sha256_new();
-    char *hex = arena_alloc(arena, SHA256_HEX_LEN + 1);
-    enum status status = hash_folder(arena, folder, STR_EMPTY, 0, hash, err);
-
-    sha256_end(hash, hex);
-    if (status == STATUS_OK)
-        *out = (struct str){ hex, SHA256_HEX_LEN };
-    return status;
 }

@@ -13,14 +13,10 @@ struct lineage {
     struct str params; /* arguments of all scripts, {"train.max_depth": 6} */
 };
 
-/* code: folder with the pipeline's code as it was run. */
 MUST_USE enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
-                                          struct str execution, struct str code,
-                                          struct lineage *out, struct error *err);
+                                          struct str execution, struct lineage *out,
+                                          struct error *err);
 /* What the scripts left in their output folders (reports, curves, not their data channels) becomes artifacts of the run. */
 MUST_USE enum status lineage_log_outputs(struct workflow *workflow, struct arena *arena,
                                          struct str execution, struct str project,
                                          struct registry *registry, struct error *err);
-/* SHA-256 over names and contents of all files below a folder, in the order of their names. */
-MUST_USE enum status folder_sha256(struct arena *arena, const char *folder, struct str *out,
-                                   struct error *err);

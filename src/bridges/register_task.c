@@ -125,8 +125,7 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     TRY(read_registration(task, &wanted, err));
     TRY(find_model(task, wanted.folder, &path, err));
     TRY(read_signature(task, wanted.folder, &version.signature, err));
-    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, task->code,
-                             &lineage, err));
+    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage, err));
     TRY(log_run(tasks, task, &wanted, &lineage, err));
     TRY(blob_put_file(registry_blobs(tasks->given.registry), path, &blob, err));
     version.model = wanted.model;

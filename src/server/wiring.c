@@ -14,7 +14,7 @@
 #include "registry/registry.h"
 #include "registry/registry_http.h"
 #include "server/machine_http.h"
-#include "server/pipeline_kind.h"
+#include "bridges/pipeline_kind.h"
 #include "server/users.h"
 #include "serving/serving.h"
 #include "serving/serving_http.h"
