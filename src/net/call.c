@@ -101,7 +101,7 @@ static void fill_exchange(struct local_call *local, struct arena *arena, const s
     add_header(exchange, "Content-Type", call->content_type);
     add_header(exchange, "Accept", call->accept);
     exchange->sink = local->events == NULL ? &collecting_sink : &calling_sink;
-    exchange_identify(exchange);
+    exchange_identify(exchange, STR_EMPTY, STR_EMPTY);
 }
 
 static void run_here(struct exchange *exchange)

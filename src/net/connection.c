@@ -241,18 +241,20 @@ static void linger(struct connection *connection)
 
 void connection_turn_over(struct connection *connection, int code)
 {
+    struct loop *loop = connection->loop;
     struct turn *turn = connection->turn;
     bool keep_alive = turn->keep_alive && !connection->has_ended;
 
     turn_record(turn, code);
     connection->turn = NULL;
     turn_free(turn);
-    if (!keep_alive || connection->loop->draining) {
+    if (!keep_alive || loop->draining) {
         linger(connection);
         return;
     }
     connection->state = CONNECTION_HEAD;
-    connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
+    connection->deadline_ns =
+        loop->now_ns + loop->server->config.deadlines.idle_ms * UINT64_C(1000000);
     if (!connection->is_consuming)
         consume_waiting(connection);
 }

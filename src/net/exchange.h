@@ -88,5 +88,5 @@ void response_reset(struct response *res);
 
 /* Ids that need to differ, not to be secret: fast, and one generator a thread. */
 uint64_t quick_random(void);
-/* request_id and traceparent from the client's headers where they are sound, else new ones. */
-void exchange_identify(struct exchange *exchange);
+/* request_id and traceparent: the client's where they are sound, else new ones. */
+void exchange_identify(struct exchange *exchange, struct str given_id, struct str given_trace);

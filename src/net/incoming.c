@@ -38,7 +38,7 @@ static void route_request(struct connection *connection)
     const struct server_config *config = &connection->loop->server->config;
     const struct message_head *head = &turn->head;
 
-    exchange_identify(&turn->exchange);
+    exchange_identify(&turn->exchange, head->request_id, head->traceparent);
     if (config->check_host && (!host_is_ours(head->host, config->hosts, config->host_count) ||
                                !origin_is_ours(head->origin, config->hosts, config->host_count))) {
         answer_now(connection, 403, STATUS_INVALID,

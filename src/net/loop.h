@@ -84,6 +84,7 @@ struct loop {
     uint64_t date_ns;               /* when date was made */
     char date[DATE_LEN + 1];
     uint64_t swept_ns;
+    uint64_t now_ns;                /* when the last reply had left */
     bool draining;
     bool stopping;
     char read_buffer[READ_BUFFER];

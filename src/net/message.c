@@ -230,12 +230,26 @@ static const struct str known_names[KNOWN_COUNT] = {
     [KNOWN_INFERENCE_LENGTH] = STR_INIT("inference-header-content-length"),
 };
 
+/* One bit for each length that a known name has: most others need no comparison. */
+static uint32_t known_lengths(void)
+{
+    uint32_t lengths = 0;
+
+    for (size_t k = 0; k < KNOWN_COUNT; k++)
+        lengths |= UINT32_C(1) << known_names[k].len;
+    return lengths;
+}
+
 /* NULL data where one is absent: an empty value is a value. */
 static bool collect_known(const struct exchange *exchange, struct str known[KNOWN_COUNT])
 {
+    const uint32_t lengths = known_lengths();
+
     for (size_t i = 0; i < exchange->header_count; i++) {
         struct str name = exchange->headers[i].name;
 
+        if (name.len > 31 || (lengths >> name.len & 1) == 0)
+            continue;
         for (size_t k = 0; k < KNOWN_COUNT; k++) {
             if (name.len != known_names[k].len || !str_equal_nocase(name, known_names[k]))
                 continue;
@@ -323,8 +337,10 @@ static enum message_progress check_head(struct message *message, struct message_
         return refuse(message, 400, "a header that may stand once stands twice");
     if (known[KNOWN_HOST].data == NULL && !head->is_old)
         return refuse(message, 400, "the Host header is missing");
-    head->host = known[KNOWN_HOST].data == NULL ? STR_EMPTY : known[KNOWN_HOST];
-    head->origin = known[KNOWN_ORIGIN].data == NULL ? STR_EMPTY : known[KNOWN_ORIGIN];
+    head->host = known[KNOWN_HOST];
+    head->origin = known[KNOWN_ORIGIN];
+    head->request_id = known[KNOWN_REQUEST_ID];
+    head->traceparent = known[KNOWN_TRACEPARENT];
     if (!head->is_old && !host_is_sound(head->host))
         return refuse(message, 400, "the Host header is no host");
     if (!to_origin_form(head))

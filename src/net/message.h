@@ -26,7 +26,9 @@ struct message_head {
     struct str method;
     struct str target; /* in origin form */
     struct str host;
-    struct str origin; /* empty when there is none */
+    struct str origin; /* these three are empty when there is none */
+    struct str request_id;
+    struct str traceparent;
     uint64_t content_length;
     bool is_chunked;
     bool expects_continue;

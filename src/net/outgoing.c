@@ -57,6 +57,8 @@ enum sent connection_send(struct connection *connection, uv_buf_t *pieces, unsig
                                              : plain_send(connection, pieces, count);
 
     connection->is_sending = sent == SENT_LATER;
+    if (sent == SENT_LATER)
+        connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
     return sent;
 }
 
@@ -121,7 +123,6 @@ void connection_reply(struct connection *connection)
         return;
     }
     connection->state = CONNECTION_SENDING;
-    connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
     if (connection->has_ended || connection->loop->draining)
         turn->keep_alive = false;
     if (turn->file != NULL)
@@ -157,7 +158,7 @@ void outgoing_refuse(struct connection *connection, int code, const char *why)
         connection->turn = turn;
     }
     if (turn->exchange.request.request_id.data == NULL)
-        exchange_identify(&turn->exchange);
+        exchange_identify(&turn->exchange, STR_EMPTY, STR_EMPTY);
     error_set(&err, status, "%s", why);
     response_reset(&turn->exchange.response);
     router_answer_error(&turn->exchange, code, &err);

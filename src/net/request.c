@@ -184,18 +184,17 @@ static struct str trace_text(struct arena *arena, struct str given)
     return (struct str){ text, TRACEPARENT_LEN };
 }
 
-void exchange_identify(struct exchange *exchange)
+void exchange_identify(struct exchange *exchange, struct str given_id, struct str given_trace)
 {
     struct request *req = &exchange->request;
-    struct str id = request_header(req, "x-request-id");
 
-    if (id_is_sound(id)) {
-        req->request_id = id;
+    if (id_is_sound(given_id)) {
+        req->request_id = given_id;
     } else {
         char *text = arena_alloc(req->arena, 17);
 
         write_hex(text, quick_random());
         req->request_id = (struct str){ text, 16 };
     }
-    req->traceparent = trace_text(req->arena, request_header(req, "traceparent"));
+    req->traceparent = trace_text(req->arena, given_trace);
 }

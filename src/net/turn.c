@@ -177,8 +177,10 @@ void turn_record(struct turn *turn, int code)
 {
     const struct exchange *exchange = &turn->exchange;
     struct server *server = turn->loop->server;
-    uint64_t took_ns = clock_monotonic_ns() - exchange->request.start_ns;
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t took_ns = now_ns - exchange->request.start_ns;
 
+    turn->loop->now_ns = now_ns;
     route_stats_record(exchange->stats != NULL ? exchange->stats : server->other_stats, code,
                        took_ns);
     if (server->access_log != NULL)
