@@ -213,30 +213,22 @@ static enum status sync_one(struct proxy *proxy, struct arena *arena,
     return status;
 }
 
-enum status proxy_sync(struct proxy *proxy, const struct definitions *definitions,
-                       struct error *err)
+void proxy_sync(struct proxy *proxy, const struct definitions *definitions)
 {
     struct arena *arena = arena_new();
-    enum status status = STATUS_OK;
     size_t count;
     const struct definition_item *items = definitions_items(definitions, &count);
+    struct error err;
 
     pthread_mutex_lock(&proxy->change);
     remove_undefined(proxy, definitions);
     for (size_t i = 0; i < count; i++) {
-        struct error reason;
-
-        if (!str_equal(items[i].kind, STR("endpoint")))
-            continue;
-        if (sync_one(proxy, arena, &items[i], &reason) != STATUS_OK) {
-            /* The others still get theirs. */
-            log_warn("proxy: %s; it answers as before", reason.message);
-            status = error_set(err, reason.status, "%s", reason.message);
-        }
+        if (str_equal(items[i].kind, STR("endpoint")) &&
+            sync_one(proxy, arena, &items[i], &err) != STATUS_OK)
+            log_warn("proxy: %s; it stays as it was", err.message);
     }
     pthread_mutex_unlock(&proxy->change);
     arena_free(arena);
-    return status;
 }
 
 enum status proxy_deploy(struct proxy *proxy, struct str name, struct model *model,

@@ -24,10 +24,9 @@ void proxy_free(struct proxy **proxy);
 
 /*
  * Takes over the endpoints of these definitions. Models stay deployed. An endpoint that no
- * longer fits its model answers as before, and the log says so.
+ * longer fits its model answers as before, and the log says so; the others get what is theirs.
  */
-MUST_USE enum status proxy_sync(struct proxy *proxy, const struct definitions *definitions,
-                                struct error *err);
+void proxy_sync(struct proxy *proxy, const struct definitions *definitions);
 /* Called when the model fits and nothing has changed yet; a failure leaves all as it was. */
 typedef enum status (*proxy_before_deploy)(void *context, struct error *err);
 /*

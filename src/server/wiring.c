@@ -159,21 +159,18 @@ static void unwire_serving(struct wiring *wiring)
 static void on_definitions_changed(void *context, const struct definitions *now)
 {
     struct wiring *wiring = context;
-    struct error err;
 
-    if (proxy_sync(wiring->proxy, now, &err) != STATUS_OK)
-        log_error("proxy: endpoints stay as they were: %s", err.message);
+    proxy_sync(wiring->proxy, now);
 }
 
 static enum status wire_proxy(struct wiring *wiring, struct error *err)
 {
     const struct definitions *definitions = definition_store_current(wiring->definitions);
-    enum status status;
 
+    (void)err;
     wiring->proxy = proxy_new(wiring->features);
-    status = proxy_sync(wiring->proxy, definitions, err);
+    proxy_sync(wiring->proxy, definitions);
     definitions_unref(&definitions);
-    TRY(status);
     definition_store_on_change(wiring->definitions, on_definitions_changed, wiring);
     wiring->deployer = deployer_new(wiring->registry, wiring->serving, wiring->proxy);
     router_mount(wiring->router, &proxy_door, wiring->proxy);
