@@ -2,7 +2,8 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
+/* As help lists them. */
 const struct command *const cli_tables[] = {
-    project_commands,  feature_commands, pipeline_commands, registry_commands,
-    predict_commands, user_commands,    NULL,
+    demo_commands,    project_commands, feature_commands, pipeline_commands,
+    registry_commands, predict_commands, user_commands,    NULL,
 };
