@@ -25,7 +25,10 @@ struct definition_store {
     size_t listener_count;
 };
 
-/* What an older version recorded may be wrong by today's rules; an apply mends that, so it must be possible. */
+/*
+ * What an older version recorded may be wrong by today's rules. An apply mends that, so the store
+ * opens all the same.
+ */
 static const struct definitions *nothing_applied(struct definition_store *store,
                                                  int64_t revision, const struct error *err)
 {

@@ -19,7 +19,7 @@ struct definition_store_config {
     void *describe_context;
 };
 
-/* Reads what is recorded; nothing but the metadata is touched. The config's pointers must outlive the store. */
+/* Reads the metadata and nothing else. The config's pointers must outlive the store. */
 MUST_USE enum status definition_store_open(const struct definition_store_config *config,
                                            struct definition_store **out, struct error *err);
 void definition_store_close(struct definition_store **store);
@@ -52,12 +52,13 @@ struct definition_changes {
 
 /*
  * Loads the files and compares them with what is recorded; unless dry_run, records them in one
- * transaction and puts the new snapshot in force. INVALID with `errors` filled when they are wrong: nothing changes.
+ * transaction and puts the new snapshot in force. INVALID with `errors` filled when they are
+ * wrong: nothing changes.
  */
 MUST_USE enum status definition_store_apply(struct definition_store *store, struct arena *arena,
                                             bool dry_run, struct definition_changes *out,
                                             struct definition_errors *errors,
                                             struct error *err);
 
-/* POST /api/v1/validate and /api/v1/apply, GET /api/v1/definitions/…; the context is the store. */
+/* /api/v1/validate, /api/v1/apply, /api/v1/definitions/…; the context is the store. */
 extern const struct door definition_door;

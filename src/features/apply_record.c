@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "features/apply_record.h"
 
+#define CREATE_ITEMS \
+    "CREATE TABLE definition_items (" \
+    " position INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL," \
+    " file TEXT NOT NULL, line INTEGER NOT NULL, json TEXT NOT NULL, UNIQUE (kind, name))"
+#define CREATE_COLUMNS \
+    "CREATE TABLE definition_columns (" \
+    " source TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, json TEXT NOT NULL)"
+
 static const char *const steps[] = {
     "CREATE TABLE definition_state (revision INTEGER NOT NULL)",
     "INSERT INTO definition_state VALUES (0)",
-    "CREATE TABLE definition_items ("
-    " position INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,"
-    " file TEXT NOT NULL, line INTEGER NOT NULL, json TEXT NOT NULL, UNIQUE (kind, name))",
-    "CREATE TABLE definition_columns ("
-    " source TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, json TEXT NOT NULL)",
+    CREATE_ITEMS,
+    CREATE_COLUMNS,
 };
 
 enum status apply_record_migrate(struct sql *db, struct error *err)

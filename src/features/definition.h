@@ -177,7 +177,7 @@ struct plan {
     struct plan_output *outputs; /* in the order of the service's `features` */
     size_t output_count;
     size_t slot_count;
-    /* The first output whose short name another one has as well, or NULL: then only full names tell them apart. */
+    /* The first output whose short name another has as well, or NULL; full names tell them apart. */
     const struct plan_output *clash;
 };
 

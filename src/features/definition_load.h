@@ -49,9 +49,9 @@ typedef enum status (*source_describe)(void *context, struct arena *arena,
 
 /*
  * A kind of definition that another subsystem owns. Its files are found by patterns relative to
- * the project ('*' and '?' as in file_glob). Of a .yaml file each document is one item, named by the
- * value of the key that is the kind's name (`pipeline: fraud`). A .json file is one item, named
- * by its folder.
+ * the project ('*' and '?' as in file_glob). Of a .yaml file each document is one item, named by
+ * the value of the key that is the kind's name (`pipeline: fraud`). A .json file is one item,
+ * named by its folder.
  */
 struct definition_kind {
     const char *name;            /* "pipeline" */
@@ -70,13 +70,14 @@ struct definition_input {
     const struct definition_kind *const *kinds; /* NULL-terminated; may be NULL */
     source_describe describe;
     void *describe_context;
-    /* Of the recorded snapshot, whose columns are taken where a source's files did not change; or NULL. */
+    /* Whose columns are taken where a source's files did not change since; or NULL. */
     const struct definitions *recorded;
 };
 
 /*
  * OK with *out set when nothing is wrong; INVALID with `errors` filled (and err as a summary) when
- * something is; another status when it could not be tried. A project without features/ is fine and empty.
+ * something is; another status when it could not be tried. A project without features/ is fine,
+ * and empty.
  */
 MUST_USE enum status definitions_load(const struct definition_input *input,
                                       struct definition_errors *errors,

@@ -410,6 +410,11 @@ static size_t count_kind(const struct build *build, const char *kind)
     return count;
 }
 
+/* The next object of its kind; all have a name and a place. */
+#define MAKE(objects, count, item) \
+    ((objects)[count].name = (item)->name, (objects)[count].place = (item)->place, \
+     &(objects)[(count)++])
+
 /* Objects do not move once they are there, so that others can point to them. */
 static void make_objects(struct build *build)
 {
@@ -423,23 +428,14 @@ static void make_objects(struct build *build)
         struct draft *draft = &build->drafts[i];
         struct definition_item *item = &draft->item;
 
-        if (str_equal(item->kind, STR("entity"))) {
-            defs->entities[defs->entity_count].name = item->name;
-            defs->entities[defs->entity_count].place = item->place;
-            draft->object = &defs->entities[defs->entity_count++];
-        } else if (str_equal(item->kind, STR("source"))) {
-            defs->sources[defs->source_count].name = item->name;
-            defs->sources[defs->source_count].place = item->place;
-            draft->object = &defs->sources[defs->source_count++];
-        } else if (str_equal(item->kind, STR("view"))) {
-            defs->views[defs->view_count].name = item->name;
-            defs->views[defs->view_count].place = item->place;
-            draft->object = &defs->views[defs->view_count++];
-        } else if (str_equal(item->kind, STR("service"))) {
-            defs->services[defs->service_count].name = item->name;
-            defs->services[defs->service_count].place = item->place;
-            draft->object = &defs->services[defs->service_count++];
-        }
+        if (str_equal(item->kind, STR("entity")))
+            draft->object = MAKE(defs->entities, defs->entity_count, item);
+        else if (str_equal(item->kind, STR("source")))
+            draft->object = MAKE(defs->sources, defs->source_count, item);
+        else if (str_equal(item->kind, STR("view")))
+            draft->object = MAKE(defs->views, defs->view_count, item);
+        else if (str_equal(item->kind, STR("service")))
+            draft->object = MAKE(defs->services, defs->service_count, item);
     }
 }
 

@@ -94,7 +94,7 @@ static void link_stored(struct build *build, struct draft *draft, struct view *v
         type_aggregation(build, draft, &view->features[i], &features->items[i]);
 }
 
-/* What an expression may name: the fields of its view, then every stored feature as view.feature. */
+/* What an expression may name: fields of its view, then all stored features as view.feature. */
 struct scope {
     struct expression_name *names;
     const struct feature **features; /* NULL for a field */

@@ -51,7 +51,7 @@ MUST_USE enum status expression_compile(struct arena *arena, struct str text,
                                         const struct expression_name *names, size_t count,
                                         const struct expression **out,
                                         struct expression_place *place, struct error *err);
-/* bool, int64, float64, string, bytes or timestamp: int32 and float32 are read as the wider ones. */
+/* Never int32 or float32: these are read as the wider types. */
 enum value_type expression_type(const struct expression *expression);
 struct str expression_text(const struct expression *expression);
 /*

@@ -99,7 +99,7 @@ static void lend_inputs(struct run *run, const struct expression_column *inputs,
     }
 }
 
-/* NULL where every row has a value; else, for a strict function, the worst state of any argument. */
+/* NULL if every row has a value; else, for a strict function, the worst of the arguments'. */
 static void set_states(struct slot *out, const struct expression_function *function,
                        const struct expression_vector *args, size_t arg_count, size_t n)
 {

@@ -141,7 +141,7 @@ KERNEL_1(year_of, integers, integers, date_part_of(a, DATE_YEAR))
 KERNEL_1(month_of, integers, integers, date_part_of(a, DATE_MONTH))
 KERNEL_1(day_of, integers, integers, date_part_of(a, DATE_DAY))
 
-/* The compiler puts this in front of hour(time, zone): the instant whose UTC clock shows the zone's time. */
+/* Of hour(time, zone): the instant at which a UTC clock shows the zone's time. */
 static void shift_time(struct arena *arena __attribute__((unused)), size_t n,
                        const struct expression_vector *args, struct expression_vector *out)
 {

@@ -245,7 +245,7 @@ CHOOSE(if_text, texts)
         name, "yy", 'b', kernel##_text, false, false \
     }
 
-/* ints before floats: the first overload that fits without a conversion wins, then the first with. */
+/* Ints before floats: of overloads that need equally many conversions the first is taken. */
 const struct expression_function expression_operators[] = {
     { "+", "ii", 'i', add_int64, true, false },
     { "+", "ff", 'f', add_float64, false, false },

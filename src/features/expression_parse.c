@@ -78,7 +78,7 @@ static size_t name_end(const struct parser *parser, size_t at)
     }
 }
 
-/* Between two equal quotes, which are doubled inside. The end is behind the closing one; 0: there is none. */
+/* Behind the closing quote, which is doubled where it belongs to the text; 0: there is none. */
 static size_t quoted_end(const struct parser *parser, size_t at)
 {
     char quote = peek(parser, at++);
