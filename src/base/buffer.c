@@ -21,7 +21,7 @@ char *buffer_reserve(struct buffer *buffer, size_t more)
     size_t wanted = buffer->len + more;
     size_t capacity = buffer->capacity < 128 ? 128 : buffer->capacity;
 
-    if (wanted > buffer->capacity) {
+    if (wanted > buffer->capacity || buffer->data == NULL) {
         while (capacity < wanted)
             capacity *= 2;
         buffer->data = realloc(buffer->data, capacity);
