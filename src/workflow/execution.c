@@ -176,8 +176,7 @@ void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut
         return;
     }
     output = json_mut_write(execution->scratch, result);
-    if (output.len > DATA_MAX) {
-        fault = execution_too_large(execution);
+    if (!execution_data_is_good(execution, output, &fault)) {
         execution_fail(execution, &fault);
         return;
     }

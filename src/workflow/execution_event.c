@@ -188,15 +188,28 @@ bool execution_task_submitted(struct execution *execution, struct str token, str
     return true;
 }
 
-struct fault execution_too_large(const struct execution *execution)
+bool execution_data_is_good(struct execution *execution, struct str json, struct fault *fault)
 {
-    return (struct fault){
-        ERROR_DATA_LIMIT,
-        arena_printf(execution->scratch,
-                     "The state/task '" STR_FMT "' returned a result with a size exceeding the "
-                     "maximum number of bytes service limit.",
-                     STR_ARG(execution->cursor.state->resource)),
-    };
+    struct arena *arena = execution->scratch;
+    struct str name = execution->cursor.state->name;
+    yyjson_val *value;
+    struct error err;
+
+    if (json.len > DATA_MAX)
+        *fault = (struct fault){
+            ERROR_DATA_LIMIT,
+            arena_printf(arena,
+                         "The state/task '" STR_FMT
+                         "' returned a result with a size exceeding the "
+                         "maximum number of bytes service limit.",
+                         STR_ARG(name)),
+        };
+    else if (json_parse(arena, json, &value, &err) != STATUS_OK)
+        *fault = (struct fault){ ERROR_RUNTIME,
+                                 arena_printf(arena, "its data: %s", err.message) };
+    else
+        return true;
+    return false;
 }
 
 bool execution_task_succeeded(struct execution *execution, struct str token, struct str output,
@@ -208,10 +221,8 @@ bool execution_task_succeeded(struct execution *execution, struct str token, str
 
     if (!is_current(execution, token, PHASE_STARTED, PHASE_SUBMITTED))
         return false;
-    if (output.len > DATA_MAX) {
-        fault = execution_too_large(execution);
+    if (!execution_data_is_good(execution, output, &fault))
         return execution_task_failed(execution, token, &fault, now_us);
-    }
     execution->now_us = now_us;
     add_output(doc, details, output);
     emit_task(execution, STR("TaskSucceeded"), "taskSucceededEventDetails", doc, details,

@@ -14,7 +14,7 @@ void execution_make_succeeded(struct execution *execution);
 void execution_make_end(struct execution *execution, struct str type, const char *name,
                         const struct fault *fault);
 
-/* What becomes of data over DATA_MAX. */
-struct fault execution_too_large(const struct execution *execution);
+/* JSON that the next state can take: within DATA_MAX, our depth, no key twice. False sets *fault. */
+bool execution_data_is_good(struct execution *execution, struct str json, struct fault *fault);
 /* As ErrorEquals has it, States.ALL and its kin included. */
 bool error_matches_any(const struct str *patterns, size_t count, struct str error);

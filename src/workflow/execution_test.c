@@ -136,6 +136,15 @@ TEST(a_path_that_finds_nothing_fails_in_the_known_words)
                    "States.ResultPathMatchFailure", "Unable to apply");
 }
 
+TEST(data_nested_too_deep_fails_instead_of_vanishing)
+{
+    char deep[300] = "";
+
+    for (int i = 0; i < 100; i++)
+        deep[i] = '[', deep[199 - i] = ']';
+    assert_failure(PASS(",'Parameters':{'x.$':'$'}"), deep, "States.Runtime", "its data: ");
+}
+
 #define CHOICE(rule) \
     "{'StartAt':'C','States':{'C':{'Type':'Choice','Choices':[{" rule \
     ",'Next':'Y'}],'Default':'N'},'Y':{'Type':'Pass','Result':true,'End':true}," \
@@ -397,6 +406,7 @@ TEST(an_endless_loop_ends_with_the_longest_history)
 
 TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
           TEST_CASE(a_path_that_finds_nothing_fails_in_the_known_words),
+          TEST_CASE(data_nested_too_deep_fails_instead_of_vanishing),
           TEST_CASE(every_comparison_decides_as_the_language_says),
           TEST_CASE(a_choice_without_a_way_and_a_fail_state_fail),
           TEST_CASE(tasks_are_retried_and_caught),

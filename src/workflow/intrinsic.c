@@ -37,12 +37,50 @@ bool intrinsic_is(struct str text)
     return str_starts(text, STR("States."));
 }
 
-/* Appends a value as Format shows it: text bare, everything else as JSON. */
+static void append_shown(const struct scope *scope, struct buffer *out, yyjson_mut_val *value);
+
+static void append_object(const struct scope *scope, struct buffer *out, yyjson_mut_val *object)
+{
+    yyjson_mut_val *key, *value;
+    size_t i, count;
+
+    buffer_append_byte(out, '{');
+    yyjson_mut_obj_foreach(object, i, count, key, value)
+    {
+        if (i > 0)
+            buffer_append(out, STR(", "));
+        append_shown(scope, out, key);
+        buffer_append_byte(out, '=');
+        append_shown(scope, out, value);
+    }
+    buffer_append_byte(out, '}');
+}
+
+static void append_list(const struct scope *scope, struct buffer *out, yyjson_mut_val *list)
+{
+    yyjson_mut_val *value;
+    size_t i, count;
+
+    buffer_append_byte(out, '[');
+    yyjson_mut_arr_foreach(list, i, count, value)
+    {
+        if (i > 0)
+            buffer_append(out, STR(", "));
+        append_shown(scope, out, value);
+    }
+    buffer_append_byte(out, ']');
+}
+
+/* As Step Functions shows values in a text: no quotes, and objects as {key=value}. */
 static void append_shown(const struct scope *scope, struct buffer *out, yyjson_mut_val *value)
 {
     if (yyjson_mut_is_str(value))
         buffer_append(out,
                       (struct str){ yyjson_mut_get_str(value), yyjson_mut_get_len(value) });
+    else if (yyjson_mut_is_obj(value))
+        append_object(scope, out, value);
+    else if (yyjson_mut_is_arr(value))
+        append_list(scope, out, value);
     else
         buffer_append(out, json_mut_write(scope->arena, value));
 }

@@ -38,6 +38,19 @@ enum status expression_check(struct arena *arena, struct str text, struct error 
     return json_path_parse(arena, text, &path, err);
 }
 
+/* "a" and "a.$" would both become "a". */
+static enum status check_twice(struct arena *arena, yyjson_val *object, yyjson_val *key,
+                               struct error *err)
+{
+    struct str name = json_str(key);
+
+    if (is_dynamic(key) ||
+        json_find(object, arena_printf(arena, STR_FMT ".$", STR_ARG(name))) == NULL)
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "'" STR_FMT "' is there twice, once with \".$\"",
+                     STR_ARG(name));
+}
+
 static enum status check_field(struct arena *arena, yyjson_val *key, yyjson_val *value,
                                struct error *err)
 {
@@ -61,7 +74,10 @@ enum status template_check(struct arena *arena, yyjson_val *template, struct err
 
     if (yyjson_is_obj(template))
         yyjson_obj_foreach(template, i, count, key, value)
+        {
+            TRY(check_twice(arena, template, key, err));
             TRY(check_field(arena, key, value, err));
+        }
     if (yyjson_is_arr(template))
         yyjson_arr_foreach(template, i, count, value) TRY(template_check(arena, value, err));
     return STATUS_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "workflow/execution.h"
+#include "workflow/execution_internal.h"
 #include "workflow/states/state.h"
 
 #define SECONDS_MAX INT64_C(99999999)
@@ -79,12 +79,17 @@ static void work(struct execution *execution, const struct state *state)
     struct scope scope = execution_scope(execution, arena);
     int64_t timeout_s, heartbeat_s;
     struct fault fault;
+    struct str parameters;
 
-    if (!prepare(execution, state, &scope, &timeout_s, &heartbeat_s, &fault))
+    if (!prepare(execution, state, &scope, &timeout_s, &heartbeat_s, &fault)) {
         execution_fail(execution, &fault);
-    else
-        execution_schedule_task(execution, json_mut_write(arena, scope.input), timeout_s,
-                                heartbeat_s);
+    } else {
+        parameters = json_mut_write(arena, scope.input);
+        if (execution_data_is_good(execution, parameters, &fault))
+            execution_schedule_task(execution, parameters, timeout_s, heartbeat_s);
+        else
+            execution_fail(execution, &fault);
+    }
     arena_free(arena);
 }
 
