@@ -48,15 +48,19 @@ static enum status parse_failed(struct loader *loader, struct error *err)
 {
     void *at = NULL;
     const struct fy_diag_error *first = fy_diag_errors_iterate(loader->diag, &at);
-    int line, tab;
+    int line;
 
     if (first == NULL)
         return error_set(err, STATUS_INVALID, STR_FMT ": this is not YAML",
                          STR_ARG(loader->file));
     line = first->line < 1 ? 1 : first->line;
-    tab = tab_in_indent(line_of(loader->text, line));
-    if (tab > 0)
-        return fail_at(loader->file, line, tab, err, "tabs may not indent; use spaces");
+    /* A tab that ends a text too early is found in the line behind it. */
+    for (int i = line; i <= line + 1; i++) {
+        int tab = tab_in_indent(line_of(loader->text, i));
+
+        if (tab > 0)
+            return fail_at(loader->file, i, tab, err, "tabs may not indent; use spaces");
+    }
     return fail_at(loader->file, line, first->column < 1 ? 1 : first->column, err,
                    first->msg == NULL ? "this is not YAML" : first->msg);
 }

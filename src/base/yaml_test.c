@@ -63,6 +63,7 @@ TEST(an_empty_text_has_no_documents)
 TEST(what_definitions_do_not_need_is_refused_with_its_place)
 {
     refused("a:\n\tb: 1\n", "x.yaml:2:1: tabs may not indent; use spaces");
+    refused("a: b\n\tc: 1\n", "x.yaml:2:1: tabs may not indent; use spaces");
     refused("a: 1\nb: 2\na: 3\n", "x.yaml:3:1: 'a' is here twice; it is in line 1 already");
     refused("a: &x 1\n", "x.yaml:1:7: anchors are not supported");
     refused("a: &x [1]\nb: *x\n", "anchors are not supported");

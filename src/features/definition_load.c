@@ -46,6 +46,29 @@ static bool take_recorded(struct build *build, struct source *source,
     return true;
 }
 
+/* DuckDB's words for a table that is none of the sources, as ours. */
+static struct str retold(struct build *build, struct str message)
+{
+    static const struct str start = STR_INIT("Table with name ");
+    const char *found = memmem(message.data, message.len, start.data, start.len);
+    struct definitions *defs = build->definitions;
+    struct str *names = ARENA_ARRAY(build->arena, struct str, defs->source_count);
+    struct str rest, name, near;
+
+    if (found == NULL)
+        return message;
+    rest = str_slice(message, (size_t)(found - message.data) + start.len, message.len);
+    name = str_slice(rest, 0, str_index(rest, ' '));
+    for (size_t i = 0; i < defs->source_count; i++)
+        names[i] = defs->sources[i].name;
+    near = str_nearest(name, names, defs->source_count);
+    if (near.len == 0)
+        return arena_printf(build->arena, "there is no source '" STR_FMT "'", STR_ARG(name));
+    return arena_printf(build->arena,
+                        "there is no source '" STR_FMT "'; did you mean '" STR_FMT "'?",
+                        STR_ARG(name), STR_ARG(near));
+}
+
 static enum status ask_columns(struct build *build, const struct definition_input *input,
                                const struct source **asked, size_t count, struct error *err)
 {
@@ -63,7 +86,7 @@ static enum status ask_columns(struct build *build, const struct definition_inpu
         copy_columns(build, source, found[i].columns, found[i].count);
         if (found[i].error.len > 0) {
             definition_error_add(build->errors, source->text_place, STR_FMT,
-                                 STR_ARG(found[i].error));
+                                 STR_ARG(retold(build, found[i].error)));
             draft->is_broken = true;
         }
     }

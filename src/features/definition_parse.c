@@ -103,7 +103,8 @@ static void parse_entity(struct build *build, struct draft *draft)
     const struct yaml_node *keys = yaml_find(draft->node, "keys");
     const struct yaml_node *type = yaml_find(draft->node, "type");
 
-    ONLY_KEYS(build, draft, STR("entity"), STR("key"), STR("type"), STR("keys"), NOTES);
+    if (!ONLY_KEYS(build, draft, STR("entity"), STR("key"), STR("type"), STR("keys"), NOTES))
+        return;
     parse_notes(build, draft, &entity->notes);
     if ((key == NULL) == (keys == NULL)) {
         build_error(build, draft, draft->node,
@@ -168,8 +169,9 @@ static void parse_source(struct build *build, struct draft *draft)
     const struct yaml_node *types = yaml_find(draft->node, "types");
     struct error err;
 
-    ONLY_KEYS(build, draft, STR("source"), STR("path"), STR("sql"), STR("time"), STR("created"),
-              STR("types"), NOTES);
+    if (!ONLY_KEYS(build, draft, STR("source"), STR("path"), STR("sql"), STR("time"),
+                   STR("created"), STR("types"), NOTES))
+        return;
     parse_notes(build, draft, &source->notes);
     parse_source_text(build, draft, source);
     build_note(build, draft, yaml_want_str(draft->node, "time", &source->time, &err), &err);

@@ -142,8 +142,9 @@ class Definitions(unittest.TestCase):
                              .replace("key: customer_id", "kee: customer_id")
                              .replace("hour(at)", "hours(at)").replace("FROM payments", "FROM paymnts"))
         self.assertIn("features/all.yaml:2:1: unknown key 'kee'; did you mean 'key'?", told)
-        self.assertIn("features/all.yaml:10:6: source 'large':", told)
-        self.assertIn("features/all.yaml:26:18: unknown function 'hours'; did you mean 'hour'?", told)
+        self.assertIn("features/all.yaml:10:6: there is no source 'paymnts'; did you mean "
+                      "'payments'?", told)
+        self.assertIn("features/all.yaml:28:18: unknown function 'hours'; did you mean 'hour'?", told)
 
     def test_a_mistake_records_nothing(self):
         self.project.must("apply")
