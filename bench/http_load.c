@@ -24,6 +24,8 @@
 /* Latencies in buckets of one part in 64. */
 #define PARTS 64
 #define BUCKETS (PARTS * 40)
+#define FILE_MAX ((size_t)16 << 20)
+#define HEAD_MAX 4096
 
 struct options {
     unsigned port;
@@ -35,6 +37,7 @@ struct options {
     const char *method;
     const char *path;
     const char *body_file;
+    bool is_lines; /* each line of the file is a body */
     const char *content_type;
 };
 
@@ -47,8 +50,12 @@ struct client {
 };
 
 static struct client clients[CONNECTIONS_MAX];
-static char *request;
-static size_t request_len;
+/* Sent in turn, so that a server cannot answer out of its caches. */
+static struct request {
+    char *text;
+    size_t len;
+} *requests;
+static size_t request_count;
 static uint64_t buckets[BUCKETS];
 static uint64_t done, bad;
 
@@ -114,37 +121,56 @@ static double cpu_us(long pid)
     return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
 }
 
-static char *read_body(const char *path, size_t *len)
+static char *read_file(const char *path, size_t *len)
 {
-    char *body = calloc(1, 1 << 20);
+    char *text = calloc(1, FILE_MAX);
     FILE *file = path == NULL ? NULL : fopen(path, "r");
 
-    if (body == NULL || (path != NULL && file == NULL))
+    if (text == NULL || (path != NULL && file == NULL))
         die(path == NULL ? "memory" : path);
-    *len = file == NULL ? 0 : fread(body, 1, 1 << 20, file);
+    *len = file == NULL ? 0 : fread(text, 1, FILE_MAX, file);
     if (file != NULL)
         fclose(file);
-    return body;
+    return text;
 }
 
-static void make_request(const struct options *options)
+static void add_request(const struct options *options, const char *body, size_t body_len)
 {
-    size_t body_len;
-    char *body = read_body(options->body_file, &body_len);
+    struct request *request;
     char length[64] = "";
 
+    requests = realloc(requests, (request_count + 1) * sizeof(*requests));
+    if (requests == NULL)
+        die("memory");
+    request = &requests[request_count++];
     if (body_len > 0)
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", body_len);
-    request = calloc(1, 4096 + body_len);
-    if (request == NULL)
+    request->text = calloc(1, HEAD_MAX + body_len);
+    if (request->text == NULL)
         die("memory");
-    request_len = (size_t)snprintf(request, 4096,
-                                   "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
-                                   "User-Agent: bench\r\nContent-Type: %s\r\n%s\r\n",
-                                   options->method, options->path, options->content_type, length);
-    memcpy(request + request_len, body, body_len);
-    request_len += body_len;
-    free(body);
+    request->len = (size_t)snprintf(request->text, HEAD_MAX,
+                                    "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
+                                    "User-Agent: bench\r\nContent-Type: %s\r\n%s\r\n",
+                                    options->method, options->path, options->content_type,
+                                    length);
+    memcpy(request->text + request->len, body, body_len);
+    request->len += body_len;
+}
+
+static void make_requests(const struct options *options)
+{
+    size_t len;
+    char *text = read_file(options->body_file, &len);
+
+    if (!options->is_lines) {
+        add_request(options, text, len);
+    } else {
+        for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+            add_request(options, line, strlen(line));
+    }
+    free(text);
+    if (request_count == 0)
+        die(options->body_file);
 }
 
 static int connect_to(unsigned port)
@@ -163,7 +189,10 @@ static int connect_to(unsigned port)
 
 static void send_request(struct client *client, uint64_t due_ns)
 {
-    if (write(client->fd, request, request_len) != (ssize_t)request_len)
+    static size_t turn;
+    const struct request *request = &requests[turn++ % request_count];
+
+    if (write(client->fd, request->text, request->len) != (ssize_t)request->len)
         die("write");
     client->is_waiting = true;
     client->due_ns = due_ns;
@@ -187,7 +216,8 @@ static size_t reply_len(const struct client *client)
 /* True when the reply is whole. */
 static bool receive(struct client *client, bool counts)
 {
-    ssize_t got = read(client->fd, client->data + client->len, sizeof(client->data) - client->len);
+    ssize_t got = read(client->fd, client->data + client->len,
+                       sizeof(client->data) - client->len);
     size_t wanted;
 
     if (got < 0 && errno == EAGAIN)
@@ -284,6 +314,8 @@ static void read_options(int argc, char **argv, struct options *options)
             options->path = value;
         else if (strcmp(name, "--body") == 0)
             options->body_file = value;
+        else if (strcmp(name, "--lines") == 0)
+            options->body_file = value, options->is_lines = true;
         else
             options->port = 0;
     }
@@ -291,18 +323,25 @@ static void read_options(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = { .connections = 32, .seconds = 4, .warm_up = 1, .method = "GET",
-                               .path = "/", .content_type = "application/json" };
+    struct options options = { .connections = 32,
+                               .seconds = 4,
+                               .warm_up = 1,
+                               .method = "GET",
+                               .path = "/",
+                               .content_type = "application/json" };
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     double before;
 
     read_options(argc, argv, &options);
-    if (options.port == 0 || options.connections == 0 || options.connections > CONNECTIONS_MAX) {
-        fprintf(stderr, "usage: http_load --port N [--path P] [--method M] [--body FILE] "
-                        "[--connections N] [--seconds S] [--warm-up S] [--rate N] [--pid SERVER]\n");
+    if (options.port == 0 || options.connections == 0 ||
+        options.connections > CONNECTIONS_MAX) {
+        fprintf(
+            stderr,
+            "usage: http_load --port N [--path P] [--method M] [--body FILE | --lines FILE] "
+            "[--connections N] [--seconds S] [--warm-up S] [--rate N] [--pid SERVER]\n");
         return 2;
     }
-    make_request(&options);
+    make_requests(&options);
     open_clients(&options, epoll);
     run(&options, epoll, options.warm_up, false);
     before = cpu_us(options.pid);
