@@ -498,7 +498,8 @@ static struct message *wait_for_messages(struct workflow *workflow, int64_t wake
         waited = wake_us == INT64_MAX
                      ? pthread_cond_wait(&workflow->happened, &workflow->lock)
                      : pthread_cond_timedwait(&workflow->happened, &workflow->lock, &until);
-    if (workflow->closing && workflow->first == NULL && workflow->try_count > 0)
+    /* Tries were cancelled in the turn before; each tells when it has left. */
+    if (workflow->draining && workflow->first == NULL && workflow->try_count > 0)
         pthread_cond_wait(&workflow->happened, &workflow->lock);
     messages = workflow->first;
     workflow->first = NULL;

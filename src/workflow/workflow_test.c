@@ -311,6 +311,31 @@ TEST(a_submitted_task_waits_across_restarts)
     place_close(&place);
 }
 
+TEST(closing_ends_scripts_and_the_next_engine_runs_them_again)
+{
+    struct place place = place_open();
+    struct execution_info info;
+    struct error err;
+    struct str id;
+
+    put(&place, "pipeline.yaml", ONE_STEP(""));
+    put(&place, "only.sh",
+        "[ -e $SAGEMAKER_BASE_DIR/../seen ] && exit 0\n"
+        "touch $SAGEMAKER_BASE_DIR/../seen; sleep 600\n");
+    place_start(&place, NULL);
+    id = run(&place, "");
+    while (count_events(&place, id, "TaskStarted") == 0)
+        workflow_wait(place.workflow, workflow_generation(place.workflow), 50);
+    usleep(300000);
+    place_stop(&place);
+    place_start(&place, NULL);
+    assert_ok(workflow_resume(place.workflow, &err));
+    info = wait_for_end(&place, id);
+    assert_int_equal(info.status, EXECUTION_SUCCEEDED);
+    assert_int_equal(count_events(&place, id, "TaskFailed"), 1);
+    place_close(&place);
+}
+
 TEST(a_second_engine_is_refused)
 {
     struct place place = place_open(), second;
@@ -404,4 +429,5 @@ TEST_MAIN(TEST_CASE(ten_kills_later_the_result_is_the_same),
           TEST_CASE(a_failed_step_is_tried_again_in_a_fresh_folder),
           TEST_CASE(a_stopped_execution_ends_at_once_and_can_be_redriven),
           TEST_CASE(a_submitted_task_waits_across_restarts),
+          TEST_CASE(closing_ends_scripts_and_the_next_engine_runs_them_again),
           TEST_CASE(a_second_engine_is_refused))
