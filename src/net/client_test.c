@@ -205,9 +205,132 @@ TEST(what_does_not_answer_is_said)
     assert_fails(STATUS_LIMIT, http_call(arena, url("/echo"), &options, &answer, &err));
 }
 
-TEST_MAIN(cmocka_unit_test_setup_teardown(a_get_and_a_post, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(an_error_of_the_server_is_an_answer, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(files_go_both_ways, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(events_arrive_one_by_one, set_up, tear_down),
-          TEST_CASE(events_are_read_however_they_are_cut),
-          cmocka_unit_test_setup_teardown(what_does_not_answer_is_said, set_up, tear_down))
+struct outcome {
+    int answers;
+    int codes[8]; /* by hundreds */
+    enum status status; /* of the last failure */
+    struct buffer bodies;
+    struct http_client *client;
+    int again; /* so many more calls from inside the callback */
+};
+
+static void on_done(void *context, const struct http_answer *answer, const struct error *problem)
+{
+    const struct http_options options = { .body = STR_INIT("again") };
+    struct outcome *outcome = context;
+
+    outcome->answers++;
+    if (answer == NULL) {
+        outcome->status = problem->status;
+    } else {
+        outcome->codes[answer->code / 100]++;
+        buffer_append(&outcome->bodies, answer->body);
+    }
+    if (outcome->again > 0) {
+        outcome->again--;
+        http_client_call(outcome->client, url("/echo"), &options, on_done, outcome);
+    }
+}
+
+/* The loop runs until so many calls are answered. */
+static void run_until(uv_loop_t *loop, const struct outcome *outcome, int answers)
+{
+    while (outcome->answers < answers)
+        uv_run(loop, UV_RUN_ONCE);
+}
+
+static void end_client(uv_loop_t *loop, struct http_client **client)
+{
+    http_client_free(client);
+    uv_run(loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(loop), 0);
+}
+
+TEST(calls_on_a_loop_share_connections)
+{
+    const struct http_client_config config = { .connections_max = 3 };
+    const struct http_options options = { .body = STR_INIT("x") };
+    struct outcome outcome = { .again = 10 };
+    uv_loop_t loop;
+
+    uv_loop_init(&loop);
+    outcome.client = http_client_new(&loop, &config);
+    for (int i = 0; i < 50; i++)
+        http_client_call(outcome.client, url("/echo"), &options, on_done, &outcome);
+    assert_int_equal(outcome.answers, 0);
+    run_until(&loop, &outcome, 60);
+    assert_int_equal(outcome.codes[2], 60);
+    assert_int_equal(server_connections(server), 3);
+    assert_str_contains(buffer_str(&outcome.bodies), STR("POST /echo again"));
+    end_client(&loop, &outcome.client);
+    buffer_free(&outcome.bodies);
+}
+
+TEST(calls_on_a_loop_fail_by_callback)
+{
+    const struct http_client_config config = { .connections_max = 1 };
+    struct http_options options = { .timeout_ms = 60 };
+    struct outcome outcome = { 0 };
+    uv_loop_t loop;
+
+    uv_loop_init(&loop);
+    outcome.client = http_client_new(&loop, &config);
+    http_client_call(outcome.client, "http://127.0.0.1:1/", &options, on_done, &outcome);
+    run_until(&loop, &outcome, 1);
+    assert_int_equal(outcome.status, STATUS_UNAVAILABLE);
+    http_client_call(outcome.client, "https://a/", &options, on_done, &outcome);
+    assert_int_equal(outcome.answers, 1);
+    run_until(&loop, &outcome, 2);
+    assert_int_equal(outcome.status, STATUS_INVALID);
+    /* The second waits in line behind the first; neither gets an answer in time. */
+    http_client_call(outcome.client, url("/sleep"), &options, on_done, &outcome);
+    http_client_call(outcome.client, url("/sleep"), &options, on_done, &outcome);
+    run_until(&loop, &outcome, 4);
+    assert_int_equal(outcome.status, STATUS_TIMEOUT);
+    options.timeout_ms = 0;
+    http_client_call(outcome.client, url("/sleep"), &options, on_done, &outcome);
+    http_client_call(outcome.client, "http://localhost:1/", &options, on_done, &outcome);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    end_client(&loop, &outcome.client);
+    assert_int_equal(outcome.answers, 6);
+    assert_int_equal(outcome.status, STATUS_UNAVAILABLE);
+    assert_int_equal(outcome.codes[2], 0);
+}
+
+TEST(a_kept_connection_that_went_away_is_replaced)
+{
+    const struct http_client_config config = { 0 };
+    const struct http_options options = { 0 };
+    struct outcome outcome = { 0 };
+    struct server_config again = server_config_default();
+    uv_loop_t loop;
+    unsigned port;
+    int listener;
+
+    uv_loop_init(&loop);
+    outcome.client = http_client_new(&loop, &config);
+    http_client_call(outcome.client, url("/echo"), &options, on_done, &outcome);
+    run_until(&loop, &outcome, 1);
+    server_stop(&server);
+    router_free(&router);
+    router = router_new();
+    router_mount(router, &door, NULL);
+    assert_ok(server_listen(base + strlen("http://"), &listener, 1, &port, &err));
+    again.listeners = &listener;
+    again.listener_count = 1;
+    assert_ok(server_start(router, &again, &server, &err));
+    close(listener);
+    http_client_call(outcome.client, url("/echo"), &options, on_done, &outcome);
+    run_until(&loop, &outcome, 2);
+    assert_int_equal(outcome.codes[2], 2);
+    end_client(&loop, &outcome.client);
+    buffer_free(&outcome.bodies);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+TEST_MAIN(CASE(a_get_and_a_post), CASE(an_error_of_the_server_is_an_answer),
+          CASE(files_go_both_ways), CASE(events_arrive_one_by_one),
+          TEST_CASE(events_are_read_however_they_are_cut), CASE(what_does_not_answer_is_said),
+          CASE(calls_on_a_loop_share_connections), CASE(calls_on_a_loop_fail_by_callback),
+          CASE(a_kept_connection_that_went_away_is_replaced))
