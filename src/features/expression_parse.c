@@ -1,169 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From text to a tree: a lexer and one function for each level of precedence. */
+/* From text to a tree: one function for each level of precedence. */
+#include "features/expression_lexer.h"
 #include "features/expression_program.h"
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_NUMBER,
-    TOKEN_STRING,
-    TOKEN_NAME,
-    TOKEN_QUOTED,
-    TOKEN_SYMBOL
-};
-
-struct token {
-    enum token_kind kind;
-    struct str text; /* a string and a quoted name without their quotes, still doubled inside */
-    size_t at;
-};
 
 struct parser {
     struct arena *arena;
-    struct str text;
-    size_t next; /* behind the current token */
-    struct token token;
+    struct lexer lexer;
     size_t depth, nodes;
-    size_t failed_at;
 };
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static char peek(const struct parser *parser, size_t at)
-{
-    return at < parser->text.len ? parser->text.data[at] : '\0';
-}
 
 static enum status fail(struct parser *parser, size_t at, struct error *err, const char *what)
 {
-    parser->failed_at = at;
-    return error_set(err, STATUS_INVALID, "%s", what);
-}
-
-static size_t number_end(const struct parser *parser, size_t at)
-{
-    while (is_digit(peek(parser, at)))
-        at++;
-    if (peek(parser, at) == '.' && is_digit(peek(parser, at + 1))) {
-        at++;
-        while (is_digit(peek(parser, at)))
-            at++;
-    }
-    if (peek(parser, at) == 'e' || peek(parser, at) == 'E') {
-        size_t digits = at + 1;
-
-        if (peek(parser, digits) == '+' || peek(parser, digits) == '-')
-            digits++;
-        while (is_digit(peek(parser, digits)))
-            at = ++digits;
-    }
-    return at;
-}
-
-/* "view.feature" is one name; a dot must be followed by a letter. */
-static size_t name_end(const struct parser *parser, size_t at)
-{
-    for (;; at++) {
-        char c = peek(parser, at);
-
-        if (!is_letter(c) && !is_digit(c) && !(c == '.' && is_letter(peek(parser, at + 1))))
-            return at;
-    }
-}
-
-/* Behind the closing quote, which is doubled where it belongs to the text; 0: there is none. */
-static size_t quoted_end(const struct parser *parser, size_t at)
-{
-    char quote = peek(parser, at++);
-
-    for (; at < parser->text.len; at++) {
-        if (parser->text.data[at] != quote)
-            continue;
-        if (peek(parser, at + 1) != quote)
-            return at + 1;
-        at++;
-    }
-    return 0;
-}
-
-static size_t symbol_end(const struct parser *parser, size_t at)
-{
-    static const char pairs[][3] = { "<=", ">=", "!=", "<>", "==", "//" };
-
-    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-        if (peek(parser, at) == pairs[i][0] && peek(parser, at + 1) == pairs[i][1])
-            return at + 2;
-    }
-    return strchr("+-*/%()<>=,", peek(parser, at)) != NULL ? at + 1 : at;
-}
-
-static enum status bad_symbol(struct parser *parser, size_t at, struct error *err)
-{
-    char c = parser->text.data[at];
-
-    if (c == '&' || c == '|' || c == '!')
-        return fail(parser, at, err, "write 'and', 'or' and 'not' as words");
-    parser->failed_at = at;
-    if ((unsigned char)c < 0x20 || (unsigned char)c >= 0x7f)
-        return error_set(err, STATUS_INVALID, "this character has no meaning here");
-    return error_set(err, STATUS_INVALID, "'%c' has no meaning here", c);
+    return lexer_fail(&parser->lexer, at, err, what);
 }
 
 static enum status advance(struct parser *parser, struct error *err)
 {
-    size_t at = parser->next, end;
-    struct token token = { .kind = TOKEN_SYMBOL };
-    char c;
-
-    while (at < parser->text.len && strchr(" \t\r\n", parser->text.data[at]) != NULL &&
-           parser->text.data[at] != '\0')
-        at++;
-    token.at = at;
-    c = peek(parser, at);
-    if (at == parser->text.len) {
-        token.kind = TOKEN_END;
-        end = at;
-    } else if (is_digit(c)) {
-        token.kind = TOKEN_NUMBER;
-        end = number_end(parser, at);
-    } else if (is_letter(c)) {
-        token.kind = TOKEN_NAME;
-        end = name_end(parser, at);
-    } else if (c == '\'' || c == '"') {
-        token.kind = c == '"' ? TOKEN_QUOTED : TOKEN_STRING;
-        end = quoted_end(parser, at);
-        if (end == 0)
-            return fail(parser, at, err, "this quote is never closed");
-    } else {
-        end = c == '\0' ? at : symbol_end(parser, at);
-        if (end == at)
-            return bad_symbol(parser, at, err);
-    }
-    token.text = str_slice(parser->text, at, end);
-    if (token.kind == TOKEN_STRING || token.kind == TOKEN_QUOTED)
-        token.text = str_slice(parser->text, at + 1, end - 1);
-    parser->token = token;
-    parser->next = end;
-    return STATUS_OK;
+    return lexer_next(&parser->lexer, err);
 }
 
 static bool at_symbol(const struct parser *parser, const char *symbol)
 {
-    return parser->token.kind == TOKEN_SYMBOL &&
-           str_equal(parser->token.text, str_from(symbol));
+    return lexer_at_symbol(&parser->lexer, symbol);
 }
 
 static bool at_word(const struct parser *parser, const char *word)
 {
-    return parser->token.kind == TOKEN_NAME &&
-           str_equal_nocase(parser->token.text, str_from(word));
+    return lexer_at_word(&parser->lexer, word);
 }
 
 /* The one of the symbols that comes next, or NULL. */
@@ -180,17 +43,17 @@ static enum status expect(struct parser *parser, const char *symbol, struct erro
 {
     if (at_symbol(parser, symbol))
         return advance(parser, err);
-    parser->failed_at = parser->token.at;
-    if (parser->token.kind == TOKEN_END)
+    parser->lexer.failed_at = parser->lexer.token.at;
+    if (parser->lexer.token.kind == TOKEN_END)
         return error_set(err, STATUS_INVALID, "expected '%s' at the end", symbol);
     return error_set(err, STATUS_INVALID, "expected '%s' before '" STR_FMT "'", symbol,
-                     STR_ARG(str_slice(parser->token.text, 0, 80)));
+                     STR_ARG(str_slice(parser->lexer.token.text, 0, 80)));
 }
 
 static enum status count_node(struct parser *parser, struct error *err)
 {
     if (++parser->nodes > EXPRESSION_NODES_MAX)
-        return fail(parser, parser->token.at, err, "this expression is too long");
+        return fail(parser, parser->lexer.token.at, err, "this expression is too long");
     return STATUS_OK;
 }
 
@@ -217,7 +80,7 @@ static enum status parse_or(struct parser *parser, struct expression_node *out,
 static enum status number(struct parser *parser, bool is_negative, struct expression_node *out,
                           struct error *err)
 {
-    struct str text = parser->token.text;
+    struct str text = parser->lexer.token.text;
     struct value literal = { .type = TYPE_INT64 };
 
     if (is_negative)
@@ -226,13 +89,14 @@ static enum status number(struct parser *parser, bool is_negative, struct expres
         memchr(text.data, 'E', text.len) != NULL) {
         literal.type = TYPE_FLOAT64;
         if (!str_to_double(text, &literal.number) || literal.number - literal.number != 0)
-            return fail(parser, parser->token.at, err, "this number does not fit into float64");
+            return fail(parser, parser->lexer.token.at, err,
+                        "this number does not fit into float64");
     } else if (!str_to_int64(text, &literal.integer)) {
-        return fail(parser, parser->token.at, err,
+        return fail(parser, parser->lexer.token.at, err,
                     "this number does not fit into int64; write it with '.0' as float64");
     }
-    if (is_letter(peek(parser, parser->next)) || peek(parser, parser->next) == '.')
-        return fail(parser, parser->token.at, err, "this is no number");
+    if (lexer_is_glued(&parser->lexer))
+        return fail(parser, parser->lexer.token.at, err, "this is no number");
     out->kind = NODE_LITERAL;
     out->literal = literal;
     return advance(parser, err);
@@ -286,8 +150,8 @@ static enum status word(struct parser *parser, struct expression_node *out, stru
     bool is_true = at_word(parser, "true");
 
     if (is_reserved(parser))
-        return fail(parser, parser->token.at, err, "a value is missing before this word");
-    out->name = parser->token.text;
+        return fail(parser, parser->lexer.token.at, err, "a value is missing before this word");
+    out->name = parser->lexer.token.text;
     if (is_true || at_word(parser, "false")) {
         out->kind = NODE_LITERAL;
         out->literal = (struct value){ .type = TYPE_BOOL, .boolean = is_true };
@@ -307,31 +171,31 @@ static enum status word(struct parser *parser, struct expression_node *out, stru
 static enum status parse_primary(struct parser *parser, struct expression_node *out,
                                  struct error *err)
 {
-    *out = (struct expression_node){ .at = parser->token.at };
+    *out = (struct expression_node){ .at = parser->lexer.token.at };
     TRY(count_node(parser, err));
-    switch (parser->token.kind) {
+    switch (parser->lexer.token.kind) {
     case TOKEN_NUMBER:
         return number(parser, false, out, err);
     case TOKEN_STRING:
         out->kind = NODE_LITERAL;
         out->literal = (struct value){ .type = TYPE_STRING };
-        out->literal.text = undoubled(parser->arena, parser->token.text, '\'');
+        out->literal.text = undoubled(parser->arena, parser->lexer.token.text, '\'');
         return advance(parser, err);
     case TOKEN_QUOTED:
         out->kind = NODE_NAME;
-        out->name = undoubled(parser->arena, parser->token.text, '"');
+        out->name = undoubled(parser->arena, parser->lexer.token.text, '"');
         return advance(parser, err);
     case TOKEN_NAME:
         return word(parser, out, err);
     case TOKEN_END:
-        return fail(parser, parser->token.at, err, "a value is missing at the end");
+        return fail(parser, parser->lexer.token.at, err, "a value is missing at the end");
     case TOKEN_SYMBOL:
         break;
     }
     if (!at_symbol(parser, "(")) {
-        parser->failed_at = parser->token.at;
+        parser->lexer.failed_at = parser->lexer.token.at;
         return error_set(err, STATUS_INVALID, "a value is missing before '" STR_FMT "'",
-                         STR_ARG(parser->token.text));
+                         STR_ARG(parser->lexer.token.text));
     }
     TRY(advance(parser, err));
     TRY(parse_or(parser, out, err));
@@ -342,7 +206,7 @@ static enum status parse_primary(struct parser *parser, struct expression_node *
 static enum status parse_unary(struct parser *parser, struct expression_node *out,
                                struct error *err)
 {
-    size_t at = parser->token.at;
+    size_t at = parser->lexer.token.at;
     struct expression_node arg;
     enum status status;
 
@@ -353,7 +217,7 @@ static enum status parse_unary(struct parser *parser, struct expression_node *ou
     } else {
         TRY(advance(parser, err));
         *out = (struct expression_node){ .at = at };
-        if (parser->token.kind == TOKEN_NUMBER)
+        if (parser->lexer.token.kind == TOKEN_NUMBER)
             status = number(parser, true, out, err);
         else if ((status = parse_unary(parser, &arg, err)) == STATUS_OK)
             status = call(parser, "-", at, &arg, 1, out, err);
@@ -374,7 +238,7 @@ static enum status parse_left(struct parser *parser, const char *const *symbols,
     TRY(below(parser, out, err));
     while ((symbol = symbol_among(parser, symbols)) != NULL) {
         struct expression_node args[2] = { *out };
-        size_t at = parser->token.at;
+        size_t at = parser->lexer.token.at;
 
         TRY(advance(parser, err));
         TRY(below(parser, &args[1], err));
@@ -405,7 +269,7 @@ static enum status parse_in(struct parser *parser, struct expression_node *out,
 {
     struct expression_node list = { 0 }, sides[2], tests[2];
     struct expression_node wanted = *out;
-    size_t at = parser->token.at;
+    size_t at = parser->lexer.token.at;
 
     TRY(advance(parser, err));
     TRY(arguments(parser, &list, err));
@@ -436,7 +300,7 @@ static enum status parse_is(struct parser *parser, struct expression_node *out,
                             struct error *err)
 {
     struct expression_node arg = *out;
-    size_t at = parser->token.at;
+    size_t at = parser->lexer.token.at;
     bool is_not;
 
     TRY(advance(parser, err));
@@ -444,7 +308,7 @@ static enum status parse_is(struct parser *parser, struct expression_node *out,
     if (is_not)
         TRY(advance(parser, err));
     if (!at_word(parser, "null"))
-        return fail(parser, parser->token.at, err, "expected 'null' after 'is'");
+        return fail(parser, parser->lexer.token.at, err, "expected 'null' after 'is'");
     TRY(advance(parser, err));
     TRY(call(parser, "is_null", at, &arg, 1, out, err));
     return is_not ? negate(parser, at, out, err) : STATUS_OK;
@@ -460,7 +324,7 @@ static enum status parse_comparison(struct parser *parser, struct expression_nod
     size_t at;
 
     TRY(parse_sum(parser, out, err));
-    at = parser->token.at;
+    at = parser->lexer.token.at;
     if (at_word(parser, "is"))
         return parse_is(parser, out, err);
     if (at_word(parser, "in"))
@@ -479,7 +343,7 @@ static enum status parse_comparison(struct parser *parser, struct expression_nod
     TRY(advance(parser, err));
     TRY(parse_sum(parser, &args[1], err));
     if (symbol_among(parser, comparisons) != NULL)
-        return fail(parser, parser->token.at, err,
+        return fail(parser, parser->lexer.token.at, err,
                     "comparisons do not chain; join two of them with 'and'");
     if (strcmp(symbol, "==") == 0)
         symbol = "=";
@@ -491,7 +355,7 @@ static enum status parse_comparison(struct parser *parser, struct expression_nod
 static enum status parse_not(struct parser *parser, struct expression_node *out,
                              struct error *err)
 {
-    size_t at = parser->token.at;
+    size_t at = parser->lexer.token.at;
     size_t nots = 0;
 
     for (; at_word(parser, "not"); nots++)
@@ -508,7 +372,7 @@ static enum status parse_words(struct parser *parser, const char *joining, level
     TRY(below(parser, out, err));
     while (at_word(parser, joining)) {
         struct expression_node args[2] = { *out };
-        size_t at = parser->token.at;
+        size_t at = parser->lexer.token.at;
 
         TRY(advance(parser, err));
         TRY(below(parser, &args[1], err));
@@ -532,28 +396,28 @@ static enum status parse_or(struct parser *parser, struct expression_node *out,
 static enum status parse_whole(struct parser *parser, struct expression_node *out,
                                struct error *err)
 {
-    if (parser->text.len > EXPRESSION_TEXT_MAX)
+    if (parser->lexer.text.len > EXPRESSION_TEXT_MAX)
         return fail(parser, 0, err, "this expression is too long");
-    if (!str_is_utf8(parser->text))
+    if (!str_is_utf8(parser->lexer.text))
         return fail(parser, 0, err, "this expression is not UTF-8");
     TRY(advance(parser, err));
-    if (parser->token.kind == TOKEN_END)
+    if (parser->lexer.token.kind == TOKEN_END)
         return fail(parser, 0, err, "the expression is empty");
     TRY(parse_or(parser, out, err));
-    if (parser->token.kind == TOKEN_END)
+    if (parser->lexer.token.kind == TOKEN_END)
         return STATUS_OK;
-    parser->failed_at = parser->token.at;
+    parser->lexer.failed_at = parser->lexer.token.at;
     return error_set(err, STATUS_INVALID, "expected an operator before '" STR_FMT "'",
-                     STR_ARG(str_slice(parser->token.text, 0, 80)));
+                     STR_ARG(str_slice(parser->lexer.token.text, 0, 80)));
 }
 
 enum status expression_parse(struct arena *arena, struct str text, struct expression_node *out,
                              size_t *at, struct error *err)
 {
-    struct parser parser = { .arena = arena, .text = text };
+    struct parser parser = { .arena = arena, .lexer = { .text = text } };
     enum status status = parse_whole(&parser, out, err);
 
     if (status != STATUS_OK)
-        *at = parser.failed_at;
+        *at = parser.lexer.failed_at;
     return status;
 }
