@@ -90,9 +90,9 @@ static enum status build_request(struct cli *cli, const struct batch *batch, con
     TRY(format_of(entities, &kind, err));
     out->target = query(cli, batch, format);
     out->body_file = arena_cstr(cli->arena, entities);
-    out->content_type = str_equal(str_from(kind), STR("csv")) ?
-                            STR("text/csv") :
-                            STR("application/vnd.apache.parquet");
+    out->content_type = str_equal(str_from(kind), STR("csv"))
+                            ? STR("text/csv")
+                            : STR("application/vnd.apache.parquet");
     if (!file_exists(out->body_file))
         return error_set(err, STATUS_NOT_FOUND, "there is no file '%s'", out->body_file);
     return STATUS_OK;
@@ -110,17 +110,18 @@ enum status batch_run(struct cli *cli, const struct batch *batch, struct error *
     TRY(format_of(out, &format, err));
     TRY(build_request(cli, batch, format, &request, err));
     TRY(cli_ask(cli, &request, &answer, err));
-    TRY(cli_download(cli,
-                     arena_printf(arena, "/api/v1/results/%s", cli_field(cli, answer.json, "id")),
-                     arena_cstr(arena, out), err));
+    TRY(cli_download(
+        cli, arena_printf(arena, "/api/v1/results/%s", cli_field(cli, answer.json, "id")),
+        arena_cstr(arena, out), err));
     if (cli->json) {
         print_json(cli, answer.json);
         return STATUS_OK;
     }
-    print_note("%s rows × %s columns in %s: %s",
-               arena_cstr(arena, text_count(arena, (int64_t)json_field_number(answer.json, "rows"))),
-               cli_field(cli, answer.json, "columns"),
-               arena_cstr(arena, text_seconds(arena, json_field_number(answer.json, "seconds"))),
-               arena_cstr(arena, out));
+    print_note(
+        "%s rows × %s columns in %s: %s",
+        arena_cstr(arena, text_count(arena, (int64_t)json_field_number(answer.json, "rows"))),
+        cli_field(cli, answer.json, "columns"),
+        arena_cstr(arena, text_seconds(arena, json_field_number(answer.json, "seconds"))),
+        arena_cstr(arena, out));
     return STATUS_OK;
 }

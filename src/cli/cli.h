@@ -15,8 +15,9 @@
 /* What main lends: the parts of a project behind a router. */
 struct cli_program {
     const struct command *const *tables; /* ends with NULL */
-    MUST_USE enum status (*open_local)(const struct project *project, enum command_access access,
-                                       struct router **router, void **local, struct error *err);
+    MUST_USE enum status (*open_local)(const struct project *project,
+                                       enum command_access access, struct router **router,
+                                       void **local, struct error *err);
     void (*close_local)(void *local);
     /* Whether the project has users: then some requests need a server and a token. */
     bool (*has_users)(void *local);
@@ -27,13 +28,13 @@ struct cli {
     struct arena *arena;
     const struct cli_program *program;
     struct command_line line;
-    bool json;             /* --json: machines read stdout */
+    bool json;              /* --json: machines read stdout */
     struct project project; /* folder NULL: none needed, or a server far away was named */
-    struct str server;     /* URL; empty: answered in this process */
+    struct str server;      /* URL; empty: answered in this process */
     struct str token;
     struct router *router; /* without a server */
     void *local;
-    int lock; /* of the project, -1: none */
+    int lock;               /* of the project, -1: none */
     enum exit_code refused; /* set when the server said 401 or 403 */
 };
 
@@ -46,8 +47,8 @@ extern const struct command *const cli_tables[];
 /* Values of the command line. */
 struct str cli_option(const struct cli *cli, const char *name);
 bool cli_has(const struct cli *cli, const char *name);
-struct str cli_arg(const struct cli *cli, size_t index);  /* empty if absent */
-char *cli_arg_z(const struct cli *cli, size_t index);     /* the same for the system's functions */
+struct str cli_arg(const struct cli *cli, size_t index); /* empty if absent */
+char *cli_arg_z(const struct cli *cli, size_t index); /* the same for the system's functions */
 
 /* True after Ctrl-C; long loops ask. */
 bool cli_interrupted(void);

@@ -34,7 +34,8 @@ static bool await_server(struct cli *cli, struct server_info *info)
 {
     uint64_t start = clock_monotonic_ns();
 
-    while ((clock_monotonic_ns() - start) / 1000000 < SERVER_START_WAIT_MS && !cli_interrupted()) {
+    while ((clock_monotonic_ns() - start) / 1000000 < SERVER_START_WAIT_MS &&
+           !cli_interrupted()) {
         if (project_server_find(cli->arena, &cli->project, info))
             return true;
         usleep(20000);
@@ -75,10 +76,11 @@ enum status cli_connect(struct cli *cli, struct error *err)
         return STATUS_OK;
     }
     if (cli->line.command->access == ACCESS_SERVER)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "no server runs on '%s'; start one with 'onggi serve', or name one with "
-                         "--server URL",
-                         cli->project.folder);
+        return error_set(
+            err, STATUS_UNAVAILABLE,
+            "no server runs on '%s'; start one with 'onggi serve', or name one with "
+            "--server URL",
+            cli->project.folder);
     return open_local(cli, err);
 }
 
@@ -185,7 +187,8 @@ static enum status failure(struct cli *cli, int code, struct str body, struct er
     if (message.len == 0)
         return error_set(err, status, "the server answered with code %d and no message", code);
     return error_set(err, status, "%.*s%s", (int)message.len, message.data,
-                     code == 401 && cli->token.len == 0 ? "; say who asks with ONGGI_TOKEN" : "");
+                     code == 401 && cli->token.len == 0 ? "; say who asks with ONGGI_TOKEN"
+                                                        : "");
 }
 
 /* The answer of a router that has no socket to send a file through. */
@@ -221,8 +224,9 @@ static enum status ask_local(struct cli *cli, const struct cli_request *request,
         call.identity.role = PERMIT_EDIT;
     TRY(router_call(cli->router, cli->arena, &call, request->events ? on_event : NULL, listener,
                     out, err));
-    return out->code == 200 && request->out_file != NULL ? keep_file(request->out_file, out, err) :
-                                                           STATUS_OK;
+    return out->code == 200 && request->out_file != NULL
+               ? keep_file(request->out_file, out, err)
+               : STATUS_OK;
 }
 
 static enum status ask_server(struct cli *cli, const struct cli_request *request,
@@ -257,8 +261,8 @@ static enum status ask(struct cli *cli, const struct cli_request *request, struc
     enum status status;
 
     progress_init(&listener.progress);
-    status = cli->server.len > 0 ? ask_server(cli, request, &listener, out, err) :
-                                   ask_local(cli, request, &listener, out, err);
+    status = cli->server.len > 0 ? ask_server(cli, request, &listener, out, err)
+                                 : ask_local(cli, request, &listener, out, err);
     progress_clear(&listener.progress);
     TRY(status);
     if (listener.failure.len > 0)
@@ -312,7 +316,8 @@ enum status cli_post(struct cli *cli, struct str target, struct str body, yyjson
     return STATUS_OK;
 }
 
-enum status cli_download(struct cli *cli, struct str target, const char *path, struct error *err)
+enum status cli_download(struct cli *cli, struct str target, const char *path,
+                         struct error *err)
 {
     struct cli_request request = { .method = "GET", .target = target, .out_file = path };
     struct cli_answer answer;

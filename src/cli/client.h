@@ -10,7 +10,7 @@ struct cli_request {
     const char *body_file;
     struct str content_type;
     const char *out_file; /* the answer goes there, complete or not at all */
-    bool events; /* long work: show its progress, the result event is the answer */
+    bool events;          /* long work: show its progress, the result event is the answer */
     /* Instead of the progress bar, for commands that show more than that. */
     event_sink sink;
     void *sink_context;

@@ -24,7 +24,7 @@
 #define ENDPOINT "flight_delay"
 #define REASON "demo: the gate of the pipeline was passed"
 /* Just behind the newest landing of the data, so that every window has something to say. */
-#define DEMO_DATE "2001-07-01T12:00:00Z"
+#define DEMO_DATE "2001-07-01T08:00:00Z"
 
 struct demo {
     struct cli *cli;
@@ -81,8 +81,9 @@ static enum status start_server(struct demo *demo, struct error *err)
     begin(demo);
     TRY(demo_server_start(cli, &demo->server, err));
     cli->server = demo->server.info.url;
-    done(demo, "serve", arena_printf(cli->arena, STR_FMT "%s", STR_ARG(cli->server),
-                                     demo->server.pid == 0 ? ", already there" : ""));
+    done(demo, "serve",
+         arena_printf(cli->arena, STR_FMT "%s", STR_ARG(cli->server),
+                      demo->server.pid == 0 ? ", already there" : ""));
     return STATUS_OK;
 }
 
@@ -118,9 +119,10 @@ static enum status materialize(struct demo *demo, struct error *err)
     TRY(cli_ask(cli, &request, &answer, err));
     rate = json_field_number(answer.json, "rows") / seconds_since(demo->step_start_ns);
     done(demo, "materialize",
-         arena_printf(cli->arena, "%s rows into %s entities' windows, %.0f rows/s",
+         arena_printf(cli->arena, "%s rows into the windows of %s entities, %s rows/s",
                       count_text(demo, answer.json, "rows"),
-                      count_text(demo, answer.json, "entities"), rate));
+                      count_text(demo, answer.json, "entities"),
+                      arena_cstr(cli->arena, text_count(cli->arena, (int64_t)rate))));
     return STATUS_OK;
 }
 
@@ -131,7 +133,8 @@ static enum status run_pipeline(struct demo *demo, struct error *err)
     struct str id;
 
     begin(demo);
-    TRY(cli_post(cli, STR("/api/v1/pipelines/" PIPELINE "/executions"), STR("{}"), &answer, err));
+    TRY(cli_post(cli, STR("/api/v1/pipelines/" PIPELINE "/executions"), STR("{}"), &answer,
+                 err));
     TRY(json_need_str(answer, "execution", &id, err));
     print_line("%-12s " PIPELINE ", execution " STR_FMT, "pipeline", STR_ARG(id));
     TRY(follow_execution(cli, id, &answer, err));
@@ -166,8 +169,8 @@ static enum status show_version(struct demo *demo, struct error *err)
 static enum status approve(struct demo *demo, struct error *err)
 {
     struct cli *cli = demo->cli;
-    struct str target = arena_printf(cli->arena, "/api/v1/models/" MODEL "/versions/%lld/approve",
-                                     (long long)demo->version);
+    struct str target = arena_printf(
+        cli->arena, "/api/v1/models/" MODEL "/versions/%lld/approve", (long long)demo->version);
     yyjson_val *answer;
 
     begin(demo);
@@ -188,7 +191,8 @@ static enum status deploy(struct demo *demo, struct error *err)
     begin(demo);
     TRY(cli_post(cli, STR("/api/v1/endpoints/" ENDPOINT "/deploy"), body, &answer, err));
     done(demo, "deploy",
-         arena_printf(cli->arena, "endpoint " ENDPOINT " serves version %lld, p50 %.0f µs a row",
+         arena_printf(cli->arena,
+                      "endpoint " ENDPOINT " serves version %lld, p50 %.0f µs a row",
                       (long long)demo->version, json_field_number(answer, "p50_us")));
     return STATUS_OK;
 }
@@ -199,9 +203,10 @@ static const struct {
     const char *origin, *destination;
     int distance;
 } routes[] = {
-    { "ATL", "ORD", 606 },  { "LAX", "SFO", 337 },  { "LAS", "LAX", 236 }, { "PHX", "LAX", 370 },
-    { "MSP", "ORD", 334 },  { "BOS", "LGA", 185 },  { "DFW", "ORD", 802 }, { "SAN", "LAX", 109 },
-    { "ORD", "LAX", 1745 }, { "SEA", "SFO", 679 },  { "DEN", "ORD", 888 }, { "JFK", "LAX", 2475 },
+    { "ATL", "ORD", 606 }, { "LAX", "SFO", 337 }, { "LAS", "LAX", 236 },
+    { "PHX", "LAX", 370 }, { "MSP", "ORD", 334 }, { "BOS", "LGA", 185 },
+    { "DFW", "ORD", 802 }, { "SAN", "LAX", 109 }, { "ORD", "LAX", 1745 },
+    { "SEA", "SFO", 679 }, { "DEN", "ORD", 888 }, { "JFK", "LAX", 2475 },
 };
 
 static struct str body_of(struct demo *demo, size_t route)
@@ -209,7 +214,8 @@ static struct str body_of(struct demo *demo, size_t route)
     return arena_printf(demo->cli->arena,
                         "{\"entities\":{\"origin\":\"%s\",\"destination\":\"%s\"},"
                         "\"request\":{\"date\":\"" DEMO_DATE "\",\"distance\":%d}}",
-                        routes[route].origin, routes[route].destination, routes[route].distance);
+                        routes[route].origin, routes[route].destination,
+                        routes[route].distance);
 }
 
 static enum status predict(struct demo *demo, struct error *err)
@@ -250,8 +256,8 @@ static enum status bench(struct demo *demo, struct error *err)
     begin(demo);
     TRY(load_run(cli->arena, &options, &result, err));
     if (result.requests == 0)
-        return error_set(err, STATUS_UNAVAILABLE, "no request was answered; the last code was %d",
-                         result.error_code);
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "no request was answered; the last code was %d", result.error_code);
     done(demo, "bench",
          arena_printf(cli->arena,
                       "%.0f decisions/s over %d connections, p50 %.0f µs, p99 %.0f µs, "
@@ -280,9 +286,9 @@ typedef enum status (*demo_step)(struct demo *demo, struct error *err);
 
 static enum status walk(struct demo *demo, const char *folder, struct error *err)
 {
-    static const demo_step steps[] = { start_server, apply,   materialize, run_pipeline,
-                                       show_version, approve, deploy,      predict,
-                                       bench };
+    static const demo_step steps[] = { start_server, apply,        materialize,
+                                       run_pipeline, show_version, approve,
+                                       deploy,       predict,      bench };
     uint64_t start = clock_monotonic_ns();
 
     TRY(make_project(demo, folder, err));

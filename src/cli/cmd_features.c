@@ -21,7 +21,8 @@ static enum status print_definitions(struct cli *cli, struct str target, struct 
         return STATUS_OK;
     }
     list = json_find(answer, STR("definitions"));
-    yyjson_arr_foreach(list, index, max, item) {
+    yyjson_arr_foreach(list, index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "kind"));
         table_cell(table, json_field_text(cli->arena, item, "name"));
         table_cellf(table, "%s:%s", cli_field(cli, item, "file"), cli_field(cli, item, "line"));
@@ -55,7 +56,8 @@ static void print_features(struct cli *cli, yyjson_val *features)
     size_t index, max;
     yyjson_val *item;
 
-    yyjson_arr_foreach(features, index, max, item) {
+    yyjson_arr_foreach(features, index, max, item)
+    {
         yyjson_val *from = json_find(item, STR("aggregate"));
 
         if (from == NULL)
@@ -75,12 +77,14 @@ static void print_definition(struct cli *cli, yyjson_val *definition)
     size_t index, max;
     yyjson_val *key, *value;
 
-    yyjson_obj_foreach(definition, index, max, key, value) {
+    yyjson_obj_foreach(definition, index, max, key, value)
+    {
         if (!yyjson_is_arr(value) && !yyjson_is_null(value))
             print_line("%-12s %s", yyjson_get_str(key),
                        arena_cstr(cli->arena, json_text(cli->arena, value)));
     }
-    yyjson_obj_foreach(definition, index, max, key, value) {
+    yyjson_obj_foreach(definition, index, max, key, value)
+    {
         if (!yyjson_is_arr(value) || yyjson_arr_size(value) == 0)
             continue;
         print_line("\n%s", yyjson_get_str(key));
@@ -98,10 +102,12 @@ static enum status run_show(struct cli *cli, struct error *err)
     list = json_find(answer, STR("definitions"));
     if (yyjson_arr_size(list) == 0)
         return error_set(err, STATUS_NOT_FOUND,
-                         "nothing recorded is called '" STR_FMT "'; 'onggi features list' shows "
+                         "nothing recorded is called '" STR_FMT
+                         "'; 'onggi features list' shows "
                          "what is",
                          STR_ARG(name));
-    yyjson_arr_foreach(list, index, max, item) {
+    yyjson_arr_foreach(list, index, max, item)
+    {
         folder = arena_printf(cli->arena, "/api/v1/definitions/%s/",
                               cli_field(cli, item, "kind"));
         TRY(cli_get(cli, cli_target(cli, folder.data, name, ""), &definition, err));
@@ -126,7 +132,8 @@ static void print_values(struct cli *cli, yyjson_val *answer)
     size_t index, max;
     yyjson_val *name;
 
-    yyjson_arr_foreach(names, index, max, name) {
+    yyjson_arr_foreach(names, index, max, name)
+    {
         table_cell(table, json_str(name));
         table_cell(table, json_text(cli->arena, yyjson_arr_get(row, index)));
         table_cell(table, json_text(cli->arena, yyjson_arr_get(statuses, index)));
@@ -195,7 +202,8 @@ static enum status run_materialize(struct cli *cli, struct error *err)
         print_json(cli, answer.json);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer.json, STR("views")), index, max, view) {
+    yyjson_arr_foreach(json_find(answer.json, STR("views")), index, max, view)
+    {
         table_cell(table, json_field_text(cli->arena, view, "view"));
         table_cell(table, text_count(cli->arena, (int64_t)json_field_number(view, "rows")));
         table_cell(table, text_count(cli->arena, (int64_t)json_field_number(view, "entities")));
@@ -240,8 +248,8 @@ static const struct command_option training_set_options[] = {
 };
 
 const struct command feature_commands[] = {
-    { "features list", "", "what is defined", "onggi features list --kind view", list_options, 0,
-      0, ACCESS_READ, false, run_list },
+    { "features list", "", "what is defined", "onggi features list --kind view", list_options,
+      0, 0, ACCESS_READ, false, run_list },
     { "features show", "NAME", "one definition with its features and types",
       "onggi features show flight_v1", NULL, 1, 1, ACCESS_READ, false, run_show },
     { "features search", "TEXT", "definitions that have the text in name or description",

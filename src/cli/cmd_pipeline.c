@@ -17,7 +17,9 @@ static struct str execution_target(struct cli *cli, struct str id, const char *r
 
 static enum status run_list(struct cli *cli, struct error *err)
 {
-    static const char *const titles[] = { "PIPELINE", "STEPS", "SCHEDULE", "LAST", "FILE", NULL };
+    static const char *const titles[] = {
+        "PIPELINE", "STEPS", "SCHEDULE", "LAST", "FILE", NULL
+    };
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *item;
     size_t index, max;
@@ -27,7 +29,8 @@ static enum status run_list(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("pipelines")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("pipelines")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "name"));
         table_cell(table, json_field_text(cli->arena, item, "steps"));
         table_cell(table, json_field_text(cli->arena, item, "schedule"));
@@ -55,7 +58,8 @@ static enum status run_show(struct cli *cli, struct error *err)
     print_line("pipeline  %s\nfile      %s\nschedule  %s\nparams    %s",
                cli_field(cli, answer, "name"), cli_field(cli, answer, "file"),
                cli_field(cli, answer, "schedule"), cli_field(cli, answer, "params"));
-    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step) {
+    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step)
+    {
         print_line("  %zu  %-16s %s", index + 1, cli_field(cli, step, "name"),
                    cli_field(cli, step, "resource"));
     }
@@ -106,7 +110,8 @@ static enum status run_run(struct cli *cli, struct error *err)
     struct str body, id;
 
     TRY(run_body(cli, &body, err));
-    TRY(cli_post(cli, pipeline_target(cli, cli_arg(cli, 0), "/executions"), body, &answer, err));
+    TRY(cli_post(cli, pipeline_target(cli, cli_arg(cli, 0), "/executions"), body, &answer,
+                 err));
     TRY(json_need_str(answer, "execution", &id, err));
     print_note("execution " STR_FMT, STR_ARG(id));
     /* Without a server the engine lives in this process, so leaving would stop it. */
@@ -133,11 +138,13 @@ static enum status show_execution(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    print_line("%s  %s  %s  %s", cli_field(cli, answer, "id"), cli_field(cli, answer, "pipeline"),
-               cli_field(cli, answer, "status"), cli_field(cli, answer, "started"));
+    print_line("%s  %s  %s  %s", cli_field(cli, answer, "id"),
+               cli_field(cli, answer, "pipeline"), cli_field(cli, answer, "status"),
+               cli_field(cli, answer, "started"));
     if (json_find(answer, STR("error")) != NULL)
         print_line("%s: %s", cli_field(cli, answer, "error"), cli_field(cli, answer, "cause"));
-    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step) {
+    yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step)
+    {
         table_cell(table, json_field_text(cli->arena, step, "name"));
         table_cell(table, json_field_text(cli->arena, step, "status"));
         table_cell(table, json_field_text(cli->arena, step, "attempt"));
@@ -150,8 +157,8 @@ static enum status show_execution(struct cli *cli, struct error *err)
 
 static enum status list_executions(struct cli *cli, struct error *err)
 {
-    static const char *const titles[] = { "EXECUTION", "PIPELINE", "STATUS", "STARTED", "SECONDS",
-                                          NULL };
+    static const char *const titles[] = { "EXECUTION", "PIPELINE", "STATUS",
+                                          "STARTED",   "SECONDS",  NULL };
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *item;
     size_t index, max;
@@ -161,7 +168,8 @@ static enum status list_executions(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("executions")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("executions")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "id"));
         table_cell(table, json_field_text(cli->arena, item, "pipeline"));
         table_cell(table, json_field_text(cli->arena, item, "status"));
@@ -189,7 +197,8 @@ static enum status list_logs(struct cli *cli, struct str id, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("logs")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("logs")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "step"));
         table_cell(table, json_field_text(cli->arena, item, "bytes"));
     }
@@ -204,7 +213,8 @@ static enum status on_log(void *context, struct str event, struct str data, stru
     yyjson_val *json;
 
     (void)err;
-    if (str_equal(event, STR("log")) && json_parse(cli->arena, data, &json, &ignored) == STATUS_OK)
+    if (str_equal(event, STR("log")) &&
+        json_parse(cli->arena, data, &json, &ignored) == STATUS_OK)
         print_line("%s", cli_field(cli, json, "line"));
     return STATUS_OK;
 }
@@ -281,11 +291,11 @@ static const struct command_option stop_options[] = {
 };
 
 const struct command pipeline_commands[] = {
-    { "pipeline list", "", "the pipelines and how each last went", "onggi pipeline list", NULL, 0,
-      0, ACCESS_READ, false, run_list },
+    { "pipeline list", "", "the pipelines and how each last went", "onggi pipeline list", NULL,
+      0, 0, ACCESS_READ, false, run_list },
     { "pipeline show", "NAME", "the steps of a pipeline",
-      "onggi pipeline show flight_delay\nonggi pipeline show flight_delay --asl", show_options, 1,
-      1, ACCESS_READ, false, run_show },
+      "onggi pipeline show flight_delay\nonggi pipeline show flight_delay --asl", show_options,
+      1, 1, ACCESS_READ, false, run_show },
     { "pipeline run", "NAME", "run a pipeline",
       "onggi pipeline run flight_delay --follow\n"
       "onggi pipeline run fraud --param from=2018-07-25 --param to=2018-08-01",
@@ -295,8 +305,9 @@ const struct command pipeline_commands[] = {
     { "pipeline logs", "ID [STEP]", "what a step printed",
       "onggi pipeline logs 01J… train --follow", follow_options, 1, 2, ACCESS_READ, false,
       run_logs },
-    { "pipeline stop", "ID", "stop an execution", "onggi pipeline stop 01J… --reason 'bad data'",
-      stop_options, 1, 1, ACCESS_ENGINE, false, run_stop },
+    { "pipeline stop", "ID", "stop an execution",
+      "onggi pipeline stop 01J… --reason 'bad data'", stop_options, 1, 1, ACCESS_ENGINE, false,
+      run_stop },
     { "pipeline redrive", "ID", "go on with a failed execution from the step that failed",
       "onggi pipeline redrive 01J…", follow_options, 1, 1, ACCESS_ENGINE, false, run_redrive },
     COMMANDS_END,

@@ -23,7 +23,8 @@ static void print_members(struct cli *cli, const char *title, yyjson_val *object
     if (yyjson_obj_size(object) == 0)
         return;
     print_line("%s", title);
-    yyjson_obj_foreach(object, index, max, key, value) {
+    yyjson_obj_foreach(object, index, max, key, value)
+    {
         print_line("  %-28s %s", yyjson_get_str(key),
                    arena_cstr(cli->arena, json_text(cli->arena, value)));
     }
@@ -63,7 +64,8 @@ static enum status predict_one(struct cli *cli, struct error *err)
 
     TRY(predict_body(cli, endpoint, &body, err));
     start = clock_monotonic_ns();
-    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", endpoint, rest), body, &answer, err));
+    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", endpoint, rest), body, &answer,
+                 err));
     if (cli->json)
         print_json(cli, answer);
     else
@@ -106,8 +108,8 @@ static enum status bench_bodies(struct cli *cli, struct str **bodies, size_t *co
             ARENA_PUSH(cli->arena, *bodies, *count, capacity) = line;
     }
     if (*count == 0)
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "' has no requests: a JSON body a line",
-                         STR_ARG(file));
+        return error_set(err, STATUS_INVALID,
+                         "'" STR_FMT "' has no requests: a JSON body a line", STR_ARG(file));
     return STATUS_OK;
 }
 
@@ -118,8 +120,8 @@ static enum status bench_number(struct cli *cli, const char *name, double fallba
     if (!cli_has(cli, name))
         return STATUS_OK;
     if (!str_to_double(cli_option(cli, name), out) || *out <= 0 || *out > max)
-        return error_set(err, STATUS_INVALID, "--%s: expected a number above 0, at most %g", name,
-                         max);
+        return error_set(err, STATUS_INVALID, "--%s: expected a number above 0, at most %g",
+                         name, max);
     return STATUS_OK;
 }
 
@@ -136,8 +138,8 @@ static void print_load(const struct cli *cli, const struct load_result *result)
                    (double)result->max_ns / 1e3);
         return;
     }
-    print_line("%.0f decisions/s   p50 %.0f µs   p99 %.0f µs   p99.9 %.0f µs   errors %llu", rate,
-               (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3,
+    print_line("%.0f decisions/s   p50 %.0f µs   p99 %.0f µs   p99.9 %.0f µs   errors %llu",
+               rate, (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3,
                (double)result->p999_ns / 1e3, (unsigned long long)result->errors);
 }
 
@@ -160,8 +162,8 @@ static enum status run_bench(struct cli *cli, struct error *err)
     TRY(load_run(cli->arena, &options, &result, err));
     print_load(cli, &result);
     if (result.requests == 0)
-        return error_set(err, STATUS_UNAVAILABLE, "no request was answered; the last code was %d",
-                         result.error_code);
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "no request was answered; the last code was %d", result.error_code);
     return STATUS_OK;
 }
 

@@ -106,7 +106,8 @@ static enum status check_definitions(struct cli *cli, struct str target, bool re
     problems = json_find(answer, STR("errors"));
     if (cli->json)
         print_json(cli, answer);
-    yyjson_arr_foreach(problems, index, max, item) {
+    yyjson_arr_foreach(problems, index, max, item)
+    {
         if (!cli->json)
             print_problem(cli, item);
     }
@@ -115,13 +116,15 @@ static enum status check_definitions(struct cli *cli, struct str target, bool re
                          yyjson_arr_size(problems), yyjson_arr_size(problems) == 1 ? "" : "s");
     if (cli->json)
         return STATUS_OK;
-    yyjson_arr_foreach(plan, index, max, item) {
+    yyjson_arr_foreach(plan, index, max, item)
+    {
         print_change(cli, item);
     }
     if (yyjson_arr_size(plan) == 0)
         print_note("no changes");
     else
-        print_note(recording ? "%zu changes recorded" : "%zu changes; 'onggi apply' records them",
+        print_note(recording ? "%zu changes recorded"
+                             : "%zu changes; 'onggi apply' records them",
                    yyjson_arr_size(plan));
     return STATUS_OK;
 }
@@ -149,11 +152,14 @@ static enum status run_status(struct cli *cli, struct error *err)
         return STATUS_OK;
     }
     sections = json_find(answer, STR("sections"));
-    yyjson_arr_foreach(sections, index, max, section) {
+    yyjson_arr_foreach(sections, index, max, section)
+    {
         print_line("%s%s", index > 0 ? "\n" : "", cli_field(cli, section, "title"));
         lines = json_find(section, STR("lines"));
-        yyjson_arr_foreach(lines, at, count, line) {
-            print_line("  %-14s %s", cli_field(cli, line, "name"), cli_field(cli, line, "text"));
+        yyjson_arr_foreach(lines, at, count, line)
+        {
+            print_line("  %-14s %s", cli_field(cli, line, "name"),
+                       cli_field(cli, line, "text"));
         }
     }
     return STATUS_OK;
@@ -168,7 +174,8 @@ static enum status run_doctor(struct cli *cli, struct error *err)
     if (cli->json)
         print_json(cli, answer);
     checks = json_find(answer, STR("checks"));
-    yyjson_arr_foreach(checks, index, max, check) {
+    yyjson_arr_foreach(checks, index, max, check)
+    {
         struct str state = json_field_text(cli->arena, check, "state");
 
         bad += str_equal(state, STR("bad"));

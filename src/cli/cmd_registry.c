@@ -15,19 +15,20 @@ static struct str metrics_text(struct cli *cli, yyjson_val *metrics)
     size_t index, max;
     yyjson_val *key, *value;
 
-    yyjson_obj_foreach(metrics, index, max, key, value) {
+    yyjson_obj_foreach(metrics, index, max, key, value)
+    {
         if (index == METRICS_SHOWN)
             break;
-        text = arena_printf(cli->arena, STR_FMT "%s%s %.4g", STR_ARG(text), index > 0 ? ", " : "",
-                            yyjson_get_str(key), yyjson_get_num(value));
+        text = arena_printf(cli->arena, STR_FMT "%s%s %.4g", STR_ARG(text),
+                            index > 0 ? ", " : "", yyjson_get_str(key), yyjson_get_num(value));
     }
     return text;
 }
 
 static enum status run_runs_list(struct cli *cli, struct error *err)
 {
-    static const char *const titles[] = { "RUN", "NAME", "STATUS", "STARTED", "SECONDS", "METRICS",
-                                          NULL };
+    static const char *const titles[] = { "RUN",     "NAME",    "STATUS", "STARTED",
+                                          "SECONDS", "METRICS", NULL };
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *item;
     size_t index, max;
@@ -37,7 +38,8 @@ static enum status run_runs_list(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("runs")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("runs")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "id"));
         table_cell(table, json_field_text(cli->arena, item, "name"));
         table_cell(table, json_field_text(cli->arena, item, "status"));
@@ -58,7 +60,8 @@ static void print_members(const char *title, struct cli *cli, yyjson_val *object
     if (yyjson_obj_size(object) == 0)
         return;
     print_line("\n%s", title);
-    yyjson_obj_foreach(object, index, max, key, value) {
+    yyjson_obj_foreach(object, index, max, key, value)
+    {
         print_line("  %-26s %s", yyjson_get_str(key),
                    arena_cstr(cli->arena, json_text(cli->arena, value)));
     }
@@ -74,12 +77,14 @@ static enum status run_runs_show(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    print_line("run %s  %s  %s  %s", cli_field(cli, answer, "id"), cli_field(cli, answer, "name"),
-               cli_field(cli, answer, "status"), cli_field(cli, answer, "started"));
+    print_line("run %s  %s  %s  %s", cli_field(cli, answer, "id"),
+               cli_field(cli, answer, "name"), cli_field(cli, answer, "status"),
+               cli_field(cli, answer, "started"));
     print_members("parameters", cli, json_find(answer, STR("params")));
     print_members("metrics", cli, json_find(answer, STR("metrics")));
     print_line("\nartifacts");
-    yyjson_arr_foreach(json_find(answer, STR("artifacts")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("artifacts")), index, max, item)
+    {
         print_line("  %10s  %s", cli_field(cli, item, "bytes"), cli_field(cli, item, "path"));
     }
     return STATUS_OK;
@@ -94,7 +99,8 @@ static void print_differences(struct cli *cli, const char *what, yyjson_val *lef
     size_t index, max;
     yyjson_val *key, *value;
 
-    yyjson_obj_foreach(left, index, max, key, value) {
+    yyjson_obj_foreach(left, index, max, key, value)
+    {
         yyjson_val *other = json_find(right, json_str(key));
 
         if (other != NULL && yyjson_equals(value, other))
@@ -103,7 +109,8 @@ static void print_differences(struct cli *cli, const char *what, yyjson_val *lef
         table_cell(table, json_text(cli->arena, value));
         table_cell(table, json_text(cli->arena, other));
     }
-    yyjson_obj_foreach(right, index, max, key, value) {
+    yyjson_obj_foreach(right, index, max, key, value)
+    {
         if (json_find(left, json_str(key)) != NULL)
             continue;
         table_cell(table, json_str(key));
@@ -113,7 +120,8 @@ static void print_differences(struct cli *cli, const char *what, yyjson_val *lef
     table_print(table);
 }
 
-static enum status compare(struct cli *cli, struct str first, struct str second, struct error *err)
+static enum status compare(struct cli *cli, struct str first, struct str second,
+                           struct error *err)
 {
     yyjson_val *left, *right;
 
@@ -145,8 +153,8 @@ static struct str version_target(struct cli *cli, struct str model, struct str v
 
 static enum status run_models_list(struct cli *cli, struct error *err)
 {
-    static const char *const titles[] = { "MODEL", "VERSIONS", "LATEST", "APPROVED", "DEPLOYED",
-                                          NULL };
+    static const char *const titles[] = { "MODEL",    "VERSIONS", "LATEST",
+                                          "APPROVED", "DEPLOYED", NULL };
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *item, *place;
     size_t index, max, at, count;
@@ -156,10 +164,12 @@ static enum status run_models_list(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("models")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("models")), index, max, item)
+    {
         struct str deployed = STR_EMPTY;
 
-        yyjson_arr_foreach(json_find(item, STR("deployed")), at, count, place) {
+        yyjson_arr_foreach(json_find(item, STR("deployed")), at, count, place)
+        {
             deployed = arena_printf(cli->arena, STR_FMT "%s%s: %s", STR_ARG(deployed),
                                     at > 0 ? ", " : "", cli_field(cli, place, "endpoint"),
                                     cli_field(cli, place, "version"));
@@ -176,8 +186,8 @@ static enum status run_models_list(struct cli *cli, struct error *err)
 
 static enum status show_model(struct cli *cli, struct error *err)
 {
-    static const char *const titles[] = { "VERSION", "STATUS", "CREATED", "BY", "REASON",
-                                          "METRICS", NULL };
+    static const char *const titles[] = { "VERSION", "STATUS",  "CREATED", "BY",
+                                          "REASON",  "METRICS", NULL };
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *item;
     size_t index, max;
@@ -187,7 +197,8 @@ static enum status show_model(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("versions")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("versions")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "version"));
         table_cell(table, json_field_text(cli->arena, item, "status"));
         table_cell(table, json_field_text(cli->arena, item, "created"));
@@ -216,7 +227,8 @@ static enum status show_version(struct cli *cli, struct error *err)
     print_members("parameters", cli, json_find(answer, STR("params")));
     print_members("lineage", cli, json_find(answer, STR("lineage")));
     print_line("\ndecisions");
-    yyjson_arr_foreach(json_find(answer, STR("decisions")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("decisions")), index, max, item)
+    {
         print_line("  %s  %-9s %s: %s", cli_field(cli, item, "time"),
                    cli_field(cli, item, "status"), cli_field(cli, item, "by"),
                    cli_field(cli, item, "reason"));
@@ -243,8 +255,9 @@ static enum status decide(struct cli *cli, const char *verb, struct error *err)
     yyjson_val *answer;
 
     if (reason.len == 0)
-        return error_set(err, STATUS_INVALID,
-                         "why? --reason TEXT; whoever reads the decision later has nothing else");
+        return error_set(
+            err, STATUS_INVALID,
+            "why? --reason TEXT; whoever reads the decision later has nothing else");
     json_add_str(doc, body, "reason", reason);
     TRY(cli_post(cli, version_target(cli, cli_arg(cli, 0), cli_arg(cli, 1), verb),
                  json_mut_write(cli->arena, body), &answer, err));
@@ -323,22 +336,22 @@ const struct command registry_commands[] = {
       ACCESS_READ, false, run_runs_list },
     { "runs show", "ID", "parameters, metrics and artifacts of a run", "onggi runs show 01J…",
       NULL, 1, 1, ACCESS_READ, false, run_runs_show },
-    { "runs compare", "ID ID", "where two runs differ", "onggi runs compare 01J… 01K…", NULL, 2, 2,
-      ACCESS_READ, false, run_runs_compare },
+    { "runs compare", "ID ID", "where two runs differ", "onggi runs compare 01J… 01K…", NULL, 2,
+      2, ACCESS_READ, false, run_runs_compare },
     { "models list", "", "models and which versions serve", "onggi models list", NULL, 0, 0,
       ACCESS_READ, false, run_models_list },
     { "models show", "NAME [VERSION]", "the versions of a model; one version with its lineage",
-      "onggi models show flight_delay\nonggi models show flight_delay 3", NULL, 1, 2, ACCESS_READ,
-      false, run_models_show },
+      "onggi models show flight_delay\nonggi models show flight_delay 3", NULL, 1, 2,
+      ACCESS_READ, false, run_models_show },
     { "models compare", "NAME VERSION VERSION", "where two versions differ",
       "onggi models compare flight_delay 2 3", NULL, 3, 3, ACCESS_READ, false,
       run_models_compare },
     { "models approve", "NAME VERSION", "allow a version to decide",
-      "onggi models approve flight_delay 3 --reason 'calibrated, AUC .76'", reason_options, 2, 2,
-      ACCESS_WRITE, false, run_approve },
+      "onggi models approve flight_delay 3 --reason 'calibrated, AUC .76'", reason_options, 2,
+      2, ACCESS_WRITE, false, run_approve },
     { "models reject", "NAME VERSION", "keep a version from deciding",
-      "onggi models reject flight_delay 3 --reason 'worse on small airports'", reason_options, 2,
-      2, ACCESS_WRITE, false, run_reject },
+      "onggi models reject flight_delay 3 --reason 'worse on small airports'", reason_options,
+      2, 2, ACCESS_WRITE, false, run_reject },
     { "models deploy", "NAME VERSION", "let an endpoint serve an approved version",
       "onggi models deploy flight_delay 3 --endpoint flight_delay", deploy_options, 2, 2,
       ACCESS_WRITE, false, run_deploy },

@@ -16,7 +16,8 @@ static enum status run_list(struct cli *cli, struct error *err)
         print_json(cli, answer);
         return STATUS_OK;
     }
-    yyjson_arr_foreach(json_find(answer, STR("users")), index, max, item) {
+    yyjson_arr_foreach(json_find(answer, STR("users")), index, max, item)
+    {
         table_cell(table, json_field_text(cli->arena, item, "name"));
         table_cell(table, json_field_text(cli->arena, item, "role"));
     }

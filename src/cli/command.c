@@ -16,7 +16,8 @@ static const struct command_option general_options[] = {
 
 typedef bool (*command_visitor)(const struct command *command, void *context);
 
-static void each_command(const struct command *const *tables, command_visitor visit, void *context)
+static void each_command(const struct command *const *tables, command_visitor visit,
+                         void *context)
 {
     for (; *tables != NULL; tables++) {
         for (const struct command *command = *tables; command->name != NULL; command++) {
@@ -65,7 +66,8 @@ static enum status unknown_command(const struct search *search, struct error *er
     struct str nearest = str_nearest(search->wanted, search->names, search->count);
 
     if (nearest.len == 0)
-        return error_set(err, STATUS_INVALID, "there is no command '" STR_FMT "'; see 'onggi --help'",
+        return error_set(err, STATUS_INVALID,
+                         "there is no command '" STR_FMT "'; see 'onggi --help'",
                          STR_ARG(search->wanted));
     return error_set(err, STATUS_INVALID,
                      "there is no command '" STR_FMT "'; did you mean 'onggi " STR_FMT "'?",
@@ -92,7 +94,8 @@ static enum status find_command(struct arena *arena, const struct command *const
     out->group = words[0];
     if (count == 1)
         return STATUS_OK;
-    search.wanted = arena_printf(arena, STR_FMT " " STR_FMT, STR_ARG(words[0]), STR_ARG(words[1]));
+    search.wanted = arena_printf(arena, STR_FMT " " STR_FMT, STR_ARG(words[0]),
+                                 STR_ARG(words[1]));
     search.count = 0;
     each_command(tables, visit_search, &search);
     if (search.found == NULL)
@@ -130,7 +133,8 @@ static enum status unknown_option(const struct command *command, struct str name
     option_names(command == NULL ? NULL : command->options, names, &count);
     nearest = str_nearest(name, names, count);
     if (nearest.len == 0)
-        return error_set(err, STATUS_INVALID, "there is no option '--" STR_FMT "' here; see 'onggi %s --help'",
+        return error_set(err, STATUS_INVALID,
+                         "there is no option '--" STR_FMT "' here; see 'onggi %s --help'",
                          STR_ARG(name), command == NULL ? "" : command->name);
     return error_set(err, STATUS_INVALID,
                      "there is no option '--" STR_FMT "' here; did you mean '--" STR_FMT "'?",
@@ -145,8 +149,8 @@ static bool is_flag(struct str word)
 static void add_option(struct arena *arena, struct command_line *line, size_t *capacity,
                        struct str name, struct str value)
 {
-    ARENA_PUSH(arena, line->options, line->option_count, *capacity) =
-        (struct command_line_option){ name, value };
+    ARENA_PUSH(arena, line->options, line->option_count,
+               *capacity) = (struct command_line_option){ name, value };
 }
 
 struct reader {
@@ -158,7 +162,8 @@ struct reader {
 };
 
 /* argv[at] is a flag; takes its value along. */
-static enum status read_flag(struct reader *reader, struct command_line *line, struct error *err)
+static enum status read_flag(struct reader *reader, struct command_line *line,
+                             struct error *err)
 {
     struct str word = str_from(reader->argv[reader->at]);
     size_t equals = str_index(word, '=');
@@ -190,7 +195,8 @@ static enum status read_flag(struct reader *reader, struct command_line *line, s
  * The words that may name the command: those before the first value could follow a flag. A
  * general flag with a value ("--project DIR apply") is stepped over.
  */
-static size_t leading_words(int argc, char **argv, struct str *words, size_t max, int *positions)
+static size_t leading_words(int argc, char **argv, struct str *words, size_t max,
+                            int *positions)
 {
     size_t count = 0;
 
@@ -217,7 +223,8 @@ static enum status check_args(const struct command *command, const struct comman
                               struct error *err)
 {
     if ((int)line->arg_count < command->args_min)
-        return error_set(err, STATUS_INVALID, "usage: onggi %s %s", command->name, command->args);
+        return error_set(err, STATUS_INVALID, "usage: onggi %s %s", command->name,
+                         command->args);
     if (command->args_max >= 0 && (int)line->arg_count > command->args_max)
         return error_set(err, STATUS_INVALID,
                          "'" STR_FMT "' is one argument too many; usage: onggi %s %s",
@@ -251,8 +258,9 @@ static enum status read_words(struct reader *reader, const int *skip, size_t ski
     return STATUS_OK;
 }
 
-enum status command_line_parse(struct arena *arena, const struct command *const *tables, int argc,
-                               char **argv, struct command_line *out, struct error *err)
+enum status command_line_parse(struct arena *arena, const struct command *const *tables,
+                               int argc, char **argv, struct command_line *out,
+                               struct error *err)
 {
     struct str words[3];
     int positions[3];

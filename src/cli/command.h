@@ -58,8 +58,9 @@ struct command_line {
  * Flags may stand anywhere, as --name value or --name=value; "--" ends them. INVALID with a
  * sentence and the nearest known name. tables ends with NULL.
  */
-MUST_USE enum status command_line_parse(struct arena *arena, const struct command *const *tables,
-                                        int argc, char **argv, struct command_line *out,
+MUST_USE enum status command_line_parse(struct arena *arena,
+                                        const struct command *const *tables, int argc,
+                                        char **argv, struct command_line *out,
                                         struct error *err);
 /* Empty if absent; a switch that is there has the value "true". */
 struct str command_line_option(const struct command_line *line, const char *name);

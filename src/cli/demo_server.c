@@ -39,8 +39,12 @@ static enum status spawn_server(struct cli *cli, struct demo_server *out, struct
 {
     char *log = project_path(cli->arena, &cli->project, LOG_FILE);
     const char *listen = is_free(DEFAULT_PORT) ? "127.0.0.1:8470" : "127.0.0.1:0";
-    char *const argv[] = { (char *)"onggi", (char *)"serve", (char *)"--project",
-                           cli->project.folder, (char *)"--listen", (char *)(uintptr_t)listen,
+    char *const argv[] = { (char *)"onggi",
+                           (char *)"serve",
+                           (char *)"--project",
+                           cli->project.folder,
+                           (char *)"--listen",
+                           (char *)(uintptr_t)listen,
                            NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

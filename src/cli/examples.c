@@ -70,8 +70,8 @@ static enum status copy_folder(struct arena *arena, const char *from, const char
             continue;
         if (stat(source, &info) != 0)
             return error_errno(err, errno, "read '%s'", source);
-        TRY(S_ISDIR(info.st_mode) ? copy_folder(arena, source, target, err) :
-                                    file_copy(source, target, err));
+        TRY(S_ISDIR(info.st_mode) ? copy_folder(arena, source, target, err)
+                                  : file_copy(source, target, err));
     }
     return STATUS_OK;
 }
@@ -80,17 +80,19 @@ static enum status copy_folder(struct arena *arena, const char *from, const char
 static enum status bring_data(struct arena *arena, const char *name, const char *folder,
                               struct error *err)
 {
-    static const char *const places[] = { "data", "../deps/data", "../../build/deps/data", NULL };
+    static const char *const places[] = { "data", "../deps/data", "../../build/deps/data",
+                                          NULL };
     struct str to = arena_printf(arena, "%s/data/%s", folder, name);
     char *from = find_near_program(arena, places, name);
 
     if (file_exists(to.data))
         return STATUS_OK;
     if (from == NULL)
-        return error_set(err, STATUS_NOT_FOUND,
-                         "the example's data, %s, is not beside the program; dev/setup brings it, "
-                         "or put it at %s",
-                         name, to.data);
+        return error_set(
+            err, STATUS_NOT_FOUND,
+            "the example's data, %s, is not beside the program; dev/setup brings it, "
+            "or put it at %s",
+            name, to.data);
     TRY(folder_create(arena_printf(arena, "%s/data", folder).data, err));
     return link(from, to.data) == 0 ? STATUS_OK : file_copy(from, to.data, err);
 }

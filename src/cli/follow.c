@@ -55,8 +55,7 @@ static enum status on_event(void *context, struct str event, struct str data, st
     return STATUS_OK;
 }
 
-static enum status judge(struct cli *cli, yyjson_val *result, struct str id,
-                         struct error *err)
+static enum status judge(struct cli *cli, yyjson_val *result, struct str id, struct error *err)
 {
     struct str status = json_str(json_find(result, STR("status")));
 
@@ -71,7 +70,8 @@ static enum status judge(struct cli *cli, yyjson_val *result, struct str id,
                      cli_field(cli, result, "cause"));
 }
 
-enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out, struct error *err)
+enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out,
+                             struct error *err)
 {
     struct follower follower = { .cli = cli };
     struct cli_request request = {
@@ -88,7 +88,8 @@ enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out, s
     status = cli_ask(cli, &request, &answer, err);
     progress_clear(&follower.progress);
     if (status != STATUS_OK && cli_interrupted())
-        print_note("the execution %s; 'onggi pipeline executions " STR_FMT "' shows how it goes",
+        print_note("the execution %s; 'onggi pipeline executions " STR_FMT
+                   "' shows how it goes",
                    cli->server.len > 0 ? "goes on" : "goes on with the next 'onggi serve'",
                    STR_ARG(id));
     TRY(status);

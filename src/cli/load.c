@@ -50,7 +50,8 @@ static enum status split_url(struct arena *arena, struct str url, char **host, c
                          STR_ARG(url));
     rest = str_slice(url, 7, url.len);
     rest = str_slice(rest, 0, str_index(rest, '/'));
-    for (colon = rest.len; colon > 0 && rest.data[colon - 1] != ':' && rest.data[colon - 1] != ']';)
+    for (colon = rest.len;
+         colon > 0 && rest.data[colon - 1] != ':' && rest.data[colon - 1] != ']';)
         colon--;
     if (colon == 0 || rest.data[colon - 1] == ']') {
         *port = arena_cstr(arena, STR("80"));
@@ -121,7 +122,8 @@ static bool send_next(struct load *load, struct connection *connection)
     connection->next = (connection->next + 1) % load->options->body_count;
     connection->filled = 0;
     connection->start_ns = clock_monotonic_ns();
-    return send(connection->fd, request.data, request.len, MSG_NOSIGNAL) == (ssize_t)request.len;
+    return send(connection->fd, request.data, request.len, MSG_NOSIGNAL) ==
+           (ssize_t)request.len;
 }
 
 /* Length of the whole answer once its head is there; 0: not yet. */
@@ -134,7 +136,8 @@ static size_t reply_length(const struct connection *connection)
         return 0;
     field = memmem(connection->reply, (size_t)(end - connection->reply), "ontent-Length: ", 15);
     if (field == NULL)
-        field = memmem(connection->reply, (size_t)(end - connection->reply), "ontent-length: ", 15);
+        field = memmem(connection->reply, (size_t)(end - connection->reply),
+                       "ontent-length: ", 15);
     return (size_t)(end + 4 - connection->reply) +
            (field == NULL ? 0 : (size_t)strtoull(field + 15, NULL, 10));
 }
@@ -257,8 +260,8 @@ enum status load_run(struct arena *arena, const struct load_options *options,
                      struct load_result *out, struct error *err)
 {
     struct load load = { .options = options, .epoll = epoll_create1(EPOLL_CLOEXEC) };
-    enum status status = load.epoll < 0 ? error_errno(err, errno, "epoll") :
-                                          run(arena, &load, err);
+    enum status status = load.epoll < 0 ? error_errno(err, errno, "epoll")
+                                        : run(arena, &load, err);
 
     for (unsigned i = 0; load.connections != NULL && i < options->connections; i++) {
         if (load.connections[i].fd >= 0)

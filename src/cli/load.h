@@ -9,9 +9,9 @@
 #include "base/status.h"
 
 struct load_options {
-    struct str url;    /* "http://127.0.0.1:8470" */
-    struct str path;   /* of the POST */
-    struct str token;  /* may be empty */
+    struct str url;           /* "http://127.0.0.1:8470" */
+    struct str path;          /* of the POST */
+    struct str token;         /* may be empty */
     const struct str *bodies; /* JSON, sent in turn */
     size_t body_count;
     unsigned connections;

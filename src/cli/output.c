@@ -146,10 +146,11 @@ static struct str amounts(struct arena *arena, int64_t done, int64_t total, stru
         return arena_printf(arena, STR_FMT " " STR_FMT ", " STR_FMT "/s", STR_ARG(count),
                             STR_ARG(unit), STR_ARG(text_count(arena, (int64_t)rate)));
     left = rate > 0 ? text_seconds(arena, (double)(total - done) / rate) : STR("?");
-    return arena_printf(arena, "%3.0f %%  " STR_FMT " of " STR_FMT " " STR_FMT ", " STR_FMT
-                               "/s, " STR_FMT " left",
-                        100.0 * (double)done / (double)total, STR_ARG(count), STR_ARG(of),
-                        STR_ARG(unit), STR_ARG(text_count(arena, (int64_t)rate)), STR_ARG(left));
+    return arena_printf(
+        arena,
+        "%3.0f %%  " STR_FMT " of " STR_FMT " " STR_FMT ", " STR_FMT "/s, " STR_FMT " left",
+        100.0 * (double)done / (double)total, STR_ARG(count), STR_ARG(of), STR_ARG(unit),
+        STR_ARG(text_count(arena, (int64_t)rate)), STR_ARG(left));
 }
 
 void progress_show(struct progress *progress, struct str phase, int64_t done, int64_t total,
@@ -165,8 +166,11 @@ void progress_show(struct progress *progress, struct str phase, int64_t done, in
     if (now - progress->start_ns < SILENT_AT_FIRST_NS || now - progress->shown_ns < every)
         return;
     arena = arena_new();
-    text = amounts(arena, done, total, unit, (double)(now - progress->phase_ns) / NS_PER_SECOND);
-    fprintf(stderr, progress->terminal ? "\r\033[K  " STR_FMT ": " STR_FMT : "  " STR_FMT ": " STR_FMT "\n",
+    text = amounts(arena, done, total, unit,
+                   (double)(now - progress->phase_ns) / NS_PER_SECOND);
+    fprintf(stderr,
+            progress->terminal ? "\r\033[K  " STR_FMT ": " STR_FMT
+                               : "  " STR_FMT ": " STR_FMT "\n",
             STR_ARG(phase), STR_ARG(text));
     arena_free(arena);
     progress->shown_ns = now;

@@ -35,8 +35,8 @@ struct str text_bytes(struct arena *arena, int64_t bytes);
 
 void print_json(struct cli *cli, yyjson_val *value);
 void print_json_pretty(struct cli *cli, yyjson_val *value);
-void print_text(struct str text); /* as it is */
-void print_line(const char *format, ...) PRINTF_LIKE(1, 2);   /* stdout */
+void print_text(struct str text);                           /* as it is */
+void print_line(const char *format, ...) PRINTF_LIKE(1, 2); /* stdout */
 void print_note(const char *format, ...) PRINTF_LIKE(1, 2); /* stderr */
 
 /* One line of progress: on a terminal it moves, elsewhere it is said every few seconds. */

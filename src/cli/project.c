@@ -92,22 +92,24 @@ static enum status lock_is_held(const struct project *project, const struct lock
                                 struct error *err)
 {
     if (holder->is_server && holder->alive)
-        return error_set(err, STATUS_CONFLICT,
-                         "a server already runs on '%s' (process %lld); talk to that one, or stop "
-                         "it: kill %lld",
-                         project->folder, (long long)holder->pid, (long long)holder->pid);
+        return error_set(
+            err, STATUS_CONFLICT,
+            "a server already runs on '%s' (process %lld); talk to that one, or stop "
+            "it: kill %lld",
+            project->folder, (long long)holder->pid, (long long)holder->pid);
     if (holder->is_server)
         return error_set(err, STATUS_CONFLICT,
                          "a server on '%s' was killed and its last requests are still ending",
                          project->folder);
     if (holder->alive)
-        return error_set(err, STATUS_CONFLICT, "'%s' (process %lld) works on '%s'", holder->what,
-                         (long long)holder->pid, project->folder);
+        return error_set(err, STATUS_CONFLICT, "'%s' (process %lld) works on '%s'",
+                         holder->what, (long long)holder->pid, project->folder);
     return error_set(err, STATUS_CONFLICT, "another command reads '%s'", project->folder);
 }
 
-enum status project_lock_try(const struct project *project, enum lock_mode mode, const char *what,
-                             int *fd, struct lock_holder *holder, struct error *err)
+enum status project_lock_try(const struct project *project, enum lock_mode mode,
+                             const char *what, int *fd, struct lock_holder *holder,
+                             struct error *err)
 {
     char path[4096];
     int lock;
@@ -122,8 +124,8 @@ enum status project_lock_try(const struct project *project, enum lock_mode mode,
 
         read_holder(lock, holder);
         close(lock);
-        return reason == EWOULDBLOCK ? lock_is_held(project, holder, err) :
-                                       error_errno(err, reason, "lock '%s'", path);
+        return reason == EWOULDBLOCK ? lock_is_held(project, holder, err)
+                                     : error_errno(err, reason, "lock '%s'", path);
     }
     if (mode == LOCK_EXCLUSIVE)
         write_holder(lock, what);

@@ -22,7 +22,8 @@ static void add_fields(struct fields *fields, yyjson_val *list, bool is_key)
     size_t index, max;
     yyjson_val *item;
 
-    yyjson_arr_foreach(list, index, max, item) {
+    yyjson_arr_foreach(list, index, max, item)
+    {
         struct field field = { .name = json_str(json_find(item, STR("name"))),
                                .is_key = is_key };
 
@@ -47,11 +48,11 @@ static enum status find_field(const struct fields *fields, struct str name, stru
     }
     nearest = str_nearest(name, fields->names, fields->count);
     if (nearest.len == 0)
-        return error_set(err, STATUS_INVALID, "there is no key and no request field '" STR_FMT "'",
-                         STR_ARG(name));
+        return error_set(err, STATUS_INVALID,
+                         "there is no key and no request field '" STR_FMT "'", STR_ARG(name));
     return error_set(err, STATUS_INVALID,
-                     "there is no key and no request field '" STR_FMT "'; did you mean '" STR_FMT
-                     "'?",
+                     "there is no key and no request field '" STR_FMT
+                     "'; did you mean '" STR_FMT "'?",
                      STR_ARG(name), STR_ARG(nearest));
 }
 
@@ -62,7 +63,8 @@ static enum status read_word(struct cli *cli, struct str word, const struct fiel
     struct str text = str_slice(word, equals + 1, word.len);
 
     if (equals == word.len)
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "': expected name=value", STR_ARG(word));
+        return error_set(err, STATUS_INVALID, "'" STR_FMT "': expected name=value",
+                         STR_ARG(word));
     TRY(find_field(fields, str_slice(word, 0, equals), field, err));
     if (str_equal(text, STR("null"))) {
         *value = value_null(field->type);
@@ -84,7 +86,8 @@ static void put_value(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct 
         yyjson_mut_arr_append(array, json);
         json = array;
     }
-    yyjson_mut_obj_put(object, yyjson_mut_strncpy(doc, field->name.data, field->name.len), json);
+    yyjson_mut_obj_put(object, yyjson_mut_strncpy(doc, field->name.data, field->name.len),
+                       json);
 }
 
 enum status service_fill(struct cli *cli, struct str service, size_t from, bool columns,

@@ -84,12 +84,14 @@ enum status config_listen_parse(struct arena *arena, struct str text, struct str
     split_listen(text, &address, &digits);
     if (!str_to_int64(digits, &number) || number < 0 || number > UINT16_MAX)
         return error_set(err, STATUS_INVALID,
-                         "'" STR_FMT "' is no address to listen on: expected ADDRESS:PORT, as in "
+                         "'" STR_FMT
+                         "' is no address to listen on: expected ADDRESS:PORT, as in "
                          "127.0.0.1:%d",
                          STR_ARG(text), DEFAULT_PORT);
     if (!is_address(arena, address))
         return error_set(err, STATUS_INVALID,
-                         "'" STR_FMT "' is no address of this machine: expected an IP address, as "
+                         "'" STR_FMT
+                         "' is no address of this machine: expected an IP address, as "
                          "in 0.0.0.0:%d for all",
                          STR_ARG(address), DEFAULT_PORT);
     *host = arena_str(arena, address);
@@ -182,8 +184,9 @@ static enum status want_list(struct arena *arena, const struct yaml_node *map, c
 }
 
 /* A mapping below `map`, empty if absent; only the known keys may stand in it. */
-static enum status want_map(const struct yaml_node *map, const char *key, const struct str *known,
-                            size_t count, const struct yaml_node **out, struct error *err)
+static enum status want_map(const struct yaml_node *map, const char *key,
+                            const struct str *known, size_t count, const struct yaml_node **out,
+                            struct error *err)
 {
     static const struct yaml_node empty = { .kind = YAML_MAPPING };
     const struct yaml_node *node = yaml_find(map, key);
@@ -208,7 +211,8 @@ static enum status read_listen(struct arena *arena, const struct yaml_node *map,
     TRY(yaml_want_str(map, "listen", &listen, err));
     if (listen.len > 0 &&
         config_listen_parse(arena, listen, &out->host, &out->port, &reason) != STATUS_OK)
-        return yaml_error(yaml_find(map, "listen"), STATUS_INVALID, err, "%.400s", reason.message);
+        return yaml_error(yaml_find(map, "listen"), STATUS_INVALID, err, "%.400s",
+                          reason.message);
     return STATUS_OK;
 }
 
@@ -244,9 +248,10 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
                                struct config_server *out, struct error *err)
 {
     static const struct str known[] = {
-        STR_INIT("listen"), STR_INIT("threads"), STR_INIT("workers"),    STR_INIT("connections"),
-        STR_INIT("hosts"),  STR_INIT("origins"), STR_INIT("access_log"), STR_INIT("deadlines"),
-        STR_INIT("tls"),    STR_INIT("log"),
+        STR_INIT("listen"),      STR_INIT("threads"),   STR_INIT("workers"),
+        STR_INIT("connections"), STR_INIT("hosts"),     STR_INIT("origins"),
+        STR_INIT("access_log"),  STR_INIT("deadlines"), STR_INIT("tls"),
+        STR_INIT("log"),
     };
     const struct yaml_node *map;
     struct str log = STR_EMPTY;
@@ -336,8 +341,13 @@ static void defaults(struct config *out)
         .metadata = STR("sqlite:.onggi/meta.db"),
         .blobs = STR("folder:.onggi/blobs"),
         .python = STR("python3"),
-        .server = { .host = STR("127.0.0.1"), .port = DEFAULT_PORT, .connections = 10000,
-                    .head_ms = 10000, .body_ms = 30000, .idle_ms = 75000, .handler_ms = 60000,
+        .server = { .host = STR("127.0.0.1"),
+                    .port = DEFAULT_PORT,
+                    .connections = 10000,
+                    .head_ms = 10000,
+                    .body_ms = 30000,
+                    .idle_ms = 75000,
+                    .handler_ms = 60000,
                     .drain_ms = 30000 },
     };
 }
@@ -352,8 +362,8 @@ static enum status read_job(const struct yaml_node *root, struct config *out, st
     return want_count(job, "threads", THREADS_MAX, &out->job_threads, err);
 }
 
-static enum status read_root(struct arena *arena, const struct yaml_node *root, struct config *out,
-                             struct error *err)
+static enum status read_root(struct arena *arena, const struct yaml_node *root,
+                             struct config *out, struct error *err)
 {
     static const struct str known[] = {
         STR_INIT("online"), STR_INIT("metadata"), STR_INIT("blobs"), STR_INIT("python"),

@@ -19,8 +19,8 @@ struct config_user {
 };
 
 struct config_server {
-    struct str host; /* an address, without brackets */
-    uint16_t port;   /* 0: any free one */
+    struct str host;  /* an address, without brackets */
+    uint16_t port;    /* 0: any free one */
     unsigned threads; /* loops; 0: one a core */
     unsigned workers; /* 0: a few a core */
     unsigned connections;

@@ -64,7 +64,8 @@ static void on_crash(int number, siginfo_t *info, void *unused)
     if (fd >= 0) {
         len = add_text(line, 0, "onggi " ONGGI_VERSION ", signal ");
         len = add_number(line, len, number);
-        len = add_text(line, len, number == SIGSEGV && info->si_addr == NULL ? ", NULL\n" : "\n");
+        len = add_text(line, len,
+                       number == SIGSEGV && info->si_addr == NULL ? ", NULL\n" : "\n");
         if (write(fd, line, len) == (ssize_t)len) {
             count = backtrace(frames, FRAMES_MAX);
             backtrace_symbols_fd(frames, count, fd);

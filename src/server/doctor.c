@@ -61,8 +61,8 @@ static void check_permissions(struct report *report)
 
     if (access(project->folder, W_OK) != 0 || access(project->state, W_OK) != 0)
         say(report, BAD, "permissions",
-            arena_printf(report->arena, "%s or %s cannot be written by user %u", project->folder,
-                         project->state, (unsigned)geteuid()));
+            arena_printf(report->arena, "%s or %s cannot be written by user %u",
+                         project->folder, project->state, (unsigned)geteuid()));
     else
         say(report, OK, "permissions", STR("the project and its .onggi can be written"));
 }
@@ -75,9 +75,10 @@ static void check_files(struct report *report)
         return;
     if (limit.rlim_max < FILES_NEEDED)
         say(report, WARN, "file limit",
-            arena_printf(report->arena,
-                         "%llu open files at most, 10,000 connections need %d; raise 'ulimit -Hn'",
-                         (unsigned long long)limit.rlim_max, FILES_NEEDED));
+            arena_printf(
+                report->arena,
+                "%llu open files at most, 10,000 connections need %d; raise 'ulimit -Hn'",
+                (unsigned long long)limit.rlim_max, FILES_NEEDED));
     else
         say(report, OK, "file limit",
             arena_printf(report->arena, "%llu open files at most",
@@ -95,7 +96,8 @@ static void check_clock(struct report *report)
             arena_printf(report->arena, "it says %.*s, which cannot be", (int)len, text));
     else if (adjtimex(&time) == TIME_ERROR && (time.status & STA_UNSYNC) != 0)
         say(report, WARN, "clock",
-            arena_printf(report->arena, "%.*s, and nothing keeps it right (no NTP)", (int)len, text));
+            arena_printf(report->arena, "%.*s, and nothing keeps it right (no NTP)", (int)len,
+                         text));
     else
         say(report, OK, "clock", arena_printf(report->arena, "%.*s", (int)len, text));
 }
@@ -119,9 +121,9 @@ static void check_library(struct report *report, const char *name, const char *n
 static void check_python(struct report *report)
 {
     const char *chosen = getenv("ONGGI_PYTHON");
-    const char *program = chosen != NULL && chosen[0] != '\0' ?
-                              chosen :
-                              arena_cstr(report->arena, report->machine->config->python);
+    const char *program = chosen != NULL && chosen[0] != '\0'
+                              ? chosen
+                              : arena_cstr(report->arena, report->machine->config->python);
     const char *const argv[] = { program, "--version", NULL };
     struct str output = STR_EMPTY;
 

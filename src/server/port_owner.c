@@ -85,7 +85,8 @@ static struct str name_of(struct arena *arena, const char *pid)
     return str_trim(arena_str(arena, str_from(name)));
 }
 
-enum status port_in_use(struct arena *arena, struct str address, uint16_t port, struct error *err)
+enum status port_in_use(struct arena *arena, struct str address, uint16_t port,
+                        struct error *err)
 {
     unsigned long inode = listening_inode("/proc/net/tcp", port);
     const char *pid;

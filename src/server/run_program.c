@@ -29,7 +29,8 @@ static bool read_output(int fd, unsigned timeout_ms, char *data, size_t *len)
 
         if (passed >= timeout_ms || poll(&poll_fd, 1, (int)(timeout_ms - passed)) == 0)
             return false;
-        n = read(fd, full ? overflow : data + *len, full ? sizeof(overflow) : OUTPUT_MAX - *len);
+        n = read(fd, full ? overflow : data + *len,
+                 full ? sizeof(overflow) : OUTPUT_MAX - *len);
         if (n == 0 || (n < 0 && errno != EINTR))
             return true;
         if (n > 0 && !full)
@@ -46,7 +47,8 @@ static int spawn(const char *const *argv, int output, pid_t *pid)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-    reason = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    reason = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv,
+                          environ);
     posix_spawn_file_actions_destroy(&actions);
     return reason;
 }

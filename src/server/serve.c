@@ -43,11 +43,12 @@ static enum status read_config(struct serve *serve, struct error *err)
     if (listen.len > 0)
         TRY(config_listen_parse(serve->cli->arena, listen, &server->host, &server->port, err));
     if (!host_is_loopback(server->host) && serve->config.user_count == 0)
-        return error_set(err, STATUS_INVALID,
-                         "'" STR_FMT "' can be reached from other machines, and there are no users: "
-                         "anybody could decide anything. Add one with 'onggi users add NAME --role "
-                         "admin', or listen on 127.0.0.1",
-                         STR_ARG(server->host));
+        return error_set(
+            err, STATUS_INVALID,
+            "'" STR_FMT "' can be reached from other machines, and there are no users: "
+            "anybody could decide anything. Add one with 'onggi users add NAME --role "
+            "admin', or listen on 127.0.0.1",
+            STR_ARG(server->host));
     return STATUS_OK;
 }
 
@@ -66,7 +67,8 @@ static enum status listen_on(struct serve *serve, struct error *err)
     const struct config_server *server = &serve->config.server;
     struct takeover *sockets = &serve->supervisor.sockets;
     bool is_v6 = str_index(server->host, ':') < server->host.len;
-    struct str address = arena_printf(serve->cli->arena, is_v6 ? "[" STR_FMT "]:%u" : STR_FMT ":%u",
+    struct str address = arena_printf(serve->cli->arena,
+                                      is_v6 ? "[" STR_FMT "]:%u" : STR_FMT ":%u",
                                       STR_ARG(server->host), server->port);
     enum status status;
 
@@ -100,7 +102,8 @@ static struct str server_url(struct serve *serve)
         host = STR("127.0.0.1");
     if (str_equal(host, STR("::")))
         host = STR("::1");
-    return arena_printf(serve->cli->arena, is_v6 ? "%s://[" STR_FMT "]:%u" : "%s://" STR_FMT ":%u",
+    return arena_printf(serve->cli->arena,
+                        is_v6 ? "%s://[" STR_FMT "]:%u" : "%s://" STR_FMT ":%u",
                         server->certificate.len > 0 ? "https" : "http", STR_ARG(host),
                         serve->supervisor.sockets.port);
 }
@@ -166,11 +169,11 @@ static enum status run_serve(struct cli *cli, struct error *err)
     serve.supervisor.serve = on_serve;
     serve.supervisor.on_ready = on_ready;
     serve.supervisor.context = &serve;
-    serve.process = (struct serving_process){ .project = &cli->project,
-                                              .config = &serve.config,
-                                              .listeners = serve.supervisor.sockets.listeners,
-                                              .listener_count =
-                                                  serve.supervisor.sockets.listener_count };
+    serve.process =
+        (struct serving_process){ .project = &cli->project,
+                                  .config = &serve.config,
+                                  .listeners = serve.supervisor.sockets.listeners,
+                                  .listener_count = serve.supervisor.sockets.listener_count };
     serve.process.url = server_url(&serve);
     code = supervisor_run(&serve.supervisor);
     project_server_remove(&cli->project);
@@ -186,9 +189,10 @@ static const struct command_option serve_options[] = {
 };
 
 const struct command serve_commands[] = {
-    { "serve", "", "answer over HTTP until Ctrl-C\n\n"
-                   "SIGTERM finishes what runs, SIGHUP reads onggi.yaml again, SIGUSR2 lets a new "
-                   "version of the\nprogram take over without dropping a connection.",
+    { "serve", "",
+      "answer over HTTP until Ctrl-C\n\n"
+      "SIGTERM finishes what runs, SIGHUP reads onggi.yaml again, SIGUSR2 lets a new "
+      "version of the\nprogram take over without dropping a connection.",
       "onggi serve\nonggi serve --listen 127.0.0.1:9000", serve_options, 0, 0, ACCESS_FOLDER,
       false, run_serve },
     COMMANDS_END,

@@ -102,9 +102,9 @@ static struct server_config server_config_of(struct serving_state *state)
     config.deadlines.drain_ms = (unsigned)wanted->drain_ms;
     config.tls.certificate = below_project(state, wanted->certificate);
     config.tls.key = below_project(state, wanted->key);
-    config.access_log = str_equal(wanted->access_log, STR("-")) ?
-                            "-" :
-                            below_project(state, wanted->access_log);
+    config.access_log = str_equal(wanted->access_log, STR("-"))
+                            ? "-"
+                            : below_project(state, wanted->access_log);
     config.spool_folder = project_path(state->arena, state->process->project, "tmp");
     config.hosts = wanted->hosts;
     config.host_count = wanted->host_count;

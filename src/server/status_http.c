@@ -43,7 +43,8 @@ static yyjson_val *ask(struct page *page, const char *target)
     struct error err;
     yyjson_val *json;
 
-    if (router_call(page->machine->router, arena, &call, NULL, NULL, &answer, &err) != STATUS_OK ||
+    if (router_call(page->machine->router, arena, &call, NULL, NULL, &answer, &err) !=
+            STATUS_OK ||
         answer.code != 200 || json_parse(arena, answer.body, &json, &err) != STATUS_OK)
         return NULL;
     return json;
@@ -73,9 +74,9 @@ static void fill_server(struct page *page)
     line(page, STR("project"), str_from(machine->project->folder));
     line(page, STR("address"), machine->url.len > 0 ? machine->url : STR("no server runs"));
     line(page, STR("users"),
-         machine->config->user_count > 0 ?
-             arena_printf(page->req->arena, "%zu", machine->config->user_count) :
-             STR("none: loopback only, everything allowed"));
+         machine->config->user_count > 0
+             ? arena_printf(page->req->arena, "%zu", machine->config->user_count)
+             : STR("none: loopback only, everything allowed"));
 }
 
 static void fill_definitions(struct page *page)
@@ -90,7 +91,8 @@ static void fill_definitions(struct page *page)
         struct str names = STR_EMPTY;
         size_t count = 0;
 
-        yyjson_arr_foreach(list, index, max, item) {
+        yyjson_arr_foreach(list, index, max, item)
+        {
             if (!str_equal(json_str(json_find(item, STR("kind"))), str_from(kinds[i])))
                 continue;
             if (count++ < ROWS_MAX)
@@ -123,6 +125,10 @@ static struct str describe_model(struct page *page, yyjson_val *item)
 
 static struct str describe_endpoint(struct page *page, yyjson_val *item)
 {
+    /* A command does not load models to show a list, so it cannot say which version answers. */
+    if (page->machine->url.len == 0)
+        return arena_printf(page->req->arena, "model %s, service %s, not served now",
+                            text_of(page, item, "model"), text_of(page, item, "service"));
     return arena_printf(page->req->arena, "%s version %s, service %s, %s",
                         text_of(page, item, "model"), text_of(page, item, "version"),
                         text_of(page, item, "service"), text_of(page, item, "status"));
@@ -147,13 +153,15 @@ static void fill_list(struct page *page, size_t which)
     size_t index, max;
 
     section(page, lists[which].title);
-    yyjson_arr_foreach(list, index, max, item) {
+    yyjson_arr_foreach(list, index, max, item)
+    {
         if (index < ROWS_MAX)
             line(page, str_from(text_of(page, item, lists[which].name)),
                  lists[which].describe(page, item));
     }
     if (yyjson_arr_size(list) > ROWS_MAX)
-        line(page, STR("…"), arena_printf(page->req->arena, "%zu more", yyjson_arr_size(list) - ROWS_MAX));
+        line(page, STR("…"),
+             arena_printf(page->req->arena, "%zu more", yyjson_arr_size(list) - ROWS_MAX));
     if (yyjson_arr_size(list) == 0)
         line(page, STR("none"), str_from(lists[which].none));
 }
@@ -173,10 +181,18 @@ static enum status on_status(struct request *req, struct response *res, struct e
 }
 
 static const struct route machine_routes[] = {
-    { .method = "GET", .path = "/api/v1/status", .handler = on_status, .mode = DEFERRED,
-      .permission = PERMIT_VIEW, .summary = "The whole project on one screen" },
-    { .method = "GET", .path = "/api/v1/doctor", .handler = doctor_answer, .mode = DEFERRED,
-      .permission = PERMIT_ADMIN, .summary = "Checks of what the machine must give" },
+    { .method = "GET",
+      .path = "/api/v1/status",
+      .handler = on_status,
+      .mode = DEFERRED,
+      .permission = PERMIT_VIEW,
+      .summary = "The whole project on one screen" },
+    { .method = "GET",
+      .path = "/api/v1/doctor",
+      .handler = doctor_answer,
+      .mode = DEFERRED,
+      .permission = PERMIT_ADMIN,
+      .summary = "Checks of what the machine must give" },
     ROUTES_END,
 };
 

@@ -52,8 +52,9 @@ struct takeover takeover_read(void)
     int used = 0;
 
     /* The pid tells a process that was run anew from a child that inherited the variable. */
-    if (text == NULL || sscanf(text, "%ld %d %u %ld%n", &pid, &takeover.lock, &takeover.port,
-                               &takeover.child, &used) != 4 ||
+    if (text == NULL ||
+        sscanf(text, "%ld %d %u %ld%n", &pid, &takeover.lock, &takeover.port, &takeover.child,
+               &used) != 4 ||
         pid != getpid())
         return (struct takeover){ .lock = -1 };
     text += used;
@@ -202,8 +203,8 @@ static void on_current_end(struct state *state, int status)
     } else {
         /* It never came up, and has said why. */
         state->stopping = true;
-        state->exit_code = WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) :
-                                                                           EXIT_FAILURE;
+        state->exit_code = WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status)
+                                                                         : EXIT_FAILURE;
     }
 }
 

@@ -30,7 +30,7 @@ struct takeover {
 struct takeover takeover_read(void);
 
 struct supervisor {
-    char **argv; /* to run the program anew */
+    char **argv;      /* to run the program anew */
     const char *logs; /* folder for stack traces */
     unsigned drain_ms;
     struct takeover sockets; /* lock, listeners and port; is_one tells whether child is set */

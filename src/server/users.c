@@ -104,7 +104,8 @@ static bool find_token(struct users *users, struct str token_sha256, struct aren
     for (size_t i = 0; i < users->count; i++) {
         if (!equal_constant_time(users->items[i].token_sha256, token_sha256))
             continue;
-        *out = (struct identity){ arena_str(arena, users->items[i].name), users->items[i].role };
+        *out = (struct identity){ arena_str(arena, users->items[i].name),
+                                  users->items[i].role };
         found = true;
     }
     pthread_rwlock_unlock(&users->lock);
@@ -131,7 +132,8 @@ enum status users_authenticate(void *context, const struct request *req, struct 
     return STATUS_OK;
 }
 
-void users_list(struct users *users, struct arena *arena, struct user_entry **out, size_t *count)
+void users_list(struct users *users, struct arena *arena, struct user_entry **out,
+                size_t *count)
 {
     pthread_rwlock_rdlock(&users->lock);
     *count = users->count;
@@ -175,7 +177,8 @@ static enum status write_config(struct users *users, struct arena *arena, struct
 
     TRY(config_parse(arena, STR(CONFIG_FILE), text, &config, err));
     if (config.user_count != expected)
-        return error_set(err, STATUS_INTERNAL, CONFIG_FILE " would not have %zu users", expected);
+        return error_set(err, STATUS_INTERNAL, CONFIG_FILE " would not have %zu users",
+                         expected);
     TRY(file_write(config_path(users, arena), text, err));
     replace(users, &config);
     return STATUS_OK;
@@ -242,12 +245,14 @@ static enum status remove_locked(struct users *users, struct arena *arena, struc
     while (index < config.user_count && !str_equal(config.users[index].name, name))
         index++;
     if (index == config.user_count)
-        return error_set(err, STATUS_NOT_FOUND, "there is no user '" STR_FMT "'", STR_ARG(name));
+        return error_set(err, STATUS_NOT_FOUND, "there is no user '" STR_FMT "'",
+                         STR_ARG(name));
     for (size_t i = 0; i < config.user_count; i++)
         admins += i != index && config.users[i].role == PERMIT_ADMIN;
     if (admins == 0 && config.user_count > 1)
         return error_set(err, STATUS_CONFLICT,
-                         "'" STR_FMT "' is the last admin; make another one first", STR_ARG(name));
+                         "'" STR_FMT "' is the last admin; make another one first",
+                         STR_ARG(name));
     TRY(users_text_remove(arena, text, index, &text, err));
     return write_config(users, arena, text, config.user_count - 1, err);
 }

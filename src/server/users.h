@@ -28,7 +28,8 @@ struct user_entry {
     struct str name;
     enum permission role;
 };
-void users_list(struct users *users, struct arena *arena, struct user_entry **out, size_t *count);
+void users_list(struct users *users, struct arena *arena, struct user_entry **out,
+                size_t *count);
 /* Writes onggi.yaml, leaving the rest of its text as it is. token: 43 characters of base 64. */
 MUST_USE enum status users_add(struct users *users, struct arena *arena, struct str name,
                                enum permission role, struct str *token, struct error *err);

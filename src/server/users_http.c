@@ -50,16 +50,28 @@ static enum status on_remove(struct request *req, struct response *res, struct e
 }
 
 static const struct route users_routes[] = {
-    { .method = "GET", .path = "/api/v1/users", .handler = on_list, .mode = INLINE,
-      .permission = PERMIT_ADMIN, .summary = "Users and their roles" },
-    { .method = "POST", .path = "/api/v1/users", .handler = on_add, .mode = DEFERRED,
-      .permission = PERMIT_ADMIN, .body_max = BODY_SMALL,
+    { .method = "GET",
+      .path = "/api/v1/users",
+      .handler = on_list,
+      .mode = INLINE,
+      .permission = PERMIT_ADMIN,
+      .summary = "Users and their roles" },
+    { .method = "POST",
+      .path = "/api/v1/users",
+      .handler = on_add,
+      .mode = DEFERRED,
+      .permission = PERMIT_ADMIN,
+      .body_max = BODY_SMALL,
       .summary = "Add a user; the answer holds the token, once",
       .request = "{\"type\":\"object\",\"required\":[\"name\",\"role\"],\"properties\":{"
                  "\"name\":{\"type\":\"string\"},\"role\":{\"enum\":[\"viewer\",\"editor\","
                  "\"approver\",\"admin\"]}}}" },
-    { .method = "DELETE", .path = "/api/v1/users/{name}", .handler = on_remove, .mode = DEFERRED,
-      .permission = PERMIT_ADMIN, .summary = "Take a user away" },
+    { .method = "DELETE",
+      .path = "/api/v1/users/{name}",
+      .handler = on_remove,
+      .mode = DEFERRED,
+      .permission = PERMIT_ADMIN,
+      .summary = "Take a user away" },
     ROUTES_END,
 };
 

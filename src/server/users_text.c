@@ -8,9 +8,10 @@
 static enum status by_hand(struct error *err)
 {
     return error_set(err, STATUS_INVALID,
-                     CONFIG_FILE ": the list of users is written in a way that cannot be changed "
-                                 "here; write it as a block: 'users:' and below it a line "
-                                 "'  - {name: …, role: …, token_sha256: …}' for each");
+                     CONFIG_FILE
+                     ": the list of users is written in a way that cannot be changed "
+                     "here; write it as a block: 'users:' and below it a line "
+                     "'  - {name: …, role: …, token_sha256: …}' for each");
 }
 
 /* Offset of the first byte of a line, counted from 1; the end of the text for one behind the last. */
@@ -55,8 +56,8 @@ static struct str indent_of(struct str text, size_t start)
     return str_slice(text, start, end);
 }
 
-enum status users_text_add(struct arena *arena, struct str text, struct str line, struct str *out,
-                           struct error *err)
+enum status users_text_add(struct arena *arena, struct str text, struct str line,
+                           struct str *out, struct error *err)
 {
     const struct yaml_node *key, *list;
     struct str item, indent;
@@ -101,8 +102,8 @@ static size_t item_end(struct str text, size_t start, size_t depth)
     return text.len;
 }
 
-enum status users_text_remove(struct arena *arena, struct str text, size_t index, struct str *out,
-                              struct error *err)
+enum status users_text_remove(struct arena *arena, struct str text, size_t index,
+                              struct str *out, struct error *err)
 {
     const struct yaml_node *key, *list;
     size_t start, end;
