@@ -8,7 +8,7 @@ static enum status put_rows(struct offline *offline, const struct training_set_s
 {
     struct str query = str_trim(spec->entities_sql);
 
-    buffer_append(sql, STR("CREATE TEMP TABLE " ENTITY_ROWS_TABLE " AS SELECT * FROM "));
+    buffer_append(sql, STR("CREATE TABLE " ENTITY_ROWS_TABLE " AS SELECT * FROM "));
     if (spec->entities_path.len > 0)
         return offline_put_reader(offline, sql, &spec->entities_path, 1, NULL, err);
     while (str_ends(query, STR(";")))

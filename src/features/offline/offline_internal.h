@@ -63,11 +63,13 @@ MUST_USE enum status offline_take_column(struct offline *offline, duckdb_data_ch
                                          size_t index, duckdb_type type, struct column *to,
                                          struct error *err);
 /*
- * Columns as a table function of that name, so that SQL can read them. They must outlive the
- * statements that do.
+ * Writes a relation, with columns of ours behind its own, to a file. Both have the same rows, and
+ * the same order; the options are those of COPY. Once per job.
  */
-MUST_USE enum status offline_register_table(struct offline *offline, const char *name,
-                                            const struct table *table, struct error *err);
+MUST_USE enum status offline_copy_beside(struct offline *offline, struct str relation,
+                                         const struct table *table, struct str path,
+                                         const char *options, uint64_t *rows,
+                                         struct error *err);
 /* Columns of any relation that SQL knows by this name. */
 MUST_USE enum status offline_describe_relation(struct offline *offline, struct arena *arena,
                                                struct str name, struct offline_column **columns,

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FEATURES_TABLE "onggi_features"
 /* More than this of a source is not read again to be hashed: size and time of change stand for it. */
 #define HASHED_MAX (INT64_C(1) << 30)
 
@@ -48,18 +47,14 @@ static enum status output_table(const struct engine *engine, struct table *out,
 
 static enum status copy_to(struct engine *engine, struct str path, struct error *err)
 {
-    struct buffer sql = { 0 };
+    const char *options = engine->spec->is_csv ? "FORMAT csv, HEADER"
+                                               : "FORMAT parquet, COMPRESSION snappy";
+    struct table table;
     uint64_t rows;
-    enum status status;
 
-    buffer_append(&sql, STR("COPY (SELECT e.*, f.* FROM " ENTITY_ROWS_TABLE
-                            " e POSITIONAL JOIN " FEATURES_TABLE "() f) TO "));
-    sql_put_text(&sql, path);
-    buffer_append(&sql, engine->spec->is_csv ? STR(" (FORMAT csv, HEADER)")
-                                             : STR(" (FORMAT parquet, COMPRESSION snappy)"));
-    status = offline_run_count(engine->offline, buffer_str(&sql), &rows, err);
-    buffer_free(&sql);
-    TRY(status);
+    TRY(output_table(engine, &table, err));
+    TRY(offline_copy_beside(engine->offline, STR(ENTITY_ROWS_TABLE), &table, path, options,
+                            &rows, err));
     if (rows != engine->rows.count)
         return error_set(err, STATUS_INTERNAL, "%llu rows were written instead of %zu",
                          (unsigned long long)rows, engine->rows.count);
@@ -88,11 +83,8 @@ enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *e
 {
     const char *out = arena_cstr(engine->arena, engine->spec->out);
     struct str temporary = training_set_temporary(engine->arena, engine->spec);
-    struct table table;
     enum status status;
 
-    TRY(output_table(engine, &table, err));
-    TRY(offline_register_table(engine->offline, FEATURES_TABLE, &table, err));
     job_progress(engine->job, "write", 0, engine->rows.count);
     status = copy_to(engine, temporary, err);
     if (status == STATUS_OK)
