@@ -12,6 +12,7 @@
 #include "features/online/online_folder.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
 /* Uncommitted pages are held in memory. */
 #define COMMIT_BYTES ((size_t)32 << 20)
@@ -80,9 +81,19 @@ static enum status txn_begin(struct lmdb_builder *builder, size_t bytes, struct 
     return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, builder->path);
 }
 
+/* LMDB takes a write that was cut short for an I/O error; on a full disk it is that. */
+static int full_disk_reason(const struct lmdb_builder *builder, int rc)
+{
+    struct statvfs disk;
+
+    if (rc != EIO || statvfs(builder->path, &disk) != 0)
+        return rc;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < COMMIT_BYTES ? ENOSPC : rc;
+}
+
 static enum status txn_commit(struct lmdb_builder *builder, struct error *err)
 {
-    int rc = mdb_txn_commit(builder->txn);
+    int rc = full_disk_reason(builder, mdb_txn_commit(builder->txn));
 
     builder->txn = NULL; /* gone, whatever came of it */
     builder->used_bytes += builder->pending;
