@@ -53,9 +53,10 @@ static enum status choose_views(struct arena *arena, const struct definitions *d
         if (all[i].kind != VIEW_REQUEST)
             out->views[out->count++] = &all[i];
     if (out->count == 0)
-        return error_set(err, STATUS_INVALID,
-                         "no applied definition has a view to materialise; `onggi apply` records "
-                         "what features/ defines");
+        return error_set(
+            err, STATUS_INVALID,
+            "no applied definition has a view to materialise; `onggi apply` records "
+            "what features/ defines");
     return STATUS_OK;
 }
 
