@@ -171,7 +171,8 @@ static void write_line(struct buffer *out, const struct turn *turn, int code, ui
     buffer_append(out, STR("}\n"));
 }
 
-void access_log_write(struct access_log *log, const struct turn *turn, int code, uint64_t took_ns)
+void access_log_write(struct access_log *log, const struct turn *turn, int code,
+                      uint64_t took_ns)
 {
     pthread_mutex_lock(&log->lock);
     if (log->waiting.len < WAITING_MAX)

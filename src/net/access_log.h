@@ -8,9 +8,11 @@
 #include "net/loop.h"
 
 /* A path, or "-" for stdout. */
-MUST_USE enum status access_log_open(const char *path, struct access_log **out, struct error *err);
+MUST_USE enum status access_log_open(const char *path, struct access_log **out,
+                                     struct error *err);
 /* Writes what is there. */
 void access_log_close(struct access_log **log);
 /* The file is opened anew, for those who rotate it. */
 void access_log_reopen(struct access_log *log);
-void access_log_write(struct access_log *log, const struct turn *turn, int code, uint64_t took_ns);
+void access_log_write(struct access_log *log, const struct turn *turn, int code,
+                      uint64_t took_ns);

@@ -13,8 +13,9 @@ static int fail(struct answer_reader *reader, enum status status, const char *wh
 static int count_head(struct answer_reader *reader, size_t len)
 {
     reader->head_seen += len;
-    return reader->head_seen > HEAD_MAX ? fail(reader, STATUS_LIMIT, "the answer's head is too large")
-                                        : 0;
+    return reader->head_seen > HEAD_MAX
+               ? fail(reader, STATUS_LIMIT, "the answer's head is too large")
+               : 0;
 }
 
 /* The two headers that callers want; the field and its value are complete. */
@@ -74,8 +75,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     struct answer_reader *reader = parser->data;
 
     if (reader->sink != NULL) {
-        reader->failed =
-            reader->sink(reader->sink_context, (struct str){ at, len }, &reader->err) != STATUS_OK;
+        reader->failed = reader->sink(reader->sink_context, (struct str){ at, len },
+                                      &reader->err) != STATUS_OK;
         return reader->failed ? HPE_USER : 0;
     }
     if (reader->body.len + len > reader->body_max)
@@ -127,7 +128,8 @@ static void finish(struct answer_reader *reader)
     reader->answer.body = buffer_str(&reader->body);
 }
 
-enum status answer_reader_feed(struct answer_reader *reader, struct str bytes, struct error *err)
+enum status answer_reader_feed(struct answer_reader *reader, struct str bytes,
+                               struct error *err)
 {
     llhttp_errno_t problem = llhttp_execute(&reader->parser, bytes.data, bytes.len);
 

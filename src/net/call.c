@@ -65,7 +65,8 @@ static enum status spool_body(struct local_call *local, struct str body, struct 
 }
 
 /* The body the way the route wants it: in memory or in a file. */
-static enum status give_body(struct local_call *local, const struct call *call, struct error *err)
+static enum status give_body(struct local_call *local, const struct call *call,
+                             struct error *err)
 {
     struct request *req = &local->exchange.request;
     bool wants_file = req->route->body_max >= BODY_FILE;
@@ -90,7 +91,8 @@ static void add_header(struct exchange *exchange, const char *name, struct str v
         exchange->headers[exchange->header_count++] = (struct header){ str_from(name), value };
 }
 
-static void fill_exchange(struct local_call *local, struct arena *arena, const struct call *call)
+static void fill_exchange(struct local_call *local, struct arena *arena,
+                          const struct call *call)
 {
     struct exchange *exchange = &local->exchange;
 

@@ -10,19 +10,20 @@
 #include <uv.h>
 
 struct http_options {
-    const char *method;       /* NULL: GET, or POST with a body */
+    const char *method; /* NULL: GET, or POST with a body */
     struct str content_type;
     struct str accept;
-    struct str token;         /* sent as a bearer token when not empty */
+    struct str token; /* sent as a bearer token when not empty */
     struct str traceparent;
     struct str body;
-    const char *body_file;    /* sent instead of body, read piece by piece */
-    const char *answer_file;  /* a 2xx body is written there instead of memory; removed on failure */
-    size_t answer_max;        /* 0: 64 MiB; LIMIT beyond */
-    unsigned connect_ms;      /* 0: 5 s */
-    unsigned timeout_ms;      /* of the whole call; 0: none */
-    const char *ca_file;      /* NULL: the system's certificates */
-    event_sink events;        /* called for each server-sent event of a text/event-stream answer */
+    const char *body_file; /* sent instead of body, read piece by piece */
+    const char
+        *answer_file;    /* a 2xx body is written there instead of memory; removed on failure */
+    size_t answer_max;   /* 0: 64 MiB; LIMIT beyond */
+    unsigned connect_ms; /* 0: 5 s */
+    unsigned timeout_ms; /* of the whole call; 0: none */
+    const char *ca_file; /* NULL: the system's certificates */
+    event_sink events;   /* called for each server-sent event of a text/event-stream answer */
     void *events_context;
 };
 
@@ -55,7 +56,8 @@ struct http_client *http_client_new(uv_loop_t *loop, const struct http_client_co
 void http_client_free(struct http_client **client);
 
 /* The answer lives until the callback returns; it is NULL when there is none, and err says why. */
-typedef void (*http_done)(void *context, const struct http_answer *answer, const struct error *err);
+typedef void (*http_done)(void *context, const struct http_answer *answer,
+                          const struct error *err);
 /*
  * Plain http only. Options that concern files and events are not used. Always calls done, once, never before
  * it has returned. A call that failed on a kept connection before a byte came back is tried

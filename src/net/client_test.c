@@ -22,7 +22,8 @@ static enum status on_echo(struct request *req, struct response *res, struct err
     response_header(res, "X-Ignored", STR("x"));
     return response_bytes(res, 200, "text/plain",
                           arena_printf(req->arena, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT,
-                                       STR_ARG(req->method), STR_ARG(req->path), STR_ARG(req->body),
+                                       STR_ARG(req->method), STR_ARG(req->path),
+                                       STR_ARG(req->body),
                                        STR_ARG(request_header(req, "Authorization"))));
 }
 
@@ -167,15 +168,17 @@ TEST(events_arrive_one_by_one)
     struct http_answer answer;
 
     assert_ok(http_call(arena, url("/events"), &options, &answer, &err));
-    assert_str_contains(buffer_str(&seen), STR("tick:0;tick:1;tick:2;error:{\"error\":{\"code\":"
-                                               "\"conflict\",\"message\":\"the end\""));
+    assert_str_contains(buffer_str(&seen),
+                        STR("tick:0;tick:1;tick:2;error:{\"error\":{\"code\":"
+                            "\"conflict\",\"message\":\"the end\""));
     buffer_free(&seen);
 }
 
 TEST(events_are_read_however_they_are_cut)
 {
-    static const char text[] = ": a comment\nevent: a\ndata: 1\ndata:2\r\n\r\nid: 7\ndata: x\n\n"
-                               "event: none\n\nevent: last\ndata: stop\n\n";
+    static const char text[] =
+        ": a comment\nevent: a\ndata: 1\ndata:2\r\n\r\nid: 7\ndata: x\n\n"
+        "event: none\n\nevent: last\ndata: stop\n\n";
     struct buffer seen = { 0 };
     struct event_reader reader = { .sink = note, .context = &seen };
     enum status status = STATUS_OK;
@@ -207,14 +210,15 @@ TEST(what_does_not_answer_is_said)
 
 struct outcome {
     int answers;
-    int codes[8]; /* by hundreds */
+    int codes[8];       /* by hundreds */
     enum status status; /* of the last failure */
     struct buffer bodies;
     struct http_client *client;
     int again; /* so many more calls from inside the callback */
 };
 
-static void on_done(void *context, const struct http_answer *answer, const struct error *problem)
+static void on_done(void *context, const struct http_answer *answer,
+                    const struct error *problem)
 {
     const struct http_options options = { .body = STR_INIT("again") };
     struct outcome *outcome = context;

@@ -34,8 +34,9 @@ void connection_unref(struct connection *connection)
 
 void connection_deadline(struct connection *connection, unsigned timeout_ms)
 {
-    connection->deadline_ns =
-        timeout_ms == UINT_MAX ? NEVER : clock_monotonic_ns() + timeout_ms * UINT64_C(1000000);
+    connection->deadline_ns = timeout_ms == UINT_MAX
+                                  ? NEVER
+                                  : clock_monotonic_ns() + timeout_ms * UINT64_C(1000000);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -235,7 +236,8 @@ static void linger(struct connection *connection)
     connection_deadline(connection, LINGER_MS);
     resume(connection);
     if (connection->state != CONNECTION_CLOSED &&
-        uv_shutdown(&connection->shutdown_req, (uv_stream_t *)&connection->tcp, on_shutdown) != 0)
+        uv_shutdown(&connection->shutdown_req, (uv_stream_t *)&connection->tcp, on_shutdown) !=
+            0)
         connection_close(connection);
 }
 
@@ -253,8 +255,8 @@ void connection_turn_over(struct connection *connection, int code)
         return;
     }
     connection->state = CONNECTION_HEAD;
-    connection->deadline_ns =
-        loop->now_ns + loop->server->config.deadlines.idle_ms * UINT64_C(1000000);
+    connection->deadline_ns = loop->now_ns +
+                              loop->server->config.deadlines.idle_ms * UINT64_C(1000000);
     if (!connection->is_consuming)
         consume_waiting(connection);
 }

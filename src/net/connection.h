@@ -8,11 +8,11 @@
 #include "net/loop.h"
 
 enum connection_state {
-    CONNECTION_HEAD,      /* waits for a head, or for the rest of one */
+    CONNECTION_HEAD, /* waits for a head, or for the rest of one */
     CONNECTION_BODY,
-    CONNECTION_SPOOLING,  /* the body is here, the disk has not all of it yet */
-    CONNECTION_RUNNING,   /* a worker has the turn */
-    CONNECTION_SENDING,   /* the reply is on its way */
+    CONNECTION_SPOOLING, /* the body is here, the disk has not all of it yet */
+    CONNECTION_RUNNING,  /* a worker has the turn */
+    CONNECTION_SENDING,  /* the reply is on its way */
     CONNECTION_LINGERING, /* replied and shut down; what still comes is read, or a reset would eat the reply */
     CONNECTION_CLOSED,
 };
@@ -29,9 +29,9 @@ struct connection {
     struct message message;
     struct buffer input; /* what could not be consumed yet */
     struct turn *turn;
-    struct tls *tls;     /* NULL: plain */
+    struct tls *tls; /* NULL: plain */
     uint64_t deadline_ns;
-    size_t unsent;       /* bytes in libuv's queue when last looked at */
+    size_t unsent; /* bytes in libuv's queue when last looked at */
     bool is_reading;
     bool has_ended;      /* the client sends no more */
     bool is_sending;     /* a write is under way */

@@ -81,7 +81,8 @@ static inline struct exchange *exchange_of_response(struct response *res)
 }
 
 /* {"error":{"code","message","request_id"}}: how our own doors say what went wrong. */
-void error_write(struct buffer *out, const char *name, const char *message, struct str request_id);
+void error_write(struct buffer *out, const char *name, const char *message,
+                 struct str request_id);
 void response_error(struct response *res, int code, const char *name, const char *message);
 /* Drops whatever answer there was; headers too. */
 void response_reset(struct response *res);

@@ -34,7 +34,8 @@ static enum status read_small(struct turn *turn, int fd, size_t size, struct err
         ssize_t got = read(fd, room + done, size - done);
 
         if (got <= 0)
-            return error_set(err, STATUS_INTERNAL, "%s became shorter while it was read", res->file);
+            return error_set(err, STATUS_INTERNAL, "%s became shorter while it was read",
+                             res->file);
         done += (size_t)got;
     }
     return response_commit(res, res->code, res->content_type, size);
@@ -72,7 +73,8 @@ void file_reply_open(struct turn *turn)
 {
     struct error err;
 
-    if (turn->exchange.response.kind != REPLY_FILE || turn->exchange.response.handed_over != NULL)
+    if (turn->exchange.response.kind != REPLY_FILE ||
+        turn->exchange.response.handed_over != NULL)
         return;
     if (open_file(turn, &err) != STATUS_OK)
         router_answer_error(&turn->exchange, http_code_of_status(err.status), &err);
@@ -144,8 +146,8 @@ static void read_piece(struct file_reply *file)
         abort();
     room = uv_buf_init(file->piece, (unsigned)(left < PIECE ? left : PIECE));
     connection_operation_begin(file->connection);
-    uv_fs_read(&file->connection->loop->uv, &file->req, file->fd, &room, 1, (int64_t)file->offset,
-               on_read_piece);
+    uv_fs_read(&file->connection->loop->uv, &file->req, file->fd, &room, 1,
+               (int64_t)file->offset, on_read_piece);
 }
 
 static void on_sendfile(uv_fs_t *req)

@@ -16,7 +16,8 @@
 struct request;
 struct response;
 
-typedef enum status (*route_handler)(struct request *req, struct response *res, struct error *err);
+typedef enum status (*route_handler)(struct request *req, struct response *res,
+                                     struct error *err);
 
 enum route_mode {
     INLINE,   /* on the loop thread: must not block, and should take microseconds */
@@ -40,7 +41,8 @@ enum permission {
 
 struct route {
     const char *method; /* "GET", "POST", …; a GET answers HEAD too */
-    const char *path;   /* "/api/v1/views/{view}/features"; {rest*} at the end takes what is left */
+    const char
+        *path; /* "/api/v1/views/{view}/features"; {rest*} at the end takes what is left */
     route_handler handler;
     enum route_mode mode;
     enum permission permission;
@@ -48,12 +50,14 @@ struct route {
     const char *summary;  /* one line, for /openapi.json */
     const char *request;  /* JSON Schema of the body as text, or NULL */
     const char *response; /* JSON Schema of the 200 answer as text, or NULL */
-    unsigned timeout_ms;  /* of the handler; 0: the server's default; UINT_MAX: none (it streams) */
+    unsigned
+        timeout_ms; /* of the handler; 0: the server's default; UINT_MAX: none (it streams) */
 };
 #define ROUTES_END { 0 }
 
 /* Writes an error in the words of the door's clients; NULL in a door means ours. */
-typedef void (*error_dialect)(struct request *req, struct response *res, const struct error *err);
+typedef void (*error_dialect)(struct request *req, struct response *res,
+                              const struct error *err);
 
 struct door {
     const char *name;           /* for metrics and the log */
@@ -72,8 +76,8 @@ struct request {
     void *context; /* given when the door was mounted */
     const struct route *route;
     struct str method;
-    struct str path;      /* decoded */
-    struct str body;      /* empty when there is none or it is in body_file */
+    struct str path;       /* decoded */
+    struct str body;       /* empty when there is none or it is in body_file */
     const char *body_file; /* removed when the response has left; NULL otherwise */
     struct identity identity;
     struct str request_id;  /* ours, or the client's X-Request-Id if it was sound */
@@ -114,7 +118,8 @@ MUST_USE enum status response_file(struct response *res, int code, const char *c
  * was written; ends with response_commit(res, code, content_type, len).
  */
 char *response_reserve(struct response *res, size_t max);
-enum status response_commit(struct response *res, int code, const char *content_type, size_t len);
+enum status response_commit(struct response *res, int code, const char *content_type,
+                            size_t len);
 
 /*
  * Streams, only from DEFERRED handlers: chunked, each write handed to the loop, with

@@ -24,7 +24,8 @@ struct running_call {
     int file; /* -1: none */
 };
 
-static enum status append_file(struct running_call *running, struct str bytes, struct error *err)
+static enum status append_file(struct running_call *running, struct str bytes,
+                               struct error *err)
 {
     const char *path = running->options->answer_file;
 
@@ -78,7 +79,8 @@ static enum status send_file(struct wire *wire, int fd, uint64_t left, struct er
         ssize_t got = read(fd, piece, left < PIECE ? (size_t)left : PIECE);
 
         if (got <= 0)
-            status = error_set(err, STATUS_INVALID, "the file became shorter while it was sent");
+            status = error_set(err, STATUS_INVALID,
+                               "the file became shorter while it was sent");
         else
             status = wire_write(wire, (struct str){ piece, (size_t)got }, err);
         left -= got > 0 ? (uint64_t)got : 0;
@@ -125,7 +127,8 @@ static enum status send_request(struct wire *wire, struct arena *arena, const st
     return status;
 }
 
-static enum status read_answer(struct wire *wire, struct running_call *running, struct error *err)
+static enum status read_answer(struct wire *wire, struct running_call *running,
+                               struct error *err)
 {
     char piece[16384];
 
@@ -141,16 +144,16 @@ static enum status read_answer(struct wire *wire, struct running_call *running, 
     return STATUS_OK;
 }
 
-static enum status exchange_messages(struct wire *wire, struct arena *arena, const struct url *url,
-                                     struct running_call *running, struct error *err)
+static enum status exchange_messages(struct wire *wire, struct arena *arena,
+                                     const struct url *url, struct running_call *running,
+                                     struct error *err)
 {
     struct error read_err;
 
     /* A server that refuses early stops to read; what it said is worth more than our failure. */
     if (send_request(wire, arena, url, running->options, err) == STATUS_OK)
         return read_answer(wire, running, err);
-    if (err->status == STATUS_UNAVAILABLE &&
-        read_answer(wire, running, &read_err) == STATUS_OK)
+    if (err->status == STATUS_UNAVAILABLE && read_answer(wire, running, &read_err) == STATUS_OK)
         return STATUS_OK;
     return err->status;
 }
@@ -200,7 +203,8 @@ enum status http_call(struct arena *arena, const char *text, const struct http_o
     enum status status;
 
     TRY(url_parse(str_from(text), &url, err));
-    answer_reader_init(&running.reader, options->answer_max == 0 ? ANSWER_MAX : options->answer_max,
+    answer_reader_init(&running.reader,
+                       options->answer_max == 0 ? ANSWER_MAX : options->answer_max,
                        options->method != NULL && strcmp(options->method, "HEAD") == 0);
     running.reader.sink = on_body;
     running.reader.sink_context = &running;

@@ -18,7 +18,7 @@
 struct outgoing_call {
     struct outgoing_call *next;
     struct arena *arena;
-    struct str request; /* head and body */
+    struct str request;   /* head and body */
     uint64_t deadline_ns; /* 0: none */
     unsigned connect_ms;
     size_t answer_max;
@@ -47,7 +47,7 @@ struct outbound {
     uv_write_t write;
     struct answer_reader reader;
     struct outgoing_call *call;
-    bool is_fresh;     /* has not answered yet */
+    bool is_fresh; /* has not answered yet */
     bool is_looking_up;
     bool has_answered; /* a byte of this answer has come */
     uint64_t until_ns; /* connected by then, or idle until then */
@@ -218,7 +218,8 @@ static enum status take_bytes(struct outbound *outbound, ssize_t count, const uv
     if (count < 0)
         return error_set(err, STATUS_UNAVAILABLE, "%s", uv_strerror((int)count));
     outbound->has_answered = true;
-    return answer_reader_feed(&outbound->reader, (struct str){ room->base, (size_t)count }, err);
+    return answer_reader_feed(&outbound->reader, (struct str){ room->base, (size_t)count },
+                              err);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
@@ -248,8 +249,8 @@ static void on_written(uv_write_t *write, int status)
 static void outbound_send(struct outbound *outbound)
 {
     struct outgoing_call *call = outbound->call;
-    uv_buf_t piece =
-        uv_buf_init((char *)(uintptr_t)call->request.data, (unsigned)call->request.len);
+    uv_buf_t piece = uv_buf_init((char *)(uintptr_t)call->request.data,
+                                 (unsigned)call->request.len);
 
     answer_reader_init(&outbound->reader, call->answer_max, call->is_head);
     outbound->state = OUTBOUND_BUSY;
@@ -451,8 +452,8 @@ static struct host *host_put(struct http_client *client, const struct url *url)
 {
     struct host **at = &client->hosts;
 
-    while (*at != NULL && (strcmp((*at)->url.host, url->host) != 0 ||
-                           strcmp((*at)->url.port, url->port) != 0))
+    while (*at != NULL &&
+           (strcmp((*at)->url.host, url->host) != 0 || strcmp((*at)->url.port, url->port) != 0))
         at = &(*at)->next;
     if (*at == NULL) {
         *at = must_calloc(sizeof(**at));
@@ -510,7 +511,8 @@ void http_client_call(struct http_client *client, const char *text,
         return;
     }
     if (url.is_tls) {
-        error_set(&call->err, STATUS_INVALID, "%s: only http:// goes from inside the server", text);
+        error_set(&call->err, STATUS_INVALID, "%s: only http:// goes from inside the server",
+                  text);
         fail_later(client, call);
         return;
     }

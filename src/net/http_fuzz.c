@@ -28,9 +28,10 @@ static const struct route routes[] = {
 };
 static const struct door door = { .name = "fuzz", .routes = routes };
 
-static const struct message_limits limits = {
-    .head_max = 4096, .header_count_max = 20, .target_max = 1024, .chunks_max = 50
-};
+static const struct message_limits limits = { .head_max = 4096,
+                                              .header_count_max = 20,
+                                              .target_max = 1024,
+                                              .chunks_max = 50 };
 
 /* What became of the bytes, in words that can be compared. */
 struct reading {
@@ -88,8 +89,8 @@ static size_t read_head(struct reading *reading, struct str bytes)
 static size_t read_chunks(struct reading *reading, struct str bytes)
 {
     size_t used = 0;
-    enum message_progress progress =
-        message_chunks(&reading->message, bytes, &used, &reading->body);
+    enum message_progress progress = message_chunks(&reading->message, bytes, &used,
+                                                    &reading->body);
 
     if (progress == MESSAGE_REFUSED) {
         refuse(reading);
@@ -133,8 +134,8 @@ static void receive(struct reading *reading, struct str bytes)
     }
 }
 
-static struct str read_all(const struct router *router, struct reading *reading, struct str bytes,
-                           size_t cut)
+static struct str read_all(const struct router *router, struct reading *reading,
+                           struct str bytes, size_t cut)
 {
     reading->router = router;
     message_init(&reading->message, &limits);

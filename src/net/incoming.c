@@ -39,10 +39,12 @@ static void route_request(struct connection *connection)
     const struct message_head *head = &turn->head;
 
     exchange_identify(&turn->exchange, head->request_id, head->traceparent);
-    if (config->check_host && (!host_is_ours(head->host, config->hosts, config->host_count) ||
-                               !origin_is_ours(head->origin, config->hosts, config->host_count))) {
-        answer_now(connection, 403, STATUS_INVALID,
-                   "Host or Origin names another site; server.hosts lists those that may be used");
+    if (config->check_host &&
+        (!host_is_ours(head->host, config->hosts, config->host_count) ||
+         !origin_is_ours(head->origin, config->hosts, config->host_count))) {
+        answer_now(
+            connection, 403, STATUS_INVALID,
+            "Host or Origin names another site; server.hosts lists those that may be used");
         return;
     }
     turn->is_answered = !router_prepare(connection->loop->server->router, &turn->exchange,
@@ -183,8 +185,8 @@ static size_t consume_chunks(struct connection *connection, struct str bytes)
 {
     struct turn *turn = connection->turn;
     size_t before = turn->body.len, used = 0;
-    enum message_progress progress =
-        message_chunks(&connection->message, bytes, &used, &turn->body);
+    enum message_progress progress = message_chunks(&connection->message, bytes, &used,
+                                                    &turn->body);
 
     if (progress == MESSAGE_REFUSED)
         return refuse(connection, bytes.len);

@@ -12,8 +12,8 @@ void loop_post(struct loop *loop, struct post *post)
 
     do {
         post->next = first;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->posts, &first, post,
-                                                    memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &loop->posts, &first, post, memory_order_release, memory_order_relaxed));
     /* Who finds the list empty wakes the loop; the others ride along. */
     if (first == NULL)
         uv_async_send(&loop->wake);
@@ -28,9 +28,9 @@ void date_format(char text[DATE_LEN + 1])
     struct tm tm;
 
     gmtime_r(&seconds, &tm);
-    snprintf(whole, sizeof(whole), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
-             tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-             tm.tm_sec);
+    snprintf(whole, sizeof(whole), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+             days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
+             tm.tm_hour, tm.tm_min, tm.tm_sec);
     memcpy(text, whole, DATE_LEN);
     text[DATE_LEN] = '\0';
 }

@@ -34,13 +34,13 @@ struct post {
 /* Bytes that a worker streams out. The lock guards pending, flags and the loop's half of it. */
 struct stream {
     pthread_mutex_t lock;
-    pthread_cond_t moved;    /* bytes left, or nobody waits for them any more */
-    struct buffer pending;   /* written by the worker, framed */
-    struct buffer sending;   /* the loop's */
-    size_t in_flight;        /* of both, what has not left */
+    pthread_cond_t moved;  /* bytes left, or nobody waits for them any more */
+    struct buffer pending; /* written by the worker, framed */
+    struct buffer sending; /* the loop's */
+    size_t in_flight;      /* of both, what has not left */
     bool posted;
     bool chunked;
-    bool is_open;            /* the head is written */
+    bool is_open; /* the head is written */
     struct post post;
 };
 
@@ -52,11 +52,11 @@ struct turn {
     struct file_reply *file;       /* NULL unless the reply is one */
     uint64_t body_left;            /* of a Content-Length */
     uint64_t body_seen;
-    uint64_t bytes_sent;           /* of the reply's body */
-    bool is_answered;              /* the reply is known before the body is here */
+    uint64_t bytes_sent; /* of the reply's body */
+    bool is_answered;    /* the reply is known before the body is here */
     bool at_worker;
     bool keep_alive;
-    atomic_bool is_gone;           /* not even a half-closed client waits: need not start */
+    atomic_bool is_gone; /* not even a half-closed client waits: need not start */
     struct work work;
     struct post done;
     struct turn *next_free;
@@ -76,15 +76,15 @@ struct loop {
     struct server *server;
     struct connection *connections; /* open ones */
     atomic_size_t connection_count;
-    size_t handles;                 /* connections whose handle is not closed yet */
+    size_t handles; /* connections whose handle is not closed yet */
     size_t turns_at_workers;
     _Atomic(struct post *) posts;
     struct turn *free_turns;
     size_t free_turn_count;
-    uint64_t date_ns;               /* when date was made */
+    uint64_t date_ns; /* when date was made */
     char date[DATE_LEN + 1];
     uint64_t swept_ns;
-    uint64_t now_ns;                /* when the last reply had left */
+    uint64_t now_ns; /* when the last reply had left */
     bool draining;
     bool stopping;
     char read_buffer[READ_BUFFER];
@@ -101,7 +101,7 @@ struct server {
     struct workers *workers;
     struct access_log *access_log; /* NULL: none */
     pthread_mutex_t tls_lock;
-    struct tls_context *tls;       /* NULL: plain */
+    struct tls_context *tls; /* NULL: plain */
     struct door door;
     struct route_stats *other_stats; /* of requests that met no route */
     struct metric *loop_lag;

@@ -128,7 +128,8 @@ enum message_progress message_scan(struct message *message, struct str input, si
 {
     const char *newline;
 
-    while ((newline = memchr(input.data + message->scanned, '\n', input.len - message->scanned))) {
+    while (
+        (newline = memchr(input.data + message->scanned, '\n', input.len - message->scanned))) {
         size_t end = (size_t)(newline - input.data) + 1;
         size_t line = message->line;
 
@@ -370,8 +371,8 @@ static void trim_values(struct exchange *exchange)
     for (size_t i = 0; i < exchange->header_count; i++) {
         struct str *value = &exchange->headers[i].value;
 
-        while (value->len > 0 && (value->data[value->len - 1] == ' ' ||
-                                  value->data[value->len - 1] == '\t'))
+        while (value->len > 0 &&
+               (value->data[value->len - 1] == ' ' || value->data[value->len - 1] == '\t'))
             value->len--;
     }
 }
@@ -392,8 +393,9 @@ static bool is_our_method(unsigned method)
     }
 }
 
-enum message_progress message_parse(struct message *message, struct arena *arena, struct str head,
-                                    struct exchange *exchange, struct message_head *out)
+enum message_progress message_parse(struct message *message, struct arena *arena,
+                                    struct str head, struct exchange *exchange,
+                                    struct message_head *out)
 {
     llhttp_t *parser = &message->parser;
     llhttp_errno_t error;

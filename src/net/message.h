@@ -69,8 +69,9 @@ void message_init(struct message *message, const struct message_limits *limits);
  */
 enum message_progress message_scan(struct message *message, struct str input, size_t *head_len);
 /* The head found by the scan. It must live as long as the exchange, whose headers point into it. */
-enum message_progress message_parse(struct message *message, struct arena *arena, struct str head,
-                                    struct exchange *exchange, struct message_head *out);
+enum message_progress message_parse(struct message *message, struct arena *arena,
+                                    struct str head, struct exchange *exchange,
+                                    struct message_head *out);
 /*
  * Body bytes of a chunked message: decoded ones are appended. *used says how many were
  * consumed; what follows the body is not.

@@ -120,8 +120,8 @@ struct metric *metric_histogram(const char *name, const char *help, const char *
     return metric_put(METRIC_HISTOGRAM, name, help, labels);
 }
 
-void metric_observed(const char *name, const char *help, const char *labels, metric_source source,
-                     void *context)
+void metric_observed(const char *name, const char *help, const char *labels,
+                     metric_source source, void *context)
 {
     struct metric *metric = metric_put(METRIC_OBSERVED, name, help, labels);
 

@@ -18,15 +18,16 @@ struct metric *metric_gauge(const char *name, const char *help, const char *labe
 struct metric *metric_histogram(const char *name, const char *help, const char *labels);
 /* Read when somebody asks; the function may be called from any thread. */
 typedef double (*metric_source)(void *context);
-void metric_observed(const char *name, const char *help, const char *labels, metric_source source,
-                     void *context);
+void metric_observed(const char *name, const char *help, const char *labels,
+                     metric_source source, void *context);
 
-void metric_add(struct metric *metric, uint64_t count);       /* counters */
-void metric_change(struct metric *metric, int64_t by);        /* gauges */
-void metric_record_ns(struct metric *metric, uint64_t ns);    /* histograms */
+void metric_add(struct metric *metric, uint64_t count);    /* counters */
+void metric_change(struct metric *metric, int64_t by);     /* gauges */
+void metric_record_ns(struct metric *metric, uint64_t ns); /* histograms */
 
-uint64_t metric_total(const struct metric *metric);           /* counter, gauge, or samples */
-uint64_t metric_quantile_ns(const struct metric *metric, double quantile); /* bucket's upper end */
+uint64_t metric_total(const struct metric *metric); /* counter, gauge, or samples */
+uint64_t metric_quantile_ns(const struct metric *metric,
+                            double quantile); /* bucket's upper end */
 
 /* All of them as Prometheus text; metrics that never moved are left out. */
 void metrics_write(struct buffer *out);

@@ -83,8 +83,9 @@ TEST(the_text_is_what_prometheus_reads)
     metric_record_ns(metric_histogram("t_text_seconds", "Time.", "kind=\"a\""), 400);
     metric_observed("t_text_now", "Now.", "", seven, NULL);
     metrics_write(&text);
-    assert_str_contains(buffer_str(&text), STR("# HELP t_text_total Texts.\n# TYPE t_text_total "
-                                               "counter\nt_text_total{kind=\"a\"} 3\n"));
+    assert_str_contains(buffer_str(&text),
+                        STR("# HELP t_text_total Texts.\n# TYPE t_text_total "
+                            "counter\nt_text_total{kind=\"a\"} 3\n"));
     assert_null(memmem(text.data, text.len, "never", 5));
     assert_str_contains(buffer_str(&text),
                         STR("t_text_seconds_bucket{kind=\"a\",le=\"2.5e-07\"} 0\n"

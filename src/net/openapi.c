@@ -6,7 +6,7 @@
 #include <ctype.h>
 
 static const char *const permission_names[] = {
-    [PERMIT_ANYONE] = "anyone",   [PERMIT_VIEW] = "viewer", [PERMIT_EDIT] = "editor",
+    [PERMIT_ANYONE] = "anyone",    [PERMIT_VIEW] = "viewer", [PERMIT_EDIT] = "editor",
     [PERMIT_APPROVE] = "approver", [PERMIT_ADMIN] = "admin",
 };
 
@@ -75,7 +75,8 @@ static yyjson_mut_val *operation(yyjson_mut_doc *doc, const struct mounted *moun
     yyjson_mut_obj_add_val(doc, made, "tags", tags);
     if (route->summary != NULL)
         yyjson_mut_obj_add_str(doc, made, "summary", route->summary);
-    yyjson_mut_obj_add_str(doc, made, "x-onggi-permission", permission_names[route->permission]);
+    yyjson_mut_obj_add_str(doc, made, "x-onggi-permission",
+                           permission_names[route->permission]);
     for (size_t i = 0; i < mounted->param_count; i++)
         yyjson_mut_arr_append(parameters, parameter(doc, mounted->param_names[i]));
     if (mounted->param_count > 0)
@@ -99,7 +100,8 @@ static char *lower_case(struct arena *arena, const char *text)
     return copy;
 }
 
-static yyjson_mut_val *paths(struct arena *arena, yyjson_mut_doc *doc, const struct mounted *first)
+static yyjson_mut_val *paths(struct arena *arena, yyjson_mut_doc *doc,
+                             const struct mounted *first)
 {
     yyjson_mut_val *all = yyjson_mut_obj(doc);
 

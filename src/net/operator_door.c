@@ -93,13 +93,16 @@ void operator_metrics(struct server *server)
     metric_observed("onggi_http_connections", "Open connections.", "", connections, server);
     metric_observed("onggi_http_worker_queue", "Requests that wait for a worker.", "", waiting,
                     server);
-    metric_observed("process_resident_memory_bytes", "Memory in use.", "", resident_bytes, NULL);
+    metric_observed("process_resident_memory_bytes", "Memory in use.", "", resident_bytes,
+                    NULL);
     server->loop_lag = metric_histogram("onggi_http_loop_lag_seconds",
-                                        "How late the loops' timers come: what blocks them.", "");
+                                        "How late the loops' timers come: what blocks them.",
+                                        "");
 }
 
 void operator_metrics_end(void)
 {
     metric_observed("onggi_http_connections", "Open connections.", "", NULL, NULL);
-    metric_observed("onggi_http_worker_queue", "Requests that wait for a worker.", "", NULL, NULL);
+    metric_observed("onggi_http_worker_queue", "Requests that wait for a worker.", "", NULL,
+                    NULL);
 }

@@ -44,7 +44,8 @@ static enum sent plain_send(struct connection *connection, uv_buf_t *pieces, uns
         count = skip_written(pieces, count, (size_t)written);
     if (written >= 0 && count == 0)
         return SENT_ALL;
-    if (written < 0 || uv_write(&connection->write_req, stream, pieces, count, on_written) != 0) {
+    if (written < 0 ||
+        uv_write(&connection->write_req, stream, pieces, count, on_written) != 0) {
         connection_close(connection);
         return SENT_LOST;
     }

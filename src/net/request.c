@@ -75,8 +75,8 @@ enum status request_query_bool(const struct request *req, const char *name, bool
         *out = false;
     else
         return error_set(err, STATUS_INVALID,
-                         "query parameter '%s': expected true or false, found '" STR_FMT "'", name,
-                         STR_ARG(str_slice(text, 0, text.len < 40 ? text.len : 40)));
+                         "query parameter '%s': expected true or false, found '" STR_FMT "'",
+                         name, STR_ARG(str_slice(text, 0, text.len < 40 ? text.len : 40)));
     return STATUS_OK;
 }
 
@@ -84,8 +84,8 @@ bool request_wants_events(const struct request *req)
 {
     struct str accept = request_header(req, "accept");
 
-    return accept.len > 0 &&
-           memmem(accept.data, accept.len, "text/event-stream", strlen("text/event-stream")) != NULL;
+    return accept.len > 0 && memmem(accept.data, accept.len, "text/event-stream",
+                                    strlen("text/event-stream")) != NULL;
 }
 
 enum status request_hand_over(struct request *req, struct response *res, route_handler handler,
@@ -162,8 +162,9 @@ static bool is_hex_run(struct str s, size_t from, size_t len)
 /* "00-" 32 hex "-" 16 hex "-" 2 hex; all-zero ids mean none (W3C Trace Context). */
 static bool trace_is_sound(struct str trace)
 {
-    return trace.len == TRACEPARENT_LEN && str_starts(trace, STR("00-")) && trace.data[35] == '-' &&
-           trace.data[52] == '-' && is_hex_run(trace, 3, 32) && is_hex_run(trace, 36, 16);
+    return trace.len == TRACEPARENT_LEN && str_starts(trace, STR("00-")) &&
+           trace.data[35] == '-' && trace.data[52] == '-' && is_hex_run(trace, 3, 32) &&
+           is_hex_run(trace, 36, 16);
 }
 
 /* The trace goes on under its id with a span of ours; a new trace begins where none came. */

@@ -20,7 +20,8 @@ struct str request_head_write(struct arena *arena, const struct url *url,
                               bool keep_alive)
 {
     const char *method = request_method(options);
-    bool has_length = body_len > 0 || (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0);
+    bool has_length = body_len > 0 ||
+                      (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0);
     struct str length = has_length ? arena_printf(arena, "%llu", (unsigned long long)body_len)
                                    : STR_EMPTY;
     struct str type = line(arena, "Content-Type: ", options->content_type);
@@ -31,8 +32,8 @@ struct str request_head_write(struct arena *arena, const struct url *url,
     length = line(arena, "Content-Length: ", length);
     return arena_printf(arena,
                         "%s " STR_FMT " HTTP/1.1\r\nHost: " STR_FMT
-                        "\r\nUser-Agent: onggi/" ONGGI_VERSION "\r\n" STR_FMT STR_FMT STR_FMT STR_FMT
-                        STR_FMT "%s\r\n",
+                        "\r\nUser-Agent: onggi/" ONGGI_VERSION
+                        "\r\n" STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT "%s\r\n",
                         method, STR_ARG(url->target), STR_ARG(url->authority), STR_ARG(type),
                         STR_ARG(accept), STR_ARG(token), STR_ARG(trace), STR_ARG(length),
                         keep_alive ? "" : "Connection: close\r\n");

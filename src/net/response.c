@@ -37,7 +37,8 @@ char *response_reserve(struct response *res, size_t max)
     return res->room;
 }
 
-enum status response_commit(struct response *res, int code, const char *content_type, size_t len)
+enum status response_commit(struct response *res, int code, const char *content_type,
+                            size_t len)
 {
     assert(res->room != NULL && len <= res->room_max);
     res->kind = REPLY_BYTES;
@@ -95,7 +96,8 @@ void response_reset(struct response *res)
     *res = (struct response){ 0 };
 }
 
-void error_write(struct buffer *out, const char *name, const char *message, struct str request_id)
+void error_write(struct buffer *out, const char *name, const char *message,
+                 struct str request_id)
 {
     buffer_append(out, STR("{\"error\":{\"code\":"));
     json_write_str(out, str_from(name));

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 /* Those we send; any other counts as its class' first. */
-static const int codes[] = { 200, 201, 202, 204, 206, 300, 304, 400, 401, 403, 404, 405, 408,
-                             409, 411, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502,
-                             503, 504, 505 };
+static const int codes[] = { 200, 201, 202, 204, 206, 300, 304, 400, 401, 403,
+                             404, 405, 408, 409, 411, 413, 414, 415, 417, 422,
+                             429, 431, 500, 501, 502, 503, 504, 505 };
 #define CODES ARRAY_LEN(codes)
 
 struct route_stats {
@@ -24,9 +24,9 @@ struct route_stats *route_stats_new(struct arena *arena, const char *method, con
 
     stats->method = method;
     stats->path = path;
-    stats->latency = metric_histogram("onggi_http_request_seconds",
-                                      "From the whole head to the reply's last byte handed over.",
-                                      labels.data);
+    stats->latency = metric_histogram(
+        "onggi_http_request_seconds",
+        "From the whole head to the reply's last byte handed over.", labels.data);
     return stats;
 }
 

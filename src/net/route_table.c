@@ -133,7 +133,8 @@ static struct str rest_of(struct arena *arena, const struct url_target *target, 
     struct str rest = target->segments[from];
 
     for (size_t i = from + 1; i < target->segment_count; i++)
-        rest = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(rest), STR_ARG(target->segments[i]));
+        rest = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(rest),
+                            STR_ARG(target->segments[i]));
     return rest;
 }
 
@@ -148,7 +149,8 @@ static const struct mounted *find_below(const struct node *node, struct exchange
     if (depth == target->segment_count)
         return node->methods;
     for (const struct node *child = node->children; child != NULL; child = child->next) {
-        struct str segment = target->segments[depth], *value = &exchange->path_params[params].value;
+        struct str segment = target->segments[depth],
+                   *value = &exchange->path_params[params].value;
 
         if (child->kind == SEGMENT_LITERAL && !str_equal(child->text, segment))
             continue;
@@ -167,7 +169,8 @@ static const struct mounted *find_below(const struct node *node, struct exchange
     return NULL;
 }
 
-const struct mounted *route_table_find(const struct route_table *table, struct exchange *exchange)
+const struct mounted *route_table_find(const struct route_table *table,
+                                       struct exchange *exchange)
 {
     exchange->path_param_count = 0;
     return find_below(&table->root, exchange, 0);

@@ -36,8 +36,8 @@ void router_free(struct router **router)
 void router_mount(struct router *router, const struct door *door, void *context)
 {
     for (const struct route *route = door->routes; route->method != NULL; route++)
-        route_table_add(router->table, door, route, context)->stats =
-            route_stats_new(router->arena, route->method, route->path);
+        route_table_add(router->table, door, route, context)->stats = route_stats_new(
+            router->arena, route->method, route->path);
 }
 
 void router_set_authenticate(struct router *router, authenticate function, void *context)
@@ -54,8 +54,8 @@ struct str router_openapi(const struct router *router, struct arena *arena)
 int http_code_of_status(enum status status)
 {
     static const int codes[] = {
-        [STATUS_OK] = 200,      [STATUS_INVALID] = 400, [STATUS_NOT_FOUND] = 404,
-        [STATUS_CONFLICT] = 409, [STATUS_LIMIT] = 413,  [STATUS_TIMEOUT] = 504,
+        [STATUS_OK] = 200,          [STATUS_INVALID] = 400,  [STATUS_NOT_FOUND] = 404,
+        [STATUS_CONFLICT] = 409,    [STATUS_LIMIT] = 413,    [STATUS_TIMEOUT] = 504,
         [STATUS_UNAVAILABLE] = 503, [STATUS_INTERNAL] = 500,
     };
 
@@ -123,7 +123,8 @@ static bool answer_unknown_path(struct exchange *exchange)
     struct error err;
     struct str path = exchange->target.path;
 
-    error_set(&err, STATUS_NOT_FOUND, "nothing is at " STR_FMT "; /openapi.json lists what there is",
+    error_set(&err, STATUS_NOT_FOUND,
+              "nothing is at " STR_FMT "; /openapi.json lists what there is",
               STR_ARG(str_slice(path, 0, 200)));
     router_answer_error(exchange, 404, &err);
     return false;
@@ -160,12 +161,12 @@ static bool is_permitted(const struct router *router, struct exchange *exchange)
         return true;
     if (req->identity.role == 0 && router->authenticate == NULL)
         req->identity = (struct identity){ STR("local"), PERMIT_ADMIN };
-    if (req->identity.role == 0 &&
-        router->authenticate(router->authenticate_context, req, &req->identity, &err) !=
-            STATUS_OK) {
+    if (req->identity.role == 0 && router->authenticate(router->authenticate_context, req,
+                                                        &req->identity, &err) != STATUS_OK) {
         response_header(&exchange->response, "WWW-Authenticate", STR("Bearer"));
-        router_answer_error(exchange, err.status == STATUS_INVALID ? 401 :
-                            http_code_of_status(err.status), &err);
+        router_answer_error(
+            exchange, err.status == STATUS_INVALID ? 401 : http_code_of_status(err.status),
+            &err);
         return false;
     }
     if (req->identity.role >= req->route->permission)

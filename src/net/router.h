@@ -51,8 +51,8 @@ typedef enum status (*event_sink)(void *context, struct str event, struct str da
                                   struct error *err);
 /* Fails only when nothing could be asked; an error of the handler is an answer with its code. */
 MUST_USE enum status router_call(struct router *router, struct arena *arena,
-                                 const struct call *call, event_sink events, void *events_context,
-                                 struct answer *out, struct error *err);
+                                 const struct call *call, event_sink events,
+                                 void *events_context, struct answer *out, struct error *err);
 
 /* 400 for INVALID, 404, 409, 413, 504, 503, 500. */
 int http_code_of_status(enum status status);

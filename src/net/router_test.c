@@ -34,7 +34,8 @@ static enum status on_silence(struct request *req, struct response *res, struct 
     return STATUS_OK;
 }
 
-static enum status on_hand_over(struct request *req, struct response *res, struct error *problem)
+static enum status on_hand_over(struct request *req, struct response *res,
+                                struct error *problem)
 {
     return request_hand_over(req, res, on_echo, problem);
 }
@@ -143,7 +144,8 @@ TEST(literal_beats_parameter_beats_rest)
 
 TEST(a_parameter_may_end_in_text)
 {
-    assert_answer(ask("POST", "/models/m1:predict", "{}"), 200, "/models/{view}:predict m1||{}");
+    assert_answer(ask("POST", "/models/m1:predict", "{}"), 200,
+                  "/models/{view}:predict m1||{}");
     assert_answer(ask("GET", "/models/m1:other", ""), 200, "/models/{view} m1:other||");
     assert_int_equal(ask("POST", "/models/:predict", "{}").code, 405);
 }
@@ -158,7 +160,9 @@ TEST(unknown_path_is_404)
     struct answer answer = ask("GET", "/nothing", "");
 
     assert_int_equal(answer.code, 404);
-    assert_str_contains(answer.body, STR("{\"error\":{\"code\":\"not_found\",\"message\":\"nothing is at /nothing"));
+    assert_str_contains(
+        answer.body,
+        STR("{\"error\":{\"code\":\"not_found\",\"message\":\"nothing is at /nothing"));
     assert_str_contains(answer.body, STR("\"request_id\":\""));
     assert_int_equal(ask("GET", "/views/", "").code, 404);
     assert_int_equal(ask("GET", "//views/all", "").code, 404);
@@ -191,7 +195,8 @@ TEST(a_handlers_error_is_the_answer)
     struct answer answer = ask("POST", "/failure", "");
 
     assert_int_equal(answer.code, 409);
-    assert_str_contains(answer.body, STR("\"code\":\"conflict\",\"message\":\"view 'a' exists\""));
+    assert_str_contains(answer.body,
+                        STR("\"code\":\"conflict\",\"message\":\"view 'a' exists\""));
     assert_int_equal(ask("POST", "/silence", "").code, 500);
 }
 
@@ -206,7 +211,8 @@ TEST(handing_over_runs_at_once_in_process)
     assert_answer(ask("POST", "/hand-over?q=1", "b"), 200, "/hand-over |1|b");
 }
 
-static enum status note_event(void *context, struct str event, struct str data, struct error *problem)
+static enum status note_event(void *context, struct str event, struct str data,
+                              struct error *problem)
 {
     struct buffer *seen = context;
 
@@ -232,8 +238,9 @@ TEST(events_without_a_sink_are_the_body)
 {
     struct answer answer = ask("POST", "/events", "");
 
-    assert_answer(answer, 200,
-                  "event: progress\ndata: {\"rows\":1}\n\nevent: progress\ndata: {\"rows\":2}\n\n");
+    assert_answer(
+        answer, 200,
+        "event: progress\ndata: {\"rows\":1}\n\nevent: progress\ndata: {\"rows\":2}\n\n");
     assert_str_equal(answer.content_type, STR("text/event-stream"));
 }
 
@@ -253,7 +260,8 @@ TEST(a_file_given_is_read_for_other_routes)
 {
     char *folder = test_folder();
     struct str path = arena_printf(arena, "%s/body", folder);
-    struct call call = { .method = STR_INIT("POST"), .target = STR_INIT("/views/v"),
+    struct call call = { .method = STR_INIT("POST"),
+                         .target = STR_INIT("/views/v"),
                          .body_file = path.data };
     struct answer answer;
 
@@ -316,16 +324,17 @@ TEST(openapi_describes_every_route)
     view = json_find(paths, STR("/views/{view}"));
     assert_non_null(json_find(view, STR("get")));
     assert_non_null(json_find(json_find(view, STR("post")), STR("requestBody")));
-    assert_str_equal(json_str(json_find(json_find(view, STR("post")), STR("x-onggi-permission"))),
-                     STR("editor"));
+    assert_str_equal(
+        json_str(json_find(json_find(view, STR("post")), STR("x-onggi-permission"))),
+        STR("editor"));
     assert_non_null(json_find(paths, STR("/files/{view}")));
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(CASE(literal_beats_parameter_beats_rest), CASE(a_parameter_may_end_in_text),
-          CASE(parameters_are_decoded_once), CASE(unknown_path_is_404), CASE(other_method_is_405),
-          CASE(head_is_get_without_body), CASE(bad_targets_are_400),
+          CASE(parameters_are_decoded_once), CASE(unknown_path_is_404),
+          CASE(other_method_is_405), CASE(head_is_get_without_body), CASE(bad_targets_are_400),
           CASE(a_handlers_error_is_the_answer), CASE(a_door_answers_in_its_dialect),
           CASE(handing_over_runs_at_once_in_process), CASE(events_reach_the_caller),
           CASE(events_without_a_sink_are_the_body), CASE(bodies_are_bounded_by_the_route),

@@ -87,7 +87,8 @@ static void begin_stop(struct loop *loop)
 /* Posts in the order in which they were made. */
 static void run_posts(struct loop *loop)
 {
-    struct post *last_first = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
+    struct post *last_first = atomic_exchange_explicit(&loop->posts, NULL,
+                                                       memory_order_acquire);
     struct post *first = NULL;
 
     while (last_first != NULL) {
@@ -337,8 +338,8 @@ static void wake_all(struct server *server)
 bool server_drain(struct server *server)
 {
     const struct timespec pause = { .tv_nsec = 5000000 };
-    uint64_t end_ns =
-        clock_monotonic_ns() + server->config.deadlines.drain_ms * UINT64_C(1000000);
+    uint64_t end_ns = clock_monotonic_ns() +
+                      server->config.deadlines.drain_ms * UINT64_C(1000000);
 
     atomic_store(&server->draining, true);
     wake_all(server);

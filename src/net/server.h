@@ -10,13 +10,13 @@
 struct server;
 
 struct server_limits {
-    size_t head_max;        /* 16 KiB: request line and headers; 431 */
+    size_t head_max;         /* 16 KiB: request line and headers; 431 */
     size_t header_count_max; /* 100; 431 */
-    size_t target_max;      /* 8 KiB; 414 */
-    size_t chunks_max;      /* 65,536 a body; 400 */
-    size_t connections_max; /* 10,000 of all loops; the next one gets 503 and is closed */
-    size_t streams_max;     /* 64 replies that hold a worker while they stream; 503 */
-    size_t queue_max;       /* 1,024 requests that wait for a worker; 503 */
+    size_t target_max;       /* 8 KiB; 414 */
+    size_t chunks_max;       /* 65,536 a body; 400 */
+    size_t connections_max;  /* 10,000 of all loops; the next one gets 503 and is closed */
+    size_t streams_max;      /* 64 replies that hold a worker while they stream; 503 */
+    size_t queue_max;        /* 1,024 requests that wait for a worker; 503 */
 };
 
 struct server_deadlines {
@@ -36,7 +36,8 @@ struct server_tls {
 typedef bool (*readiness)(void *context, struct error *why);
 
 struct server_config {
-    const int *listeners; /* listening sockets, SO_REUSEPORT, one a loop thread; not closed by us */
+    const int
+        *listeners; /* listening sockets, SO_REUSEPORT, one a loop thread; not closed by us */
     size_t listener_count;
     unsigned workers; /* 0: twice the cores, at least 4 */
     struct server_limits limits;

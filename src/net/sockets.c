@@ -46,7 +46,8 @@ static enum status resolve(const char *address, const char *host, const char *po
     int problem = getaddrinfo(host, port, &hints, out);
 
     if (problem != 0)
-        return error_set(err, STATUS_INVALID, "address '%s': %s", address, gai_strerror(problem));
+        return error_set(err, STATUS_INVALID, "address '%s': %s", address,
+                         gai_strerror(problem));
     return STATUS_OK;
 }
 
@@ -86,9 +87,10 @@ static enum status check_unused(const struct addrinfo *info, const char *address
         return error_errno(err, errno, "make a socket for %s", address);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 && errno == EADDRINUSE)
-        status = error_set(err, STATUS_CONFLICT,
-                           "%s is in use by another program; stop it or choose another with --listen",
-                           address);
+        status = error_set(
+            err, STATUS_CONFLICT,
+            "%s is in use by another program; stop it or choose another with --listen",
+            address);
     close(fd);
     return status;
 }

@@ -31,8 +31,8 @@ enum status spool_new(struct connection *connection, struct spool **out, struct 
 
     if (folder == NULL)
         folder = getenv("TMPDIR");
-    if (spool == NULL || asprintf(&spool->path, "%s/onggi-body-XXXXXX",
-                                  folder == NULL ? "/tmp" : folder) < 0)
+    if (spool == NULL ||
+        asprintf(&spool->path, "%s/onggi-body-XXXXXX", folder == NULL ? "/tmp" : folder) < 0)
         abort();
     spool->fd = mkostemp(spool->path, O_CLOEXEC);
     if (spool->fd < 0) {
@@ -101,7 +101,8 @@ static void write_some(struct spool *spool)
     piece = uv_buf_init(spool->writing.data + spool->written,
                         (unsigned)(spool->writing.len - spool->written));
     connection_operation_begin(spool->connection);
-    uv_fs_write(&spool->connection->loop->uv, &spool->req, spool->fd, &piece, 1, -1, on_written);
+    uv_fs_write(&spool->connection->loop->uv, &spool->req, spool->fd, &piece, 1, -1,
+                on_written);
 }
 
 void spool_write(struct spool *spool, struct str bytes)

@@ -102,7 +102,8 @@ static void wait_for_room(struct turn *turn)
 {
     struct stream *stream = &turn->stream;
 
-    while (stream->in_flight > IN_FLIGHT_MAX && !request_is_abandoned(&turn->exchange.request)) {
+    while (stream->in_flight > IN_FLIGHT_MAX &&
+           !request_is_abandoned(&turn->exchange.request)) {
         struct timespec until;
 
         clock_gettime(CLOCK_REALTIME, &until);

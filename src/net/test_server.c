@@ -55,7 +55,8 @@ static enum status on_slow(struct request *req, struct response *res, struct err
 
     (void)err;
     /* A deaf one does not notice that nobody waits any more. */
-    for (; left > 0 && (request_has_query(req, "deaf") || !request_is_abandoned(req)); left -= 5)
+    for (; left > 0 && (request_has_query(req, "deaf") || !request_is_abandoned(req));
+         left -= 5)
         sleep_ms(left < 5 ? left : 5);
     return response_bytes(res, 200, "text/plain", left > 0 ? STR("abandoned") : STR("slept"));
 }
@@ -82,7 +83,8 @@ static enum status on_events(struct request *req, struct response *res, struct e
         TRY(response_event(res, "tick", arena_printf(req->arena, "{\"i\":%d}", (int)i), err));
         sleep_ms(number(req, "ms"));
     }
-    return request_has_query(req, "fail") ? error_set(err, STATUS_CONFLICT, "no more") : STATUS_OK;
+    return request_has_query(req, "fail") ? error_set(err, STATUS_CONFLICT, "no more")
+                                          : STATUS_OK;
 }
 
 static enum status on_stream(struct request *req, struct response *res, struct error *err)
@@ -97,7 +99,8 @@ static enum status on_stream(struct request *req, struct response *res, struct e
 
         TRY(response_stream_write(res, (struct str){ piece, len }, err));
     }
-    return request_has_query(req, "fail") ? error_set(err, STATUS_CONFLICT, "no more") : STATUS_OK;
+    return request_has_query(req, "fail") ? error_set(err, STATUS_CONFLICT, "no more")
+                                          : STATUS_OK;
 }
 
 static enum status on_file(struct request *req, struct response *res, struct error *err)
@@ -122,8 +125,9 @@ static enum status on_upload(struct request *req, struct response *res, struct e
         TRY(file_read(req->arena, req->body_file, (size_t)1 << 30, &content, err));
     for (size_t i = 0; i < content.len; i++)
         sum = sum * 31 + (unsigned char)content.data[i];
-    return response_json(res, 200, arena_printf(req->arena, "{\"bytes\":%zu,\"sum\":%llu}",
-                                                content.len, (unsigned long long)sum));
+    return response_json(res, 200,
+                         arena_printf(req->arena, "{\"bytes\":%zu,\"sum\":%llu}", content.len,
+                                      (unsigned long long)sum));
 }
 
 static enum status on_failure(struct request *req, struct response *res, struct error *err)

@@ -12,8 +12,8 @@ struct tls_context {
 
 struct tls {
     SSL *ssl;
-    BIO *in;  /* from the socket */
-    BIO *out; /* to the socket */
+    BIO *in;         /* from the socket */
+    BIO *out;        /* to the socket */
     unsigned writes; /* under way */
 };
 
@@ -143,7 +143,8 @@ static enum sent write_later(struct connection *connection, const char *data, si
     memcpy(write->data, data, len);
     write->connection = connection;
     piece = uv_buf_init(write->data, (unsigned)len);
-    if (uv_write(&write->req, (uv_stream_t *)&connection->tcp, &piece, 1, on_tls_written) != 0) {
+    if (uv_write(&write->req, (uv_stream_t *)&connection->tcp, &piece, 1, on_tls_written) !=
+        0) {
         free(write);
         connection_close(connection);
         return SENT_LOST;
@@ -233,7 +234,8 @@ static bool decipher(struct connection *connection)
 
 void tls_receive(struct connection *connection, struct str bytes)
 {
-    if (bytes.len > INT_MAX || BIO_write(connection->tls->in, bytes.data, (int)bytes.len) <= 0) {
+    if (bytes.len > INT_MAX ||
+        BIO_write(connection->tls->in, bytes.data, (int)bytes.len) <= 0) {
         connection_close(connection);
         return;
     }

@@ -29,8 +29,8 @@ static int escaped_byte(struct str text, size_t i)
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-enum status url_decode(struct arena *arena, struct str text, bool plus_is_space, struct str *out,
-                       struct error *err)
+enum status url_decode(struct arena *arena, struct str text, bool plus_is_space,
+                       struct str *out, struct error *err)
 {
     char *decoded;
     size_t len = 0;
@@ -46,8 +46,9 @@ enum status url_decode(struct arena *arena, struct str text, bool plus_is_space,
         if (byte == '%') {
             byte = escaped_byte(text, i);
             if (byte <= 0)
-                return error_set(err, STATUS_INVALID,
-                                 "the URL holds a bad escape; '%%' takes two hex digits, not 00");
+                return error_set(
+                    err, STATUS_INVALID,
+                    "the URL holds a bad escape; '%%' takes two hex digits, not 00");
             i += 2;
         } else if (byte == '+' && plus_is_space) {
             byte = ' ';
@@ -118,7 +119,8 @@ static enum status parse_path(struct arena *arena, struct url_target *target, st
     return STATUS_OK;
 }
 
-static enum status parse_query(struct arena *arena, struct url_target *target, struct error *err)
+static enum status parse_query(struct arena *arena, struct url_target *target,
+                               struct error *err)
 {
     struct str rest = target->raw_query, piece;
     size_t capacity = 0;
@@ -133,9 +135,9 @@ static enum status parse_query(struct arena *arena, struct url_target *target, s
             return error_set(err, STATUS_INVALID, "the query has more than %d parameters",
                              URL_QUERY_MAX);
         TRY(url_decode(arena, str_slice(piece, 0, equals), true, &param.name, err));
-        TRY(url_decode(arena,
-                       equals == piece.len ? STR_EMPTY : str_slice(piece, equals + 1, piece.len),
-                       true, &param.value, err));
+        TRY(url_decode(
+            arena, equals == piece.len ? STR_EMPTY : str_slice(piece, equals + 1, piece.len),
+            true, &param.value, err));
         ARENA_PUSH(arena, target->query, target->query_count, capacity) = param;
     }
     return STATUS_OK;
@@ -155,7 +157,8 @@ enum status url_target_parse(struct arena *arena, struct str target, struct url_
                              struct error *err)
 {
     size_t mark = str_index(target, '?');
-    struct url_target parsed = { .raw_path = str_slice(target, 0, mark), .raw_query = STR_EMPTY };
+    struct url_target parsed = { .raw_path = str_slice(target, 0, mark),
+                                 .raw_query = STR_EMPTY };
 
     if (target.len == 0 || target.data[0] != '/')
         return error_set(err, STATUS_INVALID, "the target of a request begins with '/'");
@@ -202,18 +205,22 @@ enum status url_parse(struct str text, struct url *out, struct error *err)
     int64_t number;
 
     if (!url.is_tls && !str_starts(text, STR("http://")))
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "' begins with neither http:// nor https://",
+        return error_set(err, STATUS_INVALID,
+                         "'" STR_FMT "' begins with neither http:// nor https://",
                          STR_ARG(str_slice(text, 0, 200)));
     url.authority = str_slice(rest, 0, slash < mark ? slash : mark);
     url.target = slash < mark ? str_slice(rest, slash, rest.len) : STR("/");
     if (!is_printable(rest) || mark < slash || !split_authority(url.authority, &host, &port) ||
         host.len >= sizeof(url.host) || memchr(host.data, '@', host.len) != NULL ||
         (port.len > 0 && (!str_to_int64(port, &number) || number < 1 || number > 65535)))
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no URL of the form http://HOST:PORT/PATH",
+        return error_set(err, STATUS_INVALID,
+                         "'" STR_FMT "' is no URL of the form http://HOST:PORT/PATH",
                          STR_ARG(str_slice(text, 0, 200)));
     snprintf(url.host, sizeof(url.host), STR_FMT, STR_ARG(host));
     snprintf(url.port, sizeof(url.port), STR_FMT,
-             STR_ARG(port.len > 0 ? str_slice(port, 0, 5) : url.is_tls ? STR("443") : STR("80")));
+             STR_ARG(port.len > 0 ? str_slice(port, 0, 5)
+                     : url.is_tls ? STR("443")
+                                  : STR("80")));
     *out = url;
     return STATUS_OK;
 }

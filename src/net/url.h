@@ -19,8 +19,9 @@ struct url_param {
 struct url_target {
     struct str raw_path; /* as it came, without the query */
     struct str raw_query;
-    struct str path;     /* decoded */
-    struct str *segments; /* decoded each by itself: an encoded slash stays inside its segment */
+    struct str path; /* decoded */
+    struct str
+        *segments; /* decoded each by itself: an encoded slash stays inside its segment */
     size_t segment_count;
     struct url_param *query;
     size_t query_count;
@@ -38,7 +39,7 @@ struct str url_encode(struct arena *arena, struct str text);
 /* "https://host:port/path?query", for clients. */
 struct url {
     bool is_tls;
-    char host[256];   /* without brackets */
+    char host[256]; /* without brackets */
     char port[8];
     struct str authority; /* for the Host header */
     struct str target;    /* "/" at least; as it came */

@@ -43,7 +43,8 @@ static int left_ms(const struct wire *wire)
     return ms > 60000 ? 60000 : (int)ms;
 }
 
-static enum status wait_for(struct wire *wire, short events, const char *what, struct error *err)
+static enum status wait_for(struct wire *wire, short events, const char *what,
+                            struct error *err)
 {
     struct pollfd ready = { .fd = wire->fd, .events = events };
 
@@ -60,7 +61,8 @@ static enum status wait_for(struct wire *wire, short events, const char *what, s
     }
 }
 
-static enum status connect_one(struct wire *wire, const struct addrinfo *info, struct error *err)
+static enum status connect_one(struct wire *wire, const struct addrinfo *info,
+                               struct error *err)
 {
     int on = 1, problem = 0;
     socklen_t len = sizeof(problem);
@@ -86,7 +88,8 @@ static enum status connect_any(struct wire *wire, const struct url *url, struct 
     enum status status = STATUS_UNAVAILABLE;
 
     if (problem != 0)
-        return error_set(err, STATUS_UNAVAILABLE, "find %s: %s", url->host, gai_strerror(problem));
+        return error_set(err, STATUS_UNAVAILABLE, "find %s: %s", url->host,
+                         gai_strerror(problem));
     for (struct addrinfo *info = list; info != NULL; info = info->ai_next) {
         status = connect_one(wire, info, err);
         if (status == STATUS_OK)
@@ -232,7 +235,8 @@ void wire_close(struct wire **pointer)
     *pointer = NULL;
 }
 
-static enum status write_some(struct wire *wire, struct str bytes, size_t *done, struct error *err)
+static enum status write_some(struct wire *wire, struct str bytes, size_t *done,
+                              struct error *err)
 {
     ssize_t sent;
     int result;

@@ -14,9 +14,9 @@ struct workers {
     struct work **last;
     size_t waiting;
     size_t queue_max;
-    unsigned count;    /* threads that take from the queue */
+    unsigned count; /* threads that take from the queue */
     unsigned count_max;
-    size_t threads;    /* these and the long ones */
+    size_t threads; /* these and the long ones */
     size_t long_ones;
     size_t long_max;
     bool ending;
