@@ -144,7 +144,8 @@ static const char *find_repeated_key(struct arena *arena, yyjson_val *value)
     return NULL;
 }
 
-enum status json_parse(struct arena *arena, struct str text, yyjson_val **out, struct error *err)
+enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
+                       struct error *err)
 {
     yyjson_alc allocator = arena_allocator(arena);
     yyjson_read_err problem;
@@ -162,8 +163,8 @@ enum status json_parse(struct arena *arena, struct str text, yyjson_val **out, s
         return fail_at(text, problem.pos, problem.msg, err);
     repeated = find_repeated_key(arena, yyjson_doc_get_root(doc));
     if (repeated != NULL)
-        return error_set(err, STATUS_INVALID, "JSON: the key '%.100s' stands twice in one object",
-                         repeated);
+        return error_set(err, STATUS_INVALID,
+                         "JSON: the key '%.100s' stands twice in one object", repeated);
     *out = yyjson_doc_get_root(doc);
     return STATUS_OK;
 }
@@ -176,7 +177,8 @@ yyjson_mut_doc *json_mut_doc(struct arena *arena)
     return yyjson_mut_doc_new(allocator);
 }
 
-static struct str write_mut(struct arena *arena, const yyjson_mut_val *value, yyjson_write_flag flags)
+static struct str write_mut(struct arena *arena, const yyjson_mut_val *value,
+                            yyjson_write_flag flags)
 {
     yyjson_alc allocator = arena_allocator(arena);
     size_t len = 0;
@@ -293,7 +295,8 @@ enum status json_want_array(const yyjson_val *object, const char *key, yyjson_va
     return STATUS_OK;
 }
 
-enum status json_want_bool(const yyjson_val *object, const char *key, bool *out, struct error *err)
+enum status json_want_bool(const yyjson_val *object, const char *key, bool *out,
+                           struct error *err)
 {
     yyjson_val *value = given(object, key);
 
@@ -371,8 +374,8 @@ static bool number_of(yyjson_val *json, double *out)
     return true;
 }
 
-enum status json_to_value(struct arena *arena, const yyjson_val *json_const, enum value_type type,
-                          struct value *out, struct error *err)
+enum status json_to_value(struct arena *arena, const yyjson_val *json_const,
+                          enum value_type type, struct value *out, struct error *err)
 {
     yyjson_val *json = (yyjson_val *)(uintptr_t)json_const;
     struct value value = { .type = type };
@@ -434,9 +437,11 @@ yyjson_mut_val *json_from_value(yyjson_mut_doc *doc, struct value value)
     return json;
 }
 
-void json_add_str(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, struct str value)
+void json_add_str(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                  struct str value)
 {
-    yyjson_mut_obj_add_strncpy(doc, object, key, value.data == NULL ? "" : value.data, value.len);
+    yyjson_mut_obj_add_strncpy(doc, object, key, value.data == NULL ? "" : value.data,
+                               value.len);
 }
 
 /* What JSON wants escaped, and DEL left as it is. */
@@ -539,11 +544,58 @@ void json_write_double(struct buffer *out, double number)
     }
 }
 
+/* Digits before and after the point; one of them is not 0. */
+static void write_places(struct buffer *out, bool is_negative, uint64_t digits, unsigned places)
+{
+    char text[40];
+    size_t at = sizeof(text);
+
+    for (unsigned i = 0; digits > 0 || i <= places; i++) {
+        if (i == places)
+            text[--at] = '.';
+        text[--at] = (char)('0' + digits % 10);
+        digits /= 10;
+    }
+    if (is_negative)
+        text[--at] = '-';
+    buffer_append_bytes(out, text + at, sizeof(text) - at);
+}
+
+/*
+ * The fewest places that cannot be read as a neighbour. Nine digits always do, so everything here
+ * is exact in a double but the quotient; the margin is many times its error.
+ */
+static bool write_shortest(struct buffer *out, float number)
+{
+    static const double powers[] = { 1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
+                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14 };
+    float positive = number < 0 ? -number : number, below;
+    double exact = (double)positive, margin;
+    uint32_t bits;
+
+    if (!(positive >= 1e-4F && positive < 1e7F))
+        return false;
+    memcpy(&bits, &positive, sizeof(bits));
+    bits--;
+    memcpy(&below, &bits, sizeof(below));
+    margin = (exact - (double)below) * 0.49999;
+    for (unsigned places = 1; places < ARRAY_LEN(powers); places++) {
+        uint64_t digits = (uint64_t)(exact * powers[places] + 0.5);
+        double back = (double)digits / powers[places];
+
+        if (back - exact < margin && exact - back < margin) {
+            write_places(out, number < 0, digits, places);
+            return true;
+        }
+    }
+    return false;
+}
+
 void json_write_float(struct buffer *out, float number)
 {
     char text[40];
 
-    if (write_odd(out, (double)number))
+    if (write_odd(out, (double)number) || write_shortest(out, number))
         return;
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, (double)number);

@@ -70,7 +70,8 @@ TEST(values_are_written_as_people_expect)
     arena = arena_new();
     assert_str_equal(written((struct value){ .type = TYPE_FLOAT32, .number = (double)0.1f }),
                      STR("0.1"));
-    assert_str_equal(written((struct value){ .type = TYPE_FLOAT64, .number = 0.1 }), STR("0.1"));
+    assert_str_equal(written((struct value){ .type = TYPE_FLOAT64, .number = 0.1 }),
+                     STR("0.1"));
     assert_str_equal(written((struct value){ .type = TYPE_FLOAT64, .number = 3 }), STR("3.0"));
     assert_str_equal(written((struct value){ .type = TYPE_FLOAT64, .number = (double)NAN }),
                      STR("\"NaN\""));
@@ -80,10 +81,54 @@ TEST(values_are_written_as_people_expect)
                      STR("\"1970-01-01T00:00:01.5Z\""));
     assert_str_equal(written((struct value){ .type = TYPE_STRING, .text = STR("a\"\n\x01") }),
                      STR("\"a\\\"\\n\\u0001\""));
-    assert_str_equal(written((struct value){ .type = TYPE_BYTES, .text = STR("a\xff" "b") }),
-                     STR("\"a\xEF\xBF\xBD" "b\""));
+    assert_str_equal(written((struct value){ .type = TYPE_BYTES,
+                                             .text = STR("a\xff"
+                                                         "b") }),
+                     STR("\"a\xEF\xBF\xBD"
+                         "b\""));
     assert_str_equal(written(value_null(TYPE_BOOL)), STR("null"));
     arena_free(arena);
+}
+
+static const char *float_text(struct buffer *out, float number)
+{
+    buffer_clear(out);
+    json_write_float(out, number);
+    buffer_append_byte(out, '\0');
+    return out->data;
+}
+
+TEST(floats_are_written_short_and_read_back_the_same)
+{
+    static const struct {
+        float number;
+        const char *text;
+    } cases[] = {
+        { 0.1F, "0.1" },       { 1.0F, "1.0" },
+        { -2.5F, "-2.5" },     { 0.3333333F, "0.3333333" },
+        { 0.0F, "0.0" },       { 16777216, "16777216.0" },
+        { 0.0001F, "0.0001" }, { 123456.7F, "123456.7" },
+        { 5e-7F, "5e-07" },    { 0.99999994F, "0.99999994" },
+    };
+    uint32_t random = 1;
+    struct buffer out = { 0 };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(float_text(&out, cases[i].number), cases[i].text);
+    for (unsigned i = 0; i < 300000; i++) {
+        char longest[40];
+        float number;
+
+        random = random * 1664525 + 1013904223;
+        memcpy(&number, &random, sizeof(number));
+        if (!isfinite(number))
+            continue;
+        assert_true(strtof(float_text(&out, number), NULL) == number);
+        snprintf(longest, sizeof(longest), "%.9g", (double)number);
+        /* A point or an exponent may come on top. */
+        assert_true(strlen(out.data) <= strlen(longest) + strlen(".e+08"));
+    }
+    buffer_free(&out);
 }
 
 TEST(fields_are_checked)
@@ -94,7 +139,8 @@ TEST(fields_are_checked)
     struct str text;
 
     arena = arena_new();
-    assert_ok(json_parse(arena, STR("{\"entitis\": {}, \"n\": 1.5, \"z\": null}"), &root, &err));
+    assert_ok(
+        json_parse(arena, STR("{\"entitis\": {}, \"n\": 1.5, \"z\": null}"), &root, &err));
     assert_fails(STATUS_INVALID, json_only_keys(root, known, 2, &err));
     assert_str_contains(str_from(err.message), STR("did you mean 'entities'?"));
     assert_fails(STATUS_INVALID, json_want_int64(root, "n", &number, &err));
@@ -106,4 +152,6 @@ TEST(fields_are_checked)
 
 TEST_MAIN(TEST_CASE(bad_text_is_refused_with_its_place), TEST_CASE(deep_nesting_is_refused),
           TEST_CASE(a_wide_object_with_a_repeated_key_is_refused),
-          TEST_CASE(values_are_written_as_people_expect), TEST_CASE(fields_are_checked))
+          TEST_CASE(values_are_written_as_people_expect),
+          TEST_CASE(floats_are_written_short_and_read_back_the_same),
+          TEST_CASE(fields_are_checked))
