@@ -82,6 +82,7 @@ static void start(void)
     must(server_start(router, &config, &server, &err) == STATUS_OK, "server_start");
 }
 
+/* The fuzzer's own alarm interrupts; that is no answer. */
 static void check_reply(int fd)
 {
     static char reply[65536];
@@ -91,8 +92,9 @@ static void check_reply(int fd)
     for (;;) {
         ssize_t got;
 
-        must(poll(&ready, 1, PATIENCE_MS) == 1, "the server neither answers nor closes");
-        got = read(fd, reply + len, sizeof(reply) - len);
+        must(TEMP_FAILURE_RETRY(poll(&ready, 1, PATIENCE_MS)) == 1,
+             "the server neither answers nor closes");
+        got = TEMP_FAILURE_RETRY(read(fd, reply + len, sizeof(reply) - len));
         if (got <= 0)
             break;
         len += len < sizeof(reply) / 2 ? (size_t)got : 0;
@@ -108,7 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (address_len == 0)
         start();
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(connect(fd, (struct sockaddr *)&address, address_len) == 0, "connect");
+    must(TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&address, address_len)) == 0,
+         "connect");
     /* The server may have closed already: then there is nothing to write to. */
     (void)!send(fd, data, half, MSG_NOSIGNAL);
     (void)!send(fd, data + half, size - half, MSG_NOSIGNAL);
