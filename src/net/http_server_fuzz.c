@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
