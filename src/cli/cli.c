@@ -121,7 +121,7 @@ int cli_main(int argc, char **argv, const struct cli_program *program)
             code = fail(&cli, status, &err);
     }
     cli_disconnect(&cli);
-    if (fflush(stdout) != 0 && code == EXIT_DONE)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
         code = EXIT_FAILED; /* a full disk, a closed pipe */
     arena_free(cli.arena);
     return code;

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: help, mistakes, exit codes, and the same answers with a server and without."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+import onggi  # noqa: E402
+
+DEFINITIONS = """\
+entity: shop
+key: shop
+type: string
+---
+source: sales
+path: data/sales.csv
+time: at
+---
+view: takings
+entity: shop
+source: sales
+features:
+  sales_1d:  {count: "*", window: 1d}
+  amount_1d: {sum: amount, window: 1d}
+---
+view: asked
+request: {at: timestamp, offered: int64}
+features:
+  twice: {expr: "offered * 2"}
+---
+service: now
+time: at
+features: [takings, asked]
+"""
+
+SALES = "at,shop,amount\n2020-01-01T10:00:00Z,north,5\n2020-01-01T11:00:00Z,north,7\n"
+ROWS = "at,shop,offered\n2020-01-01T12:00:00Z,north,4\n2020-01-01T10:30:00Z,north,1\n"
+COMMANDS = ["init", "validate", "apply", "status", "doctor", "version", "serve", "demo",
+            "features list", "features show", "features search", "features get",
+            "features materialize", "features training-set", "pipeline list", "pipeline show",
+            "pipeline run", "pipeline executions", "pipeline logs", "pipeline stop",
+            "pipeline redrive", "runs list", "runs show", "runs compare", "models list",
+            "models show", "models compare", "models approve", "models reject", "models deploy",
+            "models rollback", "predict", "bench predict", "users list", "users add",
+            "users remove"]
+
+
+@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
+class Basics(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        self.project = onggi.Project(self.path)
+
+    def tearDown(self):
+        self.project.stop()
+        self.folder.cleanup()
+
+    def make(self):
+        (self.path / "features").mkdir()
+        (self.path / "data").mkdir()
+        (self.path / "onggi.yaml").write_text("")
+        (self.path / "features" / "all.yaml").write_text(DEFINITIONS)
+        (self.path / "data" / "sales.csv").write_text(SALES)
+        (self.path / "rows.csv").write_text(ROWS)
+
+    def refused(self, code, words, *arguments):
+        done = self.project.run(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertEqual(done.stdout, "")
+
+    def test_every_command_has_help_with_an_example(self):
+        overview = self.project.must()
+        for command in COMMANDS:
+            self.assertIn(f"\n  {command} ", overview)
+            text = self.project.must(*command.split(), "--help")
+            self.assertIn(f"usage: onggi {command}", text)
+            self.assertIn("examples:", text)
+
+    def test_mistakes_say_what_was_meant(self):
+        self.refused(2, ["did you mean 'onggi apply'"], "aply")
+        self.refused(2, ["did you mean 'onggi features get'"], "features", "gte")
+        self.refused(2, ["did you mean '--service'"], "features", "get", "--servce", "x")
+        self.refused(2, ["needs a value"], "features", "get", "--service")
+        self.refused(2, ["usage: onggi models approve NAME VERSION"], "models", "approve", "a")
+
+    def test_outside_of_a_project(self):
+        self.refused(3, ["no onggi.yaml", "onggi init"], "apply")
+
+    def test_init_makes_a_project_and_keeps_what_is_there(self):
+        self.project.must("init", "shop")
+        shop = onggi.Project(self.path / "shop")
+        self.assertIn("no changes", shop.run("apply").stderr)
+        (shop.folder / "onggi.yaml").write_text("python: other\n")
+        self.project.must("init", "shop")
+        self.assertEqual((shop.folder / "onggi.yaml").read_text(), "python: other\n")
+        self.refused(3, ["there is no example 'flihgts'", "flights"], "init", "x", "--example",
+                     "flihgts")
+
+    def answers(self):
+        """What the commands say, as data."""
+        def ask(*arguments):
+            return json.loads(self.project.must(*arguments, "--json"))
+        get = ask("features", "get", "--service", "now", "shop=north",
+                  "at=2020-01-01T12:00:00Z", "offered=4")
+        return [ask("features", "list"), ask("features", "show", "now"), get,
+                ask("pipeline", "list"), ask("models", "list"), ask("runs", "list")]
+
+    def test_the_same_answers_with_a_server_and_without(self):
+        self.make()
+        self.project.must("apply")
+        self.project.must("features", "materialize")
+        without = self.answers()
+        self.project.serve()
+        self.assertEqual(self.answers(), without)
+        self.assertEqual(without[2]["rows"], [[2, 12, 8]])
+
+    def test_training_sets_go_through_files(self):
+        self.make()
+        self.project.must("apply")
+        arguments = ["features", "training-set", "--service", "now", "--entities", "rows.csv"]
+        self.project.must(*arguments, "--out", "without.csv")
+        self.project.serve()
+        self.project.must(*arguments, "--out", "with.csv")
+        text = (self.path / "without.csv").read_text()
+        self.assertEqual(text, (self.path / "with.csv").read_text())
+        self.assertEqual(len(text.splitlines()), 3)
+        self.refused(1, ["--entities FILE"], *arguments[:4], "--out", "x.csv")
+        self.refused(1, [".parquet or .csv"], *arguments, "--out", "x.txt")
+        self.refused(3, ["there is no file 'none.csv'"], *arguments[:4], "--entities",
+                     "none.csv", "--out", "x.csv")
+
+    def test_words_of_a_request_are_checked(self):
+        self.make()
+        self.project.must("apply")
+        get = ["features", "get", "--service", "now"]
+        self.refused(1, ["did you mean 'shop'"], *get, "shpo=north")
+        self.refused(1, ["expected name=value"], *get, "shop")
+        self.refused(1, ["offered"], *get, "shop=north", "offered=many")
+        self.refused(3, ["now"], "features", "get", "--service", "nwo", "shop=north")
+
+    def test_mistakes_in_definitions_have_their_place(self):
+        self.make()
+        (self.path / "features" / "all.yaml").write_text(
+            DEFINITIONS.replace("entity: shop\nsource: sales\n", "entity: shop\nsource: sails\n"))
+        done = self.project.run("apply")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("features/all.yaml:11:", done.stderr)
+        self.assertIn("sales", done.stderr)
+        self.assertIn("nothing was recorded", done.stderr)
+
+    def test_a_server_that_is_away(self):
+        self.refused(5, ["127.0.0.1:1"], "--server", "http://127.0.0.1:1", "status")
+        self.make()
+        self.refused(5, ["onggi serve"], "bench", "predict", "x", "a=1")
+
+    def test_a_full_disk_shows_in_the_exit_code(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([onggi.BINARY, "version"], stdout=full, check=False,
+                                  env=dict(os.environ))
+        self.assertNotEqual(done.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

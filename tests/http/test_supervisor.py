@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The server's life: start, crash, reload, a new binary in its place, the end; and who may start it."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlparse
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+import onggi  # noqa: E402
+
+
+def children(pid):
+    return [int(word) for word in
+            Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for(what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            value = what()
+        except OSError:
+            value = None
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in time")
+
+
+class Asker(threading.Thread):
+    """Asks all the time, a fresh connection each, and counts what is lost."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.address = urlparse(url)
+        self.good, self.lost, self.stopping = 0, [], False
+
+    def run(self):
+        while not self.stopping:
+            try:
+                connection = http.client.HTTPConnection(self.address.hostname,
+                                                        self.address.port, timeout=20)
+                connection.request("GET", "/healthz")
+                self.good += connection.getresponse().status == 200
+                connection.close()
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+
+    def finish(self):
+        self.stopping = True
+        self.join()
+        return self
+
+
+@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
+class Supervisor(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        (self.path / "onggi.yaml").write_text("server: {threads: 2}\n")
+        self.project = onggi.Project(self.path)
+
+    def tearDown(self):
+        self.project.stop()
+        self.folder.cleanup()
+
+    def start(self):
+        self.project.serve()
+        self.pid = self.project.server.pid
+        return wait_for(lambda: children(self.pid))[0]
+
+    def healthy(self):
+        with urllib.request.urlopen(self.project.url + "/healthz", timeout=20) as reply:
+            return reply.status == 200
+
+    def log(self):
+        return (self.path / "serve.log").read_text()
+
+    def test_crash_costs_a_fraction_of_a_second_and_leaves_its_stack(self):
+        child = self.start()
+        began = time.monotonic()
+        os.kill(child, signal.SIGSEGV)
+        # The sockets outlive the child: this waits in their queue and is answered.
+        wait_for(lambda: children(self.pid) not in ([], [child]))
+        self.assertTrue(wait_for(self.healthy))
+        self.assertLess(time.monotonic() - began, 5)
+        traces = list((self.path / ".onggi" / "logs").glob(f"crash-*-{child}.txt"))
+        self.assertEqual(len(traces), 1, self.log())
+        self.assertIn("signal 11", traces[0].read_text())
+        self.assertIn(traces[0].name, self.log())
+
+    def test_kill_9_again_and_again_is_survived(self):
+        child = self.start()
+        for _ in range(3):
+            os.kill(child, signal.SIGKILL)
+            child = wait_for(lambda: [pid for pid in children(self.pid) if pid != child])[0]
+            self.assertTrue(wait_for(self.healthy))
+
+    def test_sigterm_ends_it_in_order(self):
+        self.start()
+        self.assertTrue((self.path / ".onggi" / "server.json").exists())
+        self.project.server.terminate()
+        self.assertEqual(self.project.server.wait(20), 0, self.log())
+        self.assertFalse((self.path / ".onggi" / "server.json").exists())
+        self.assertNotIn("error", self.log().lower())
+
+    def test_a_killed_supervisor_takes_its_child_along(self):
+        child = self.start()
+        self.project.server.kill()
+        self.project.server.wait()
+        wait_for(lambda: not Path(f"/proc/{child}").exists() or
+                 " Z " in Path(f"/proc/{child}/stat").read_text())
+        self.start()
+        self.assertTrue(self.healthy())
+
+    def test_sighup_reads_users_again(self):
+        self.start()
+        (self.path / "onggi.yaml").write_text("server: {threads: 2}\nbad\n")
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(lambda: "onggi.yaml:2:1" in self.log())
+        self.assertTrue(self.healthy())
+        (self.path / "onggi.yaml").write_text("server: {threads: 2}\n")
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(lambda: "configuration read again" in self.log())
+
+    def test_a_new_binary_takes_over_and_nobody_notices(self):
+        binary, name = self.path / "onggi-copy", onggi.BINARY
+        shutil.copy(name, binary)
+        onggi.BINARY = str(binary)
+        try:
+            child = self.start()
+        finally:
+            onggi.BINARY = name
+        asker = Asker(self.project.url)
+        asker.start()
+        # As an upgrade does it: another file under the same name.
+        shutil.copy(name, self.path / "onggi-next")
+        os.replace(self.path / "onggi-next", binary)
+        os.kill(self.pid, signal.SIGUSR2)
+        wait_for(lambda: children(self.pid) and child not in children(self.pid), 60)
+        time.sleep(0.3)
+        asker.finish()
+        self.assertEqual(asker.lost, [])
+        self.assertGreater(asker.good, 10)
+        self.assertIsNone(self.project.server.poll())
+        self.assertTrue(self.healthy())
+
+    def test_a_second_server_is_told_about_the_first(self):
+        self.start()
+        second = self.project.run("serve", "--listen", "127.0.0.1:0")
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("a server already runs", second.stderr)
+        self.assertIn(str(self.pid), second.stderr)
+
+    def test_a_port_in_use_names_who_has_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            done = self.project.run("serve", "--listen", f"127.0.0.1:{port}")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"127.0.0.1:{port} is in use by process {os.getpid()}", done.stderr)
+        self.assertIn("--listen", done.stderr)
+
+    def test_the_world_is_refused_without_users(self):
+        done = self.project.run("serve", "--listen", "0.0.0.0:0")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("users add", done.stderr)
+
+    def test_a_mistake_in_the_configuration_has_its_place(self):
+        (self.path / "onggi.yaml").write_text("server:\n  lisen: 1\n")
+        done = self.project.run("serve")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("onggi.yaml:2:3", done.stderr)
+        self.assertIn("listen", done.stderr)
+
+    def test_the_lock_of_a_command_is_waited_for(self):
+        (self.path / ".onggi").mkdir()
+        held = subprocess.Popen(["flock", str(self.path / ".onggi" / "lock"), "sleep", "1"])
+        time.sleep(0.3)
+        self.start()
+        held.wait()
+        self.assertIn("waiting", self.log())
+
+    def test_status_and_doctor_speak_of_the_server(self):
+        self.start()
+        self.assertIn(self.project.url, self.project.must("status"))
+        checks = json.loads(self.project.run("doctor", "--json").stdout)["checks"]
+        self.assertLessEqual({"server", "disk", "clock", "duckdb", "onnxruntime", "python"},
+                             {check["name"] for check in checks})
+
+
+if __name__ == "__main__":
+    unittest.main()
