@@ -44,3 +44,17 @@ enum status error_errno(struct error *err, int error_number, const char *format,
 
 /* "invalid", "not_found", …: for logs and JSON. */
 const char *status_name(enum status status);
+
+/*
+ * A failure is never STATUS_OK. Said to the compiler too, so that it knows an `out` that is only
+ * written on success to be written wherever it is read.
+ */
+static inline enum status status_of_failure(enum status status)
+{
+    if (status == STATUS_OK)
+        __builtin_unreachable();
+    return status;
+}
+#define error_set(...) status_of_failure((error_set)(__VA_ARGS__))
+#define error_wrap(...) status_of_failure((error_wrap)(__VA_ARGS__))
+#define error_errno(...) status_of_failure((error_errno)(__VA_ARGS__))
