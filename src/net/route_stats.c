@@ -4,10 +4,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-/* Those we send; any other counts as its class' first. */
+/* Those we send, and 499 for a client that left; any other counts as its class' first. */
 static const int codes[] = { 200, 201, 202, 204, 206, 300, 304, 400, 401, 403,
                              404, 405, 408, 409, 411, 413, 414, 415, 417, 422,
-                             429, 431, 500, 501, 502, 503, 504, 505 };
+                             429, 431, 499, 500, 501, 502, 503, 504, 505 };
 #define CODES ARRAY_LEN(codes)
 
 struct route_stats {
