@@ -89,11 +89,12 @@ enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *e
     status = copy_to(engine, temporary, err);
     if (status == STATUS_OK)
         status = settle(temporary.data, out, bytes, err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         unlink(temporary.data);
-    else
-        job_progress(engine->job, "write", engine->rows.count, engine->rows.count);
-    return status;
+        return error_wrap(err, "write the training set");
+    }
+    job_progress(engine->job, "write", engine->rows.count, engine->rows.count);
+    return STATUS_OK;
 }
 
 struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec)
