@@ -68,7 +68,7 @@ static enum status lite_failed(const struct connection *connection, int code, st
 
     switch (code & 0xff) {
     case SQLITE_FULL:
-        return error_set(err, STATUS_LIMIT,
+        return error_set(err, STATUS_UNAVAILABLE,
                          "the disk with database '%s' is full; free some space and try again",
                          path);
     case SQLITE_BUSY:

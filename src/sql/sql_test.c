@@ -228,7 +228,7 @@ TEST(a_full_disk_is_a_sentence_and_reading_goes_on)
 
     assert_ok(sql_write(place.db, count_up, "a", &err));
     assert_ok(sql_write(place.db, leave_no_room, NULL, &err));
-    assert_fails(STATUS_LIMIT, sql_write(place.db, write_much, NULL, &err));
+    assert_fails(STATUS_UNAVAILABLE, sql_write(place.db, write_much, NULL, &err));
     assert_str_contains(str_from(err.message), STR("is full; free some space"));
     assert_int_equal(count_of(place.db, "a"), 1);
     assert_ok(sql_write(place.db, count_up, "a", &err));

@@ -79,7 +79,10 @@ static struct live *live_with_token(struct workflow *workflow, struct str token)
 {
     struct live *live = workflow->live;
 
-    while (live != NULL && !(live->execution->cursor.phase == PHASE_SUBMITTED &&
+    /* The answer may be there before the task has finished asking. */
+    while (live != NULL && !(live->execution->status == EXECUTION_RUNNING &&
+                             (live->execution->cursor.phase == PHASE_SUBMITTED ||
+                              live->execution->cursor.phase == PHASE_STARTED) &&
                              str_equal(live->execution->cursor.token, token)))
         live = live->next;
     return live;

@@ -25,6 +25,16 @@ const char *execution_status_name(enum execution_status status)
     return names[status];
 }
 
+/* Scripts run elsewhere, and orphans are known by it: one folder must have one name. */
+static struct str real_path(struct arena *arena, struct str folder)
+{
+    char *real = realpath(arena_cstr(arena, folder), NULL);
+    struct str copy = arena_str(arena, real == NULL ? folder : str_from(real));
+
+    free(real);
+    return copy;
+}
+
 enum status workflow_open(const struct workflow_config *config, struct workflow **out,
                           struct error *err)
 {
@@ -36,7 +46,7 @@ enum status workflow_open(const struct workflow_config *config, struct workflow 
     workflow = ARENA_NEW(arena, struct workflow);
     workflow->arena = arena;
     workflow->db = config->db;
-    workflow->project = arena_str(arena, config->project);
+    workflow->project = real_path(arena, config->project);
     workflow->python = arena_str(arena, config->python);
     workflow->memory_limit = config->memory_limit;
     workflow->last = &workflow->first;

@@ -98,6 +98,7 @@ static void make_argv(struct maker *maker, struct str python)
     yyjson_val **keys = sorted_keys(maker->arena, maker->script->args, &count);
     char **argv = ARENA_ARRAY(maker->arena, char *, 2 * count + 4);
     bool is_python = str_ends(maker->script->name, STR(".py"));
+    yyjson_mut_val *user_args = yyjson_mut_arr(maker->doc);
 
     argv[used++] = is_python ? arena_cstr(maker->arena, python)
                              : arena_cstr(maker->arena, STR("sh"));
@@ -110,9 +111,12 @@ static void make_argv(struct maker *maker, struct str python)
 
         argv[used++] = (char *)(uintptr_t)flag.data;
         argv[used++] = arena_cstr(maker->arena, value);
+        yyjson_mut_arr_add_strncpy(maker->doc, user_args, flag.data, flag.len);
+        yyjson_mut_arr_add_strncpy(maker->doc, user_args, value.data, value.len);
         set_upper(maker, "SM_HP_", name, value);
     }
     maker->around->argv = argv;
+    set_json(maker, "SM_USER_ARGS", user_args);
 }
 
 static enum status find_in_path(struct arena *arena, struct str name, const char **out,
@@ -338,6 +342,7 @@ static void set_machine(struct maker *maker)
     set(maker, "SM_NUM_GPUS", STR("0"));
     set(maker, "SM_NUM_NEURONS", STR("0"));
     set(maker, "SM_LOG_LEVEL", STR("20"));
+    set(maker, "SM_FRAMEWORK_PARAMS", STR("{}"));
     set(maker, "SM_NETWORK_INTERFACE_NAME", STR("lo"));
     set_json(maker, "SM_RESOURCE_CONFIG", resource_config(maker));
     set_json(maker, "SM_HPS", hyperparameters(maker));
