@@ -165,6 +165,12 @@ static void body_complete(struct connection *connection)
     turn_dispatch(turn);
 }
 
+/* Many bodies that are each within their limit may still be more than there is memory. */
+static void refuse_for_memory(struct connection *connection)
+{
+    outgoing_refuse(connection, 503, "too many large requests are under way; try again later");
+}
+
 static size_t consume_plain(struct connection *connection, struct str bytes)
 {
     struct turn *turn = connection->turn;
@@ -176,7 +182,9 @@ static size_t consume_plain(struct connection *connection, struct str bytes)
     else if (!turn->is_answered)
         buffer_append(&turn->body, piece);
     turn->body_left -= len;
-    if (turn->body_left == 0)
+    if (!turn_count_body(turn))
+        refuse_for_memory(connection);
+    else if (turn->body_left == 0)
         body_complete(connection);
     return len;
 }
@@ -193,6 +201,10 @@ static size_t consume_chunks(struct connection *connection, struct str bytes)
     turn->body_seen += turn->body.len - before;
     if (turn->body_seen > body_max(turn)) {
         refuse_body(connection);
+        return bytes.len;
+    }
+    if (!turn_count_body(turn)) {
+        refuse_for_memory(connection);
         return bytes.len;
     }
     if (turn->spool != NULL) {

@@ -52,6 +52,7 @@ struct turn {
     struct file_reply *file;       /* NULL unless the reply is one */
     uint64_t body_left;            /* of a Content-Length */
     uint64_t body_seen;
+    size_t body_counted; /* its share of the server's body_bytes */
     uint64_t bytes_sent; /* of the reply's body */
     bool is_answered;    /* the reply is known before the body is here */
     bool at_worker;
@@ -108,6 +109,7 @@ struct server {
     atomic_bool draining;
     atomic_bool stopping;
     atomic_size_t connection_count;
+    atomic_size_t body_bytes; /* held by bodies that are larger than a turn keeps anyway */
 };
 
 /* Any thread. */
@@ -120,6 +122,8 @@ void date_format(char text[DATE_LEN + 1]);
 
 struct turn *turn_new(struct connection *connection);
 void turn_free(struct turn *turn);
+/* Counts what the body holds by now; false when all of them together hold too much. */
+bool turn_count_body(struct turn *turn);
 void turns_free(struct loop *loop); /* those kept for reuse */
 /* The whole request is here: runs the handler or lends the turn to a worker. */
 void turn_dispatch(struct turn *turn);

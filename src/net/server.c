@@ -30,6 +30,7 @@ struct server_config server_config_default(void)
                     .chunks_max = 65536,
                     .connections_max = 10000,
                     .streams_max = 64,
+                    .bodies_max = (size_t)1 << 30,
                     .queue_max = 1024 },
         .deadlines = { .head_ms = 10000,
                        .body_ms = 30000,

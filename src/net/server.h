@@ -16,6 +16,7 @@ struct server_limits {
     size_t chunks_max;       /* 65,536 a body; 400 */
     size_t connections_max;  /* 10,000 of all loops; the next one gets 503 and is closed */
     size_t streams_max;      /* 64 replies that hold a worker while they stream; 503 */
+    size_t bodies_max;       /* 1 GiB for all bodies in memory at a time; 503 */
     size_t queue_max;        /* 1,024 requests that wait for a worker; 503 */
 };
 

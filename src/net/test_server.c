@@ -185,6 +185,7 @@ static void read_options(char **argv, struct server_config *config, unsigned *lo
         { "--drain-ms", &config->deadlines.drain_ms, NULL, NULL },
         { "--connections", NULL, &config->limits.connections_max, NULL },
         { "--queue", NULL, &config->limits.queue_max, NULL },
+        { "--bodies", NULL, &config->limits.bodies_max, NULL },
         { "--streams", NULL, &config->limits.streams_max, NULL },
         { "--cert", NULL, NULL, &config->tls.certificate },
         { "--key", NULL, NULL, &config->tls.key },

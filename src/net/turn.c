@@ -60,6 +60,9 @@ void turn_free(struct turn *turn)
 
     if (turn->file == NULL && res->kind == REPLY_FILE && res->remove_file && res->file != NULL)
         file_reply_discard(res);
+    if (turn->body_counted > 0)
+        atomic_fetch_sub_explicit(&loop->server->body_bytes, turn->body_counted,
+                                  memory_order_relaxed);
     file_reply_free(&turn->file);
     spool_free(&turn->spool);
     stream_reset(&turn->stream);
@@ -73,6 +76,18 @@ void turn_free(struct turn *turn)
     turn->next_free = loop->free_turns;
     loop->free_turns = turn;
     loop->free_turn_count++;
+}
+
+bool turn_count_body(struct turn *turn)
+{
+    struct server *server = turn->loop->server;
+    size_t more = turn->body.capacity - turn->body_counted;
+
+    if (turn->body.capacity <= KEPT_BYTES || more == 0)
+        return true;
+    turn->body_counted += more;
+    return atomic_fetch_add_explicit(&server->body_bytes, more, memory_order_relaxed) + more <=
+           server->config.limits.bodies_max;
 }
 
 void turns_free(struct loop *loop)

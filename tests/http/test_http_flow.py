@@ -122,6 +122,20 @@ class Bodies(unittest.TestCase):
                 pass
             self.assertLess(sent, 50000000)
 
+    def test_all_bodies_together_are_bounded(self):
+        with Server(bodies=3000000) as server:
+            head = "POST /worker HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n"
+            first, second = server.connect(), server.connect()
+            first.send(head + "x" * 1900000)
+            self.assertTrue(wait_until(lambda: server.ask(request("POST", "/worker", body=b"y" * 2000000)).code == 503))
+            second.send(request("POST", "/worker", body=b"small"))  # what a turn holds anyway does not count
+            self.assertEqual(second.reply().body, b"small")
+            first.send("x" * 100000)
+            self.assertEqual(len(first.reply().body), 2000000)
+            self.assertTrue(wait_until(lambda: server.ask(request("POST", "/worker", body=b"y" * 2000000)).code == 200))
+            first.socket.close()
+            second.socket.close()
+
     def test_an_unwanted_small_body_saves_the_connection(self):
         with Server() as server, server.connect() as client:
             client.send(request("POST", "/nothing", body=b"x" * 3000) + request("GET", "/things/next"))
