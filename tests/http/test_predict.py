@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""From a pipeline to decisions: register, approve, deploy, predict, roll back; and what bad input gets."""
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "brute"))
+import onggi  # noqa: E402
+
+FILES = {
+    "onggi.yaml": "",
+    "features/all.yaml": """\
+entity: shop
+key: shop
+type: string
+---
+source: sales
+path: data/sales.csv
+time: moment
+---
+view: takings
+entity: shop
+source: sales
+features:
+  count_1d: {count: "*", window: 1d}
+  avg_1d:   {avg: amount, window: 1d}
+---
+view: asked
+request: {moment: timestamp, offered: int64}
+features:
+  hour:  {expr: "hour(moment)"}
+  price: {expr: "offered"}
+---
+service: now
+time: moment
+features: [takings, asked]
+""",
+    "data/sales.csv": """\
+moment,shop,amount
+2020-01-01T10:00:00Z,north,5
+2020-01-01T11:00:00Z,north,8
+2020-01-01T11:00:00Z,south,9
+""",
+    "pipelines/small/pipeline.yaml": """\
+pipeline: small
+params: {bias: -0.5}
+steps:
+  data: {training_set: {service: now, entities_sql: "SELECT moment + INTERVAL 1 HOUR AS moment, shop, amount AS offered FROM sales"}}
+  train: {script: train.py, in: {data: data}, args: {bias: "${params.bias}"}, out: [model]}
+  gate: {when: "train.metrics.auc >= 0.7"}
+  register: {register: {model: small, from: train.model, metrics: train.metrics}}
+""",
+    "pipelines/small/train.py": """\
+import argparse, json, os, sys
+sys.path.insert(0, os.environ["TINY_ONNX"])
+import tiny_onnx
+parser = argparse.ArgumentParser()
+parser.add_argument("--bias", type=float)
+bias = parser.parse_args().bias
+assert os.listdir(os.environ["SM_CHANNEL_DATA"]) == ["data.parquet"]
+features = ["count_1d", "avg_1d", "hour", "price"]
+tiny_onnx.logistic(os.environ["SM_MODEL_DIR"] + "/model.onnx", features, [0.1, 0.2, 0.01, -0.05], bias)
+with open(os.environ["SM_OUTPUT_DATA_DIR"] + "/metrics.json", "w") as file:
+    json.dump({"auc": 0.8}, file)
+with open(os.environ["SM_OUTPUT_DATA_DIR"] + "/report.html", "w") as file:
+    file.write("<h1>report</h1>")
+""",
+    "endpoints/small.yaml": """\
+endpoint: small
+service: now
+model: small
+decision: {stop: "score >= 0.9 or offered > 1000", look: "score >= 0.5", pass: true}
+fallback: {score: 0.6}
+timeout: 5s
+""",
+    "endpoints/strict.yaml": """\
+endpoint: strict
+service: now
+model: small
+""",
+}
+
+QUESTION = {"entities": {"shop": "north"}, "request": {"moment": "2020-01-01T12:00:00Z", "offered": 4}}
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
+class Predict(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        os.environ["TINY_ONNX"] = str(TESTS / "support")
+        os.environ["ONGGI_PYTHON"] = sys.executable
+        cls.folder = Path(tempfile.mkdtemp(prefix="onggi-predict-"))
+        for name, text in FILES.items():
+            (cls.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (cls.folder / name).write_text(text)
+        cls.project = onggi.Project(cls.folder)
+        cls.project.must("apply")
+        cls.project.serve()
+        cls.project.must("features", "materialize")
+        for bias in ("-0.5", "1.5"):
+            cls.project.must("pipeline", "run", "small", "--param", f"bias={bias}", "--follow")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.project.stop()
+        shutil.rmtree(cls.folder)
+
+    def ask(self, path, body=None, method=None):
+        """(code, answer)"""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.project.url + path, data, {"Content-Type": "application/json"},
+                                         method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def refused(self, code, words, path, body):
+        got, answer = self.ask(path, body)
+        self.assertEqual(got, code, answer)
+        for word in words:
+            self.assertIn(word, answer["error"]["message"])
+
+    def deploy(self, version, endpoint="small"):
+        self.ask(f"/api/v1/models/small/versions/{version}/approve", {"reason": "the test says so"})
+        code, answer = self.ask(f"/api/v1/endpoints/{endpoint}/deploy", {"version": version})
+        self.assertEqual(code, 200, answer)
+        return answer
+
+    def test_1_nothing_deployed(self):
+        code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+        self.assertEqual(code, 200, answer)
+        self.assertEqual(answer["fallback"], "no_model")
+        self.assertEqual(answer["prediction"], {"score": 0.6})
+        self.assertEqual(answer["decision"], "look")
+        self.refused(503, ["no model is deployed"], "/api/v1/endpoints/strict/predict", QUESTION)
+
+    def test_2_only_what_was_approved(self):
+        self.refused(409, ["not yet approved", "onggi models approve small 1"],
+                     "/api/v1/endpoints/small/deploy", {"version": 1})
+        self.refused(404, ["has no version 9"], "/api/v1/endpoints/small/deploy", {"version": 9})
+        self.refused(400, ["a reason is needed"], "/api/v1/models/small/versions/1/approve", {"reason": " "})
+        self.refused(404, ["did you mean 'small'"], "/api/v1/endpoints/smal/predict", QUESTION)
+
+    def test_3_the_score_is_the_models(self):
+        self.assertEqual(self.deploy(1)["version"], 1)
+        code, answer = self.ask("/api/v1/endpoints/small/predict?explain=features", QUESTION)
+        self.assertEqual(code, 200, answer)
+        self.assertEqual(answer["features"], {"count_1d": 2, "avg_1d": 6.5, "hour": 12, "price": 4})
+        wanted = sigmoid(2 * 0.1 + 6.5 * 0.2 + 12 * 0.01 - 4 * 0.05 - 0.5)
+        self.assertAlmostEqual(answer["prediction"]["score"], wanted, places=6)
+        self.assertEqual(answer["prediction"]["probability"], answer["prediction"]["score"])
+        self.assertEqual((answer["endpoint"], answer["model"], answer["version"]), ("small", "small", 1))
+        self.assertEqual(answer["decision"], "look")
+        self.assertEqual(set(answer["timing_us"]), {"parse", "features", "model", "rules", "total"})
+
+    def test_4_many_rows(self):
+        rows = [QUESTION, {"entities": {"shop": "nowhere"}, "request": QUESTION["request"]},
+                {"entities": {"shop": "south"}, "request": {"moment": "2020-01-01T12:00:00Z", "offered": 2000}}]
+        code, answer = self.ask("/api/v1/endpoints/small/predict?explain=features", {"rows": rows * 20})
+        self.assertEqual(code, 200, answer)
+        self.assertEqual(len(answer["rows"]), 60)
+        self.assertEqual(answer["rows"][1]["features"], {"count_1d": 0, "avg_1d": None, "hour": 12, "price": 4})
+        # A null reaches the model as NaN, and no rule but the last holds for it.
+        self.assertEqual(answer["rows"][1]["prediction"]["score"], "NaN")
+        self.assertEqual(answer["rows"][1]["decision"], "pass")
+        self.assertEqual(answer["rows"][2]["decision"], "stop")
+        self.assertEqual(answer["rows"][0], answer["rows"][57])
+
+    def test_5_bad_questions(self):
+        predict = "/api/v1/endpoints/small/predict"
+        without = {"entities": {"shop": "north"}, "request": {"offered": 4}}
+        self.refused(400, ["moment"], predict, without)
+        self.refused(400, ["did you mean 'shop'"], predict, {**QUESTION, "entities": {"shp": "north"}})
+        self.refused(400, ["offered", "int64"], predict,
+                     {"entities": {"shop": "north"}, "request": {"moment": "2020-01-01T12:00:00Z", "offered": "x"}})
+        self.refused(400, ["moment"], predict, {"entities": {"shop": "north"}, "request": {"moment": "noon", "offered": 1}})
+        self.refused(400, ["JSON line 1"], predict, b"{")
+        self.refused(400, ["twice"], predict, b'{"entities": {}, "entities": {}}')
+        self.refused(400, ["'rows' is empty"], predict, {"rows": []})
+        self.refused(400, ["rows[1]"], predict, {"rows": [QUESTION, without]})
+        self.refused(400, ["explain"], predict + "?explain=all", QUESTION)
+        self.refused(413, ["10001 rows"], predict, {"rows": [QUESTION] * 10001})
+        code, _ = self.ask(predict, b"[" + b"1," * (6 << 20) + b"1]")
+        self.assertEqual(code, 413)
+        self.assertEqual(self.ask(predict, QUESTION)[0], 200)
+
+    def test_6_deploying_under_load_loses_nothing(self):
+        self.deploy(1)
+        stop, seen, failures = threading.Event(), set(), []
+
+        def ask():
+            while not stop.is_set():
+                code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+                if code != 200 or "fallback" in answer:
+                    failures.append(answer)
+                else:
+                    seen.add((answer["version"], answer["prediction"]["score"]))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for version in (2, 1, 2):
+            self.deploy(version)
+            code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+            self.assertEqual((code, answer["version"]), (200, version))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertLessEqual(len(seen), 2)  # each version always gives the same score
+
+    def test_7_rollback_and_restart(self):
+        self.deploy(1)
+        self.deploy(2)
+        code, answer = self.ask("/api/v1/endpoints/small/rollback", {})
+        self.assertEqual((code, answer["version"]), (200, 1), answer)
+        self.project.stop()
+        self.project.serve()
+        code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+        self.assertEqual((code, answer["version"]), (200, 1), answer)
+        self.assertNotIn("fallback", answer)
+
+    def test_8_where_the_model_comes_from(self):
+        code, answer = self.ask("/api/v1/models/small/versions/1")
+        self.assertEqual(code, 200, answer)
+        lineage = answer["lineage"]
+        self.assertEqual(lineage["pipeline"], "small")
+        self.assertEqual(len(lineage["code_sha256"]), 64)
+        self.assertEqual(lineage["training_sets"][0]["rows"], 3)
+        self.assertEqual(lineage["training_sets"][0]["service"], "now")
+        self.assertEqual(len(lineage["training_sets"][0]["fingerprint"]), 64)
+        self.assertEqual(answer["params"], {"train.bias": -0.5})
+        self.assertEqual(answer["metrics"], {"auc": 0.8})
+        code, run = self.ask("/api/v1/runs/" + answer["run"])
+        self.assertEqual(run["status"], "FINISHED")
+        self.assertEqual(sorted(item["path"] for item in run["artifacts"]),
+                         ["model/model.onnx", "train/metrics.json", "train/report.html"])
+        with urllib.request.urlopen(f"{self.project.url}/api/v1/runs/{answer['run']}/artifacts/train/report.html") as page:
+            self.assertEqual(page.read(), b"<h1>report</h1>")
+            self.assertIn("sandbox", page.headers["Content-Security-Policy"])
+
+    def test_9_the_command_line(self):
+        told = self.project.must("predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4", "--json")
+        self.assertEqual(json.loads(told)["decision"], self.ask("/api/v1/endpoints/small/predict", QUESTION)[1]["decision"])
+        done = self.project.run("predict", "small", "shp=north")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("shop", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a logistic regression as ONNX, byte by byte (onnx/onnx.proto): tests need a model, not a library."""
+import json
+import struct
+
+
+def varint(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def integer(field, number):
+    return varint(field << 3) + varint(number)
+
+
+def message(field, *parts):
+    body = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return varint(field << 3 | 2) + varint(len(body)) + body
+
+
+def tensor(name, dims, floats):
+    return (b"".join(integer(1, dim) for dim in dims) + integer(2, 1) + message(8, name) +
+            message(9, struct.pack(f"<{len(floats)}f", *floats)))
+
+
+def value_info(field, name, columns):
+    dims = message(1, message(2, "N")) + message(1, integer(1, columns))
+    return message(field, message(1, name), message(2, message(1, integer(1, 1), message(2, dims))))
+
+
+def node(operator, inputs, output):
+    return message(1, *(message(1, name) for name in inputs), message(2, output), message(4, operator))
+
+
+def logistic(path, features, weights, bias, external=False):
+    """probability = 1 / (1 + exp(-(features . weights + bias))), one float32 input named `features`."""
+    weight = tensor("weight", [len(weights), 1], weights)
+    if external:
+        weight += message(13, message(1, "location"), message(2, "weights.bin")) + integer(14, 1)
+    graph = (node("MatMul", ["features", "weight"], "product") + node("Add", ["product", "bias"], "logit") +
+             node("Sigmoid", ["logit"], "probability") + message(2, "logistic") + message(5, weight) +
+             message(5, tensor("bias", [1], [bias])) + value_info(11, "features", len(features)) +
+             value_info(12, "probability", 1))
+    model = (integer(1, 8) + message(7, graph) + message(8, message(1, ""), integer(2, 13)) +
+             message(14, message(1, "features"), message(2, json.dumps(features))))
+    with open(path, "wb") as file:
+        file.write(model)
