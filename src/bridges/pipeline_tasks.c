@@ -244,6 +244,8 @@ enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         workflow_add_task_type(config->workflow, types[i], tasks);
     registry_on_decision(config->registry, approval_on_decision, tasks);
+    tasks->records = (struct run_records){ config->workflow, config->registry };
+    run_records_open(&tasks->records);
     *out = tasks;
     return STATUS_OK;
 }
@@ -259,4 +261,5 @@ void pipeline_tasks_close(struct pipeline_tasks **tasks)
 void pipeline_tasks_settle(struct pipeline_tasks *tasks)
 {
     approval_settle(tasks);
+    run_records_settle(&tasks->records);
 }

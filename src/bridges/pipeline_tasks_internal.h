@@ -2,9 +2,11 @@
 #pragma once
 /* What the task types share; callers include pipeline_tasks.h. */
 #include "bridges/pipeline_tasks.h"
+#include "bridges/run_records.h"
 
 struct pipeline_tasks {
     struct pipeline_tasks_config given;
+    struct run_records records;
 };
 
 extern const struct task_type register_task;

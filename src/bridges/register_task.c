@@ -136,7 +136,6 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     version.lineage = lineage.json;
     /* The key is the same for all tries: a try that was cut off after this line makes no second version. */
     TRY(model_version_create(tasks->given.registry, &version, task->key, &number, err));
-    TRY(run_end(tasks->given.registry, task->execution, RUN_FINISHED, err));
     task_log(task, "model '" STR_FMT "' version %lld, %lld bytes, sha256 %.12s",
              STR_ARG(wanted.model), (long long)number, (long long)blob.size, blob.hash);
     *output = output_json(task, &wanted, number);

@@ -335,8 +335,12 @@ static enum status commit(struct workflow *workflow, struct error *err)
             ARENA_PUSH(arena, changed, count, capacity) = live->execution;
     if (count > 0)
         status = store_append(workflow->db, changed, count, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         execution_clear_fresh(changed[i]);
+        if (workflow->on_change != NULL && changed[i]->status != EXECUTION_RUNNING)
+            workflow->on_change(workflow->on_change_context, changed[i]->id, changed[i]->pipeline,
+                                changed[i]->status);
+    }
     arena_free(arena);
     return status;
 }

@@ -85,6 +85,8 @@ struct workflow {
     uint64_t memory_limit;
     struct registered_type types[TASK_TYPES_MAX];
     size_t type_count;
+    execution_changed on_change; /* may be NULL */
+    void *on_change_context;
 
     pthread_mutex_t lock;    /* all below, but what is the engine's own */
     pthread_cond_t happened; /* for the engine */

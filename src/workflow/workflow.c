@@ -184,6 +184,12 @@ enum status workflow_resume(struct workflow *workflow, struct error *err)
     return status;
 }
 
+void workflow_on_change(struct workflow *workflow, execution_changed callback, void *context)
+{
+    workflow->on_change = callback;
+    workflow->on_change_context = context;
+}
+
 static enum status start_execution(struct workflow *workflow, struct arena *arena,
                                    struct execution *execution, struct str definition,
                                    struct str input, struct error *err)
@@ -199,6 +205,9 @@ static enum status start_execution(struct workflow *workflow, struct arena *aren
     TRY(execution_define(execution, definition, engine_check_resource, workflow, err));
     execution_start(execution, input, clock_now_us());
     TRY(store_create(workflow->db, execution, err));
+    if (workflow->on_change != NULL)
+        workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
+                            EXECUTION_RUNNING);
     return engine_send(workflow, &message, err);
 }
 

@@ -36,12 +36,6 @@ void workflow_close(struct workflow **workflow);
 /* Before workflow_resume(). The type must outlive the workflow. */
 void workflow_add_task_type(struct workflow *workflow, const struct task_type *type,
                             void *context);
-/*
- * Takes the engine's lock and goes on with all executions that a crash or a stop left running.
- * CONFLICT, naming the process, if another one runs the engine. A second call does nothing.
- */
-MUST_USE enum status workflow_resume(struct workflow *workflow, struct error *err);
-
 enum execution_status {
     EXECUTION_RUNNING,
     EXECUTION_SUCCEEDED,
@@ -50,6 +44,20 @@ enum execution_status {
     EXECUTION_ABORTED,
 };
 const char *execution_status_name(enum execution_status status); /* "RUNNING", … */
+
+/*
+ * Called when an execution has started, or ended, on disk: on the thread that starts it or the
+ * engine's, which waits meanwhile. After a crash in between it is not called again. Before
+ * workflow_resume().
+ */
+typedef void (*execution_changed)(void *context, struct str id, struct str pipeline,
+                                  enum execution_status status);
+void workflow_on_change(struct workflow *workflow, execution_changed callback, void *context);
+/*
+ * Takes the engine's lock and goes on with all executions that a crash or a stop left running.
+ * CONFLICT, naming the process, if another one runs the engine. A second call does nothing.
+ */
+MUST_USE enum status workflow_resume(struct workflow *workflow, struct error *err);
 
 struct execution_info {
     struct str id;
