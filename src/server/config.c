@@ -248,10 +248,9 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
                                struct config_server *out, struct error *err)
 {
     static const struct str known[] = {
-        STR_INIT("listen"),      STR_INIT("threads"),   STR_INIT("workers"),
-        STR_INIT("connections"), STR_INIT("hosts"),     STR_INIT("origins"),
-        STR_INIT("access_log"),  STR_INIT("deadlines"), STR_INIT("tls"),
-        STR_INIT("log"),
+        STR_INIT("listen"),      STR_INIT("threads"), STR_INIT("workers"),
+        STR_INIT("connections"), STR_INIT("hosts"),   STR_INIT("access_log"),
+        STR_INIT("deadlines"),   STR_INIT("tls"),     STR_INIT("log"),
     };
     const struct yaml_node *map;
     struct str log = STR_EMPTY;
@@ -262,7 +261,6 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
     TRY(want_count(map, "workers", THREADS_MAX, &out->workers, err));
     TRY(want_count(map, "connections", 10000000, &out->connections, err));
     TRY(want_list(arena, map, "hosts", &out->hosts, &out->host_count, err));
-    TRY(want_list(arena, map, "origins", &out->origins, &out->origin_count, err));
     TRY(yaml_want_str(map, "access_log", &out->access_log, err));
     TRY(yaml_want_str(map, "log", &log, err));
     if (log.len > 0 && !str_equal(log, STR("json")) && !str_equal(log, STR("text")))

@@ -27,10 +27,8 @@ struct config_server {
     int64_t head_ms, body_ms, idle_ms, handler_ms, drain_ms;
     struct str certificate, key; /* paths below the project or absolute; empty: no TLS */
     struct str access_log;       /* a path; empty: off */
-    struct str *hosts;           /* names that clients may use besides loopback's */
+    struct str *hosts;           /* names that Host and Origin may carry besides loopback's */
     size_t host_count;
-    struct str *origins; /* of pages that may call us, "https://ui.example.com" */
-    size_t origin_count;
     bool log_json;
 };
 

@@ -79,9 +79,11 @@ TEST(what_is_wrong_is_said_with_its_place)
     assert_refused("job: {memory: lots}\n", "expected a size");
     assert_refused("server: {threads: -1}\n", "expected 0 to");
     assert_refused("server: {tls: {certificate: c.pem}}\n", "key");
-    assert_refused("users: [{name: a, role: boss, token_sha256: " HASH "}]\n", "viewer, editor");
+    assert_refused("users: [{name: a, role: boss, token_sha256: " HASH "}]\n",
+                   "viewer, editor");
     assert_refused("users: [{name: a, role: admin, token_sha256: abc}]\n", "64 hexadecimal");
-    assert_refused("users: [" USER("a", "admin") ", " USER("a", "viewer") "]\n", "two users 'a'");
+    assert_refused("users: [" USER("a", "admin") ", " USER("a", "viewer") "]\n",
+                   "two users 'a'");
     assert_refused("a: 1\n---\nb: 2\n", "second document");
 }
 
@@ -91,11 +93,15 @@ TEST(addresses_are_read_as_people_write_them)
         const char *text, *host;
         uint16_t port;
     } good[] = {
-        { "127.0.0.1:8470", "127.0.0.1", 8470 }, { "[::1]:0", "::1", 0 },
-        { ":80", "0.0.0.0", 80 },                { "9000", "127.0.0.1", 9000 },
+        { "127.0.0.1:8470", "127.0.0.1", 8470 },
+        { "[::1]:0", "::1", 0 },
+        { ":80", "0.0.0.0", 80 },
+        { "9000", "127.0.0.1", 9000 },
         { "localhost:1", "127.0.0.1", 1 },
     };
-    static const char *const bad[] = { "", ":", "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:-1", "a:b" };
+    static const char *const bad[] = {
+        "", ":", "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:-1", "a:b"
+    };
     struct arena *arena = arena_new();
     struct str host;
     struct error err;
@@ -133,14 +139,15 @@ TEST(a_user_is_added_and_the_rest_stays)
         assert_ok(users_text_add(arena, str_from(cases[i].before), STR("NEW"), &text, &err));
         assert_str_equal(text, str_from(cases[i].after));
     }
-    assert_fails(STATUS_INVALID, users_text_add(arena, STR("users: [{name: a}]\n"), STR("NEW"),
-                                                &text, &err));
+    assert_fails(STATUS_INVALID,
+                 users_text_add(arena, STR("users: [{name: a}]\n"), STR("NEW"), &text, &err));
     arena_free(arena);
 }
 
 TEST(a_user_is_removed_and_the_rest_stays)
 {
-    static const char two[] = "a: 1\nusers:\n  - name: a\n    role: admin\n  - {name: b}\nz: 2\n";
+    static const char two[] =
+        "a: 1\nusers:\n  - name: a\n    role: admin\n  - {name: b}\nz: 2\n";
     struct arena *arena = arena_new();
     struct error err;
     struct str text;
