@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,16 +46,59 @@ static enum status output_table(const struct engine *engine, struct table *out,
     return STATUS_OK;
 }
 
+static bool has_minus_zero(const struct column *column)
+{
+    for (size_t row = 0; column->type == TYPE_FLOAT64 && row < column->count; row++) {
+        if (column->float64s[row] == 0 && signbit(column->float64s[row]))
+            return true;
+    }
+    for (size_t row = 0; column->type == TYPE_FLOAT32 && row < column->count; row++) {
+        if (column->float32s[row] == 0 && signbit(column->float32s[row]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_float(const struct offline_column *column)
+{
+    return column->is_known && (column->type == TYPE_FLOAT32 || column->type == TYPE_FLOAT64) &&
+           !str_starts(column->duckdb, STR("DECIMAL"));
+}
+
+/*
+ * DuckDB 1.5 writes both zeroes as one entry of a dictionary: the one that it met first. Floats of
+ * the entity rows are not looked at one by one; that they are there is enough.
+ */
+static bool needs_plain_floats(const struct engine *engine, const struct table *table)
+{
+    for (size_t i = 0; i < engine->rows.column_count; i++) {
+        if (is_float(&engine->rows.columns[i]))
+            return true;
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (has_minus_zero(&table->columns[i]))
+            return true;
+    }
+    return false;
+}
+
+static const char *copy_options(const struct engine *engine, const struct table *table)
+{
+    if (engine->spec->is_csv)
+        return "FORMAT csv, HEADER";
+    return needs_plain_floats(engine, table)
+               ? "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 0"
+               : "FORMAT parquet, COMPRESSION snappy";
+}
+
 static enum status copy_to(struct engine *engine, struct str path, struct error *err)
 {
-    const char *options = engine->spec->is_csv ? "FORMAT csv, HEADER"
-                                               : "FORMAT parquet, COMPRESSION snappy";
     struct table table;
     uint64_t rows;
 
     TRY(output_table(engine, &table, err));
-    TRY(offline_copy_beside(engine->offline, STR(ENTITY_ROWS_TABLE), &table, path, options,
-                            &rows, err));
+    TRY(offline_copy_beside(engine->offline, STR(ENTITY_ROWS_TABLE), &table, path,
+                            copy_options(engine, &table), &rows, err));
     if (rows != engine->rows.count)
         return error_set(err, STATUS_INTERNAL, "%llu rows were written instead of %zu",
                          (unsigned long long)rows, engine->rows.count);
