@@ -231,7 +231,7 @@ static enum status on_producer(struct check *check, const struct field *field, i
 /* OperatorSetIdProto: domain 1, version 2. */
 static enum status on_opset(struct check *check, const struct field *field, int depth)
 {
-    struct reader in = reader_of(field->bytes);
+    struct reader in;
     struct str domain = STR_EMPTY;
     struct field part = { 0 };
     uint64_t version = 0;
@@ -239,6 +239,7 @@ static enum status on_opset(struct check *check, const struct field *field, int 
     (void)depth;
     if (field->wire != WIRE_BYTES)
         return malformed(check);
+    in = reader_of(field->bytes);
     while (in.at != in.end) {
         if (!read_field(&in, &part))
             return malformed(check);
@@ -257,13 +258,14 @@ static enum status on_opset(struct check *check, const struct field *field, int 
 /* StringStringEntryProto: key 1, value 2. */
 static enum status on_metadata(struct check *check, const struct field *field, int depth)
 {
-    struct reader in = reader_of(field->bytes);
+    struct reader in;
     struct str key = STR_EMPTY, value = STR_EMPTY;
     struct field part = { 0 };
 
     (void)depth;
     if (field->wire != WIRE_BYTES)
         return malformed(check);
+    in = reader_of(field->bytes);
     while (in.at != in.end) {
         if (!read_field(&in, &part))
             return malformed(check);

@@ -19,11 +19,11 @@ from support.raw_http import Server, request  # noqa: E402
 class ServingServer(Server):
     """The small server of src/serving; its models lie in .folder."""
 
-    def __init__(self):
+    def __init__(self, start_with=lambda program: [program]):
         program = pathlib.Path(os.environ["ONGGI_BINARY"]).parent / "src/serving/serving_test_server"
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self.temporary.name)
-        self.process = subprocess.Popen([str(program), str(self.folder)], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([*start_with(str(program)), str(self.folder)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
@@ -142,6 +142,24 @@ class Strangers(unittest.TestCase):
             self.assertLess(time.monotonic() - start, 10)
         with self.server.connect() as client:
             self.assertEqual(infer(client, "endless", tensor([[5]]))[0], 200)
+
+
+LOADER = pathlib.Path("/lib64/ld-linux-x86-64.so.2")
+
+
+class WithoutTheLibrary(unittest.TestCase):
+    """The program's own search path is switched off: ONNX Runtime is then nowhere."""
+
+    @unittest.skipUnless(LOADER.exists(), "knows only the loader of x86-64")
+    def test_loading_says_what_is_missing_and_the_rest_serves(self):
+        with ServingServer(lambda program: [str(LOADER), "--inhibit-rpath", "", program]) as server:
+            reply = server.load("trees")
+            self.assertEqual(reply.code, 503)
+            message = json.loads(reply.body)["error"]["message"]
+            self.assertIn("ONNX Runtime could not be loaded", message)
+            self.assertIn("dev/setup brings it", message)
+            self.assertEqual(server.get("/v2/health/live").code, 200)
+            self.assertEqual(json.loads(server.get("/v2/models").body), {"models": []})
 
 
 class Replacing(unittest.TestCase):
