@@ -45,7 +45,7 @@ size_t arena_size(const struct arena *arena);
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size);
 /* ARENA_PUSH(arena, list->items, list->count, list->capacity) = item; */
 #define ARENA_PUSH(arena, items, count, capacity) \
-    (*(((count) == (capacity) \
-            ? (void)((items) = arena_grow((arena), (items), (count), &(capacity), sizeof(*(items)))) \
-            : (void)0), \
+    (*(((count) == (capacity) ? (void)((items) = arena_grow((arena), (items), (count), \
+                                                            &(capacity), sizeof(*(items)))) \
+                              : (void)0), \
        &(items)[(count)++]))

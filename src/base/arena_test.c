@@ -68,6 +68,7 @@ TEST(printing_is_terminated)
     arena_free(arena);
 }
 
-TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart), TEST_CASE(rewinding_gives_zeroed_memory_again),
+TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart),
+          TEST_CASE(rewinding_gives_zeroed_memory_again),
           TEST_CASE(a_large_piece_gets_its_own_block), TEST_CASE(pushing_keeps_what_was_there),
           TEST_CASE(printing_is_terminated))

@@ -53,8 +53,8 @@ int64_t days_from_civil(int64_t year, int month, int day)
     int64_t year_of_era = y - era * 400;
     int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
-           719468;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+           day_of_year - 719468;
 }
 
 void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
@@ -64,7 +64,8 @@ void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
     int64_t day_of_era = shifted - era * 146097;
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t day_of_year = day_of_era -
+                          (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month_from_march = (5 * day_of_year + 2) / 153;
 
     *day = (int)(day_of_year - (153 * month_from_march + 2) / 5 + 1);
@@ -185,7 +186,8 @@ bool time_parse_us(struct str text, int64_t *out)
     if (!take_date(text, &at, &days))
         return false;
     if (at < text.len) {
-        if (!take_byte(text, &at, 'T') && !take_byte(text, &at, 't') && !take_byte(text, &at, ' '))
+        if (!take_byte(text, &at, 'T') && !take_byte(text, &at, 't') &&
+            !take_byte(text, &at, ' '))
             return false;
         if (!take_clock(text, &at, &clock_us) || !take_zone(text, &at, &offset_us))
             return false;
@@ -205,8 +207,8 @@ size_t time_format_us(int64_t time_us, char text[TIME_TEXT_MAX])
     int month, day, len;
 
     civil_from_days(days, &year, &month, &day);
-    len = snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)year, month,
-                   day, (int)(rest / US_PER_HOUR), (int)(rest / US_PER_MINUTE % 60),
+    len = snprintf(text, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)year,
+                   month, day, (int)(rest / US_PER_HOUR), (int)(rest / US_PER_MINUTE % 60),
                    (int)(rest / US_PER_SECOND % 60));
     if (fraction != 0) {
         len += snprintf(text + len, (size_t)(TIME_TEXT_MAX - len), ".%06d", (int)fraction);
@@ -224,7 +226,7 @@ struct unit {
 };
 
 static const struct unit units[] = {
-    { "d", US_PER_DAY }, { "h", US_PER_HOUR }, { "m", US_PER_MINUTE },
+    { "d", US_PER_DAY },    { "h", US_PER_HOUR }, { "m", US_PER_MINUTE },
     { "s", US_PER_SECOND }, { "ms", 1000 },
 };
 

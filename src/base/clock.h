@@ -12,8 +12,8 @@
 #define US_PER_HOUR (60 * US_PER_MINUTE)
 #define US_PER_DAY (24 * US_PER_HOUR)
 
-int64_t clock_now_us(void);          /* wall clock, UTC, since 1970 */
-uint64_t clock_monotonic_ns(void);   /* only differences mean something */
+int64_t clock_now_us(void);        /* wall clock, UTC, since 1970 */
+uint64_t clock_monotonic_ns(void); /* only differences mean something */
 /* From now on clock_now_us() gives this; a negative one brings the real clock back. */
 void clock_fake_us(int64_t now_us);
 

@@ -25,10 +25,18 @@ TEST(times_are_read)
 
 TEST(nonsense_is_refused)
 {
-    static const char *const wrong[] = { "", "2001", "2001-13-01", "2001-02-29", "2001-01-01T24:00",
-                                         "2001-01-01T00:00:60", "2001-01-01T00:00:00.Z",
-                                         "2001-01-01Z", "2001-01-01T00:00:00Zx",
-                                         "2001-01-01T00:00:00+24:00", "0000-01-01", "2001-1-1" };
+    static const char *const wrong[] = { "",
+                                         "2001",
+                                         "2001-13-01",
+                                         "2001-02-29",
+                                         "2001-01-01T24:00",
+                                         "2001-01-01T00:00:60",
+                                         "2001-01-01T00:00:00.Z",
+                                         "2001-01-01Z",
+                                         "2001-01-01T00:00:00Zx",
+                                         "2001-01-01T00:00:00+24:00",
+                                         "0000-01-01",
+                                         "2001-1-1" };
     int64_t us;
 
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
@@ -38,8 +46,13 @@ TEST(nonsense_is_refused)
 
 TEST(writing_reads_back)
 {
-    static const int64_t times[] = { 0, -1, 1, 1500000, INT64_C(983404740000000),
-                                     INT64_C(-62135596800000000), INT64_C(253402300799999999) };
+    static const int64_t times[] = { 0,
+                                     -1,
+                                     1,
+                                     1500000,
+                                     INT64_C(983404740000000),
+                                     INT64_C(-62135596800000000),
+                                     INT64_C(253402300799999999) };
 
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         char text[TIME_TEXT_MAX];
@@ -75,5 +88,6 @@ TEST(floors_go_down_before_1970_too)
     assert_int_equal(floor_div_int64(-1, 10), -1);
 }
 
-TEST_MAIN(TEST_CASE(times_are_read), TEST_CASE(nonsense_is_refused), TEST_CASE(writing_reads_back),
-          TEST_CASE(durations), TEST_CASE(floors_go_down_before_1970_too))
+TEST_MAIN(TEST_CASE(times_are_read), TEST_CASE(nonsense_is_refused),
+          TEST_CASE(writing_reads_back), TEST_CASE(durations),
+          TEST_CASE(floors_go_down_before_1970_too))

@@ -96,7 +96,8 @@ enum status file_write(const char *path, struct str content, struct error *err)
     return folder_sync(dirname(folder), err);
 }
 
-static enum status copy_into(int in, int out, const char *from, const char *to, struct error *err)
+static enum status copy_into(int in, int out, const char *from, const char *to,
+                             struct error *err)
 {
     struct stat info;
 
@@ -197,7 +198,7 @@ static int remove_at(int parent, const char *name)
 
     if (fd < 0)
         return errno == ENOTDIR || errno == ELOOP ? unlinkat(parent, name, 0)
-             : errno == ENOENT                    ? 0
+               : errno == ENOENT                  ? 0
                                                   : -1;
     if (remove_content(fd) != 0)
         return -1;
@@ -230,8 +231,8 @@ static int compare_strs(const void *a, const void *b)
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-enum status folder_list(struct arena *arena, const char *path, struct str **names, size_t *count,
-                        struct error *err)
+enum status folder_list(struct arena *arena, const char *path, struct str **names,
+                        size_t *count, struct error *err)
 {
     DIR *dir = opendir(path);
     struct str *list = NULL;
@@ -252,8 +253,8 @@ enum status folder_list(struct arena *arena, const char *path, struct str **name
     return STATUS_OK;
 }
 
-enum status file_glob(struct arena *arena, const char *pattern, struct str **paths, size_t *count,
-                      struct error *err)
+enum status file_glob(struct arena *arena, const char *pattern, struct str **paths,
+                      size_t *count, struct error *err)
 {
     glob_t found;
     int rc = glob(pattern, GLOB_NOSORT, NULL, &found);
@@ -283,7 +284,8 @@ enum status path_below(struct arena *arena, const char *folder, struct str relat
 
     if (relative.len == 0 || relative.data[0] == '/' ||
         memchr(relative.data, '\0', relative.len) != NULL)
-        return error_set(err, STATUS_INVALID, "path '" STR_FMT "': expected a path inside the project",
+        return error_set(err, STATUS_INVALID,
+                         "path '" STR_FMT "': expected a path inside the project",
                          STR_ARG(str_slice(relative, 0, 200)));
     while (str_split(&rest, '/', &part))
         if (str_equal(part, STR("..")))

@@ -54,8 +54,10 @@ TEST(globs_are_sorted_by_bytes)
     size_t count;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        assert_ok(file_write(arena_printf(arena, "%s/%s", folder, names[i]).data, STR("x"), &err));
-    assert_ok(file_glob(arena, arena_printf(arena, "%s/*.csv", folder).data, &paths, &count, &err));
+        assert_ok(
+            file_write(arena_printf(arena, "%s/%s", folder, names[i]).data, STR("x"), &err));
+    assert_ok(
+        file_glob(arena, arena_printf(arena, "%s/*.csv", folder).data, &paths, &count, &err));
     assert_int_equal(count, 4);
     assert_true(str_ends(paths[0], STR("/B.csv")));
     assert_true(str_ends(paths[1], STR("/a-10.csv")));

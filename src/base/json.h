@@ -28,7 +28,7 @@ struct str json_mut_write(struct arena *arena, const yyjson_mut_val *value);
 struct str json_mut_write_pretty(struct arena *arena, const yyjson_mut_val *value);
 struct str json_write(struct arena *arena, const yyjson_val *value);
 
-struct str json_str(const yyjson_val *value); /* empty if it is no string */
+struct str json_str(const yyjson_val *value);                    /* empty if it is no string */
 yyjson_val *json_find(const yyjson_val *object, struct str key); /* NULL if absent */
 
 /*
@@ -40,19 +40,19 @@ MUST_USE enum status json_need_str(const yyjson_val *object, const char *key, st
                                    struct error *err);
 MUST_USE enum status json_want_str(const yyjson_val *object, const char *key, struct str *out,
                                    struct error *err);
-MUST_USE enum status json_need_object(const yyjson_val *object, const char *key, yyjson_val **out,
-                                      struct error *err);
-MUST_USE enum status json_want_object(const yyjson_val *object, const char *key, yyjson_val **out,
-                                      struct error *err);
-MUST_USE enum status json_want_array(const yyjson_val *object, const char *key, yyjson_val **out,
-                                     struct error *err);
+MUST_USE enum status json_need_object(const yyjson_val *object, const char *key,
+                                      yyjson_val **out, struct error *err);
+MUST_USE enum status json_want_object(const yyjson_val *object, const char *key,
+                                      yyjson_val **out, struct error *err);
+MUST_USE enum status json_want_array(const yyjson_val *object, const char *key,
+                                     yyjson_val **out, struct error *err);
 MUST_USE enum status json_want_bool(const yyjson_val *object, const char *key, bool *out,
                                     struct error *err);
 MUST_USE enum status json_want_int64(const yyjson_val *object, const char *key, int64_t *out,
                                      struct error *err);
 /* Anything but the known keys is INVALID, with the nearest known one. */
-MUST_USE enum status json_only_keys(const yyjson_val *object, const struct str *known, size_t count,
-                                    struct error *err);
+MUST_USE enum status json_only_keys(const yyjson_val *object, const struct str *known,
+                                    size_t count, struct error *err);
 
 /* One of our values from JSON, as design.md's "Types and text" has it ("NaN", RFC 3339 times). */
 MUST_USE enum status json_to_value(struct arena *arena, const yyjson_val *json,
@@ -60,7 +60,8 @@ MUST_USE enum status json_to_value(struct arena *arena, const yyjson_val *json,
 yyjson_mut_val *json_from_value(yyjson_mut_doc *doc, struct value value);
 
 /* Adds a copied string. */
-void json_add_str(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, struct str value);
+void json_add_str(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                  struct str value);
 
 /* Straight into a buffer, no document: quoted and escaped; shortest floats; a value of ours. */
 void json_write_str(struct buffer *out, struct str s);

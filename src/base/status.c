@@ -33,7 +33,7 @@ static void mark_cut(struct error *err, int wanted)
     memcpy(err->message + end, ellipsis, sizeof(ellipsis));
 }
 
-enum status (error_set)(struct error *err, enum status status, const char *format, ...)
+enum status(error_set)(struct error *err, enum status status, const char *format, ...)
 {
     va_list args;
 
@@ -44,7 +44,7 @@ enum status (error_set)(struct error *err, enum status status, const char *forma
     return status;
 }
 
-enum status (error_wrap)(struct error *err, const char *format, ...)
+enum status(error_wrap)(struct error *err, const char *format, ...)
 {
     char cause[sizeof(err->message)];
     char context[sizeof(err->message)];
@@ -92,7 +92,7 @@ static enum status status_of_errno(int error_number)
     }
 }
 
-enum status (error_errno)(struct error *err, int error_number, const char *format, ...)
+enum status(error_errno)(struct error *err, int error_number, const char *format, ...)
 {
     char context[sizeof(err->message)];
     char reason[128];

@@ -171,7 +171,8 @@ size_t str_distance(struct str a, struct str b)
             size_t cost = lower(a.data[i - 1]) == lower(b.data[j - 1]) ? 0 : 1;
             size_t best = smaller(last[j - 1] + cost, smaller(last[j], now[j - 1]) + 1);
 
-            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1])
+            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+                a.data[i - 2] == b.data[j - 1])
                 best = smaller(best, before[j - 2] + 1);
             now[j] = best;
         }
@@ -206,8 +207,12 @@ bool str_is_utf8(struct str s)
 
     while (i < s.len) {
         unsigned char lead = p[i];
-        size_t extra = lead < 0x80 ? 0 : lead < 0xC2 ? 9 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2
-                     : lead < 0xF5 ? 3 : 9;
+        size_t extra = lead < 0x80   ? 0
+                       : lead < 0xC2 ? 9
+                       : lead < 0xE0 ? 1
+                       : lead < 0xF0 ? 2
+                       : lead < 0xF5 ? 3
+                                     : 9;
 
         if (extra == 9 || i + extra >= s.len)
             return false;

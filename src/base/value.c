@@ -163,7 +163,8 @@ static bool to_integer(struct value value, int64_t *out)
     }
     if (value.type != TYPE_FLOAT32 && value.type != TYPE_FLOAT64)
         return false;
-    if (!(value.number >= -0x1p63 && value.number < 0x1p63) || value.number != floor(value.number))
+    if (!(value.number >= -0x1p63 && value.number < 0x1p63) ||
+        value.number != floor(value.number))
         return false;
     *out = (int64_t)value.number;
     return true;

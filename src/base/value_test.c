@@ -12,7 +12,8 @@ TEST(text_becomes_a_value_of_the_type_asked_for)
 
     assert_ok(value_parse(arena, TYPE_INT32, STR("-5"), &value, &err));
     assert_int_equal(value.integer, -5);
-    assert_fails(STATUS_INVALID, value_parse(arena, TYPE_INT32, STR("3000000000"), &value, &err));
+    assert_fails(STATUS_INVALID,
+                 value_parse(arena, TYPE_INT32, STR("3000000000"), &value, &err));
     assert_fails(STATUS_INVALID, value_parse(arena, TYPE_INT64, STR("1.5"), &value, &err));
     assert_str_contains(str_from(err.message), STR("expected int64, found '1.5'"));
     assert_ok(value_parse(arena, TYPE_FLOAT64, STR("NaN"), &value, &err));

@@ -49,8 +49,8 @@ static bool is_hash(struct str hash)
     return true;
 }
 
-enum status blob_path(struct blob_store *store, struct arena *arena, struct str hash, char **out,
-                      struct error *err)
+enum status blob_path(struct blob_store *store, struct arena *arena, struct str hash,
+                      char **out, struct error *err)
 {
     if (!is_hash(hash))
         return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no SHA-256 hash",

@@ -13,8 +13,8 @@ struct blob_driver {
     enum status (*put_file)(struct blob_store *store, const char *path, struct blob *out,
                             struct error *err);
     /* The hash has been checked to be one. NOT_FOUND if there is no such blob. */
-    enum status (*path)(struct blob_store *store, struct arena *arena, struct str hash, char **out,
-                        struct error *err);
+    enum status (*path)(struct blob_store *store, struct arena *arena, struct str hash,
+                        char **out, struct error *err);
 };
 
 struct blob_store {

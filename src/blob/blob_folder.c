@@ -116,8 +116,7 @@ static enum status folder_put(struct blob_store *base, struct str content, struc
     sha256_add(hash, content.data, content.len);
     sha256_end(hash, blob.hash);
     TRY(begin(root_of(base), temporary, &fd, err));
-    TRY(finish(root_of(base), temporary, fd, file_write_all(fd, content), blob.hash,
-               err));
+    TRY(finish(root_of(base), temporary, fd, file_write_all(fd, content), blob.hash, err));
     *out = blob;
     return STATUS_OK;
 }

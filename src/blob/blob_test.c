@@ -76,8 +76,8 @@ TEST(nothing_half_written_stays)
     size_t count;
 
     assert_ok(blob_put(store, STR("x"), &blob, &err));
-    assert_ok(folder_list(arena, arena_printf(arena, "%s/blobs", folder).data, &names, &count,
-                          &err));
+    assert_ok(
+        folder_list(arena, arena_printf(arena, "%s/blobs", folder).data, &names, &count, &err));
     assert_int_equal(count, 1);
     assert_int_equal(names[0].len, 2);
 }
@@ -86,7 +86,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_come_back_by_their_hash, open_store, close_store),
-        cmocka_unit_test_setup_teardown(a_file_is_the_same_as_its_bytes, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_file_is_the_same_as_its_bytes, open_store,
+                                        close_store),
         cmocka_unit_test_setup_teardown(only_a_hash_is_a_name, open_store, close_store),
         cmocka_unit_test_setup_teardown(nothing_half_written_stays, open_store, close_store),
     };

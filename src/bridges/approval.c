@@ -55,7 +55,8 @@ static enum status list_waiters(struct sql_tx *tx, void *context, struct error *
     struct sql_rows *rows;
     enum status status;
 
-    TRY(sql_query(tx, "SELECT token, model, version FROM awaited_decisions", NULL, 0, &rows, err));
+    TRY(sql_query(tx, "SELECT token, model, version FROM awaited_decisions", NULL, 0, &rows,
+                  err));
     while ((status = sql_next(rows, err)) == STATUS_OK)
         ARENA_PUSH(waiters->arena, waiters->list, waiters->count, waiters->capacity) =
             (struct waiter){ sql_str(rows, waiters->arena, 0), sql_str(rows, waiters->arena, 1),
@@ -90,13 +91,15 @@ static void wake(struct pipeline_tasks *tasks, struct arena *arena, struct waite
     else
         status = workflow_task_fail(tasks->given.workflow, waiter->token, STR("Onggi.Rejected"),
                                     arena_printf(arena, "rejected by " STR_FMT ": " STR_FMT,
-                                                 STR_ARG(decision->by), STR_ARG(decision->reason)),
+                                                 STR_ARG(decision->by),
+                                                 STR_ARG(decision->reason)),
                                     &err);
     /* NOT_FOUND: stopped or timed out meanwhile; nobody waits any more. */
     if (status == STATUS_OK || status == STATUS_NOT_FOUND)
         status = sql_write(tasks->given.metadata, remove_waiter, waiter, &err);
     if (status != STATUS_OK)
-        log_warn("approval: the execution that waits for '" STR_FMT "' version %lld goes on at the"
+        log_warn("approval: the execution that waits for '" STR_FMT
+                 "' version %lld goes on at the"
                  " next start of the server: %s",
                  STR_ARG(waiter->model), (long long)waiter->version, err.message);
 }
@@ -119,8 +122,8 @@ void approval_on_decision(void *context, struct str model, int64_t version,
 }
 
 /* The decision in force, if there is one. */
-static bool decided(struct pipeline_tasks *tasks, struct arena *arena, const struct waiter *waiter,
-                    struct decision *out)
+static bool decided(struct pipeline_tasks *tasks, struct arena *arena,
+                    const struct waiter *waiter, struct decision *out)
 {
     struct decision *decisions;
     size_t count;

@@ -12,7 +12,8 @@ struct deployer {
     struct registry *registry;
     struct serving *serving;
     struct proxy *proxy;
-    pthread_mutex_t one_at_a_time; /* the order on disk is the order in which endpoints change */
+    pthread_mutex_t
+        one_at_a_time; /* the order on disk is the order in which endpoints change */
 };
 
 struct deployer *deployer_new(struct registry *registry, struct serving *serving,
@@ -41,7 +42,8 @@ static enum status check_approved(const struct model_version *version, struct er
     if (version->status == VERSION_APPROVED)
         return STATUS_OK;
     return error_set(err, STATUS_CONFLICT,
-                     "version %lld of model '" STR_FMT "' is %s; only approved versions are deployed"
+                     "version %lld of model '" STR_FMT
+                     "' is %s; only approved versions are deployed"
                      " (onggi models approve " STR_FMT " %lld --reason TEXT)",
                      (long long)version->version, STR_ARG(version->model),
                      version->status == VERSION_PENDING ? "not yet approved" : "rejected",
@@ -61,8 +63,8 @@ static enum status load_model(struct deployer *deployer, struct arena *arena,
         STATUS_OK)
         return STATUS_OK;
     TRY(blob_path(registry_blobs(deployer->registry), arena, version->hash, &path, err));
-    TRY(model_load(deployer->serving, version->model, version->version, path, version->signature,
-                   &model, err));
+    TRY(model_load(deployer->serving, version->model, version->version, path,
+                   version->signature, &model, err));
     *out = model_ref(model);
     serving_publish(deployer->serving, model);
     return STATUS_OK;
@@ -79,8 +81,8 @@ static enum status record_deployment(void *context, struct error *err)
 {
     const struct record *record = context;
 
-    return deployment_record(record->deployer->registry, record->endpoint, record->version->model,
-                             record->version->version, record->by, err);
+    return deployment_record(record->deployer->registry, record->endpoint,
+                             record->version->model, record->version->version, record->by, err);
 }
 
 static bool is_served(struct deployer *deployer, struct arena *arena, struct str model,
@@ -126,9 +128,10 @@ static void served_now(struct deployer *deployer, struct arena *arena, struct st
     proxy_release(deployer->proxy, now);
 }
 
-static enum status put_behind(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                              const struct model_version *version, struct record *record,
-                              struct model_speed *speed, struct error *err)
+static enum status put_behind(struct deployer *deployer, struct arena *arena,
+                              struct str endpoint, const struct model_version *version,
+                              struct record *record, struct model_speed *speed,
+                              struct error *err)
 {
     struct model *model;
     struct str old_model;
@@ -167,8 +170,8 @@ static enum status model_of_endpoint(struct deployer *deployer, struct arena *ar
 }
 
 enum status deploy_version(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                           struct str model, int64_t number, struct str by, struct deployed *out,
-                           struct error *err)
+                           struct str model, int64_t number, struct str by,
+                           struct deployed *out, struct error *err)
 {
     uint64_t start = clock_monotonic_ns();
     struct model_version version;
@@ -185,10 +188,13 @@ enum status deploy_version(struct deployer *deployer, struct arena *arena, struc
     if (status != STATUS_OK)
         return error_wrap(err, "deploy version %lld of '" STR_FMT "' to '" STR_FMT "'",
                           (long long)number, STR_ARG(model), STR_ARG(endpoint));
-    *out = (struct deployed){ .endpoint = arena_str(arena, endpoint), .model = model,
-                              .version = number, .speed = speed,
+    *out = (struct deployed){ .endpoint = arena_str(arena, endpoint),
+                              .model = model,
+                              .version = number,
+                              .speed = speed,
                               .seconds = (double)(clock_monotonic_ns() - start) / 1e9 };
-    log_info("deploy: endpoint '" STR_FMT "' answers with '" STR_FMT "' version %lld, by " STR_FMT,
+    log_info("deploy: endpoint '" STR_FMT "' answers with '" STR_FMT
+             "' version %lld, by " STR_FMT,
              STR_ARG(endpoint), STR_ARG(model), (long long)number, STR_ARG(by));
     return STATUS_OK;
 }
@@ -199,7 +205,8 @@ enum status deploy_rollback(struct deployer *deployer, struct arena *arena, stru
     struct deployment before;
 
     TRY(deployment_get(deployer->registry, arena, endpoint, 1, &before, err));
-    return deploy_version(deployer, arena, endpoint, before.model, before.version, by, out, err);
+    return deploy_version(deployer, arena, endpoint, before.model, before.version, by, out,
+                          err);
 }
 
 static enum status deploy_one(struct deployer *deployer, struct arena *arena,
@@ -228,7 +235,8 @@ size_t deploy_all(struct deployer *deployer)
         struct str model = STR_EMPTY;
 
         /* An endpoint that is no longer defined has nothing to answer with. */
-        if (model_of_endpoint(deployer, arena, deployments[i].endpoint, &model, &err) != STATUS_OK)
+        if (model_of_endpoint(deployer, arena, deployments[i].endpoint, &model, &err) !=
+            STATUS_OK)
             continue;
         if (deploy_one(deployer, arena, &deployments[i], &err) == STATUS_OK)
             served++;
@@ -288,8 +296,8 @@ static enum status on_rollback(struct request *req, struct response *res, struct
     "\"model\":{\"type\":\"string\"},\"version\":{\"type\":\"integer\",\"minimum\":1}}}"
 
 static const struct route routes[] = {
-    { "POST", "/api/v1/endpoints/{endpoint}/deploy", on_deploy, DEFERRED, PERMIT_EDIT, BODY_SMALL,
-      "Serve an approved version", DEPLOY_SCHEMA, NULL, 0 },
+    { "POST", "/api/v1/endpoints/{endpoint}/deploy", on_deploy, DEFERRED, PERMIT_EDIT,
+      BODY_SMALL, "Serve an approved version", DEPLOY_SCHEMA, NULL, 0 },
     { "POST", "/api/v1/endpoints/{endpoint}/rollback", on_rollback, DEFERRED, PERMIT_EDIT,
       BODY_SMALL, "Serve again what was served before", NULL, NULL, 0 },
     ROUTES_END,

@@ -52,13 +52,12 @@ static enum status read_event(struct history_reader *reader, const struct workfl
         entered = json_find(details, STR("stateEnteredEventDetails"));
         reader->state = json_str(json_find(entered, STR("name")));
     } else if (str_equal(event->type, STR("TaskScheduled"))) {
-        reader->parameters =
-            inner_json(reader->arena, details, "taskScheduledEventDetails", "parameters");
+        reader->parameters = inner_json(reader->arena, details, "taskScheduledEventDetails",
+                                        "parameters");
     } else if (str_equal(event->type, STR("TaskSucceeded"))) {
-        task = (struct finished_task){
-            reader->state, reader->parameters,
-            inner_json(reader->arena, details, "taskSucceededEventDetails", "output")
-        };
+        task = (struct finished_task){ reader->state, reader->parameters,
+                                       inner_json(reader->arena, details,
+                                                  "taskSucceededEventDetails", "output") };
         if (yyjson_is_obj(task.output))
             return reader->sink(reader->context, &task, err);
     }
@@ -74,8 +73,8 @@ static enum status read_history(struct workflow *workflow, struct str execution,
     do {
         struct workflow_event *events;
 
-        TRY(workflow_event_list(workflow, reader->arena, execution, after, EVENTS_A_PAGE, &events,
-                                &count, err));
+        TRY(workflow_event_list(workflow, reader->arena, execution, after, EVENTS_A_PAGE,
+                                &events, &count, err));
         for (size_t i = 0; i < count; i++)
             TRY(read_event(reader, &events[i], err));
         if (count > 0)
@@ -102,7 +101,8 @@ static void copy_field(yyjson_mut_doc *doc, yyjson_mut_val *to, const yyjson_val
 
 static void add_training_set(struct lineage_builder *builder, const struct finished_task *task)
 {
-    static const char *const asked[] = { "service", "entities_sql", "entities", "time", "as_known" };
+    static const char *const asked[] = { "service", "entities_sql", "entities", "time",
+                                         "as_known" };
     static const char *const given[] = { "rows", "columns", "fingerprint" };
     yyjson_mut_val *item = yyjson_mut_arr_add_obj(builder->doc, builder->training_sets);
 
@@ -152,7 +152,8 @@ static enum status add_task(void *context, const struct finished_task *task, str
     return STATUS_OK;
 }
 
-static void add_raw(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, struct str json)
+static void add_raw(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                    struct str json)
 {
     if (json.len > 0)
         yyjson_mut_obj_add_val(doc, object, key, yyjson_mut_rawncpy(doc, json.data, json.len));
@@ -175,8 +176,9 @@ enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
 {
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
-    struct lineage_context context = { arena, { doc, yyjson_mut_arr(doc), yyjson_mut_arr(doc),
-                                                yyjson_mut_obj(doc) } };
+    struct lineage_context context = {
+        arena, { doc, yyjson_mut_arr(doc), yyjson_mut_arr(doc), yyjson_mut_obj(doc) }
+    };
     struct history_reader reader = { .arena = arena, .sink = add_task, .context = &context };
     struct execution_info info;
 
@@ -202,7 +204,8 @@ struct outputs_context {
     struct registry *registry;
 };
 
-static enum status log_output(void *context, const struct finished_task *task, struct error *err)
+static enum status log_output(void *context, const struct finished_task *task,
+                              struct error *err)
 {
     struct outputs_context *outputs = context;
     struct str folder = json_str(json_find(task->output, STR("output")));

@@ -9,7 +9,8 @@
 #include "workflow/workflow.h"
 
 struct lineage {
-    struct str json;   /* {"execution", "pipeline", "code_sha256", "definition_sha256", "input", "training_sets": […], "scripts": […]} */
+    struct str
+        json; /* {"execution", "pipeline", "code_sha256", "definition_sha256", "input", "training_sets": […], "scripts": […]} */
     struct str params; /* arguments of all scripts, {"train.max_depth": 6} */
 };
 

@@ -64,7 +64,8 @@ static enum status read_training_set(const struct pipeline_tasks *tasks, struct 
     return STATUS_OK;
 }
 
-static struct str training_set_output(struct task *task, const struct training_set_request *asked,
+static struct str training_set_output(struct task *task,
+                                      const struct training_set_request *asked,
                                       const struct training_set_result *result)
 {
     yyjson_mut_doc *doc = json_mut_doc(task->arena);
@@ -97,7 +98,8 @@ static enum status run_training_set(struct task *task, void *context, struct str
     enum status status;
 
     TRY(read_training_set(tasks, task, &request, err));
-    request.out = arena_printf(task->arena, STR_FMT "/data.parquet", STR_ARG(task->folder)).data;
+    request.out =
+        arena_printf(task->arena, STR_FMT "/data.parquet", STR_ARG(task->folder)).data;
     definitions = definition_store_current(tasks->given.definitions);
     status = training_set_build(task->arena, definitions, &request, &result, err);
     definitions_unref(&definitions);
@@ -123,8 +125,9 @@ static enum status want_time(const yyjson_val *input, const char *key, int64_t *
 
     TRY(json_want_str(input, key, &text, err));
     if (text.len > 0 && !time_parse_us(text, out))
-        return error_set(err, STATUS_INVALID, "field '%s': expected a time, found '" STR_FMT "'",
-                         key, STR_ARG(str_slice(text, 0, 40)));
+        return error_set(err, STATUS_INVALID,
+                         "field '%s': expected a time, found '" STR_FMT "'", key,
+                         STR_ARG(str_slice(text, 0, 40)));
     return STATUS_OK;
 }
 
@@ -148,7 +151,8 @@ static enum status read_views(struct task *task, struct materialize_request *out
     return STATUS_OK;
 }
 
-static struct str materialize_output(struct arena *arena, const struct materialize_result *result)
+static struct str materialize_output(struct arena *arena,
+                                     const struct materialize_result *result)
 {
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);

@@ -18,4 +18,5 @@ void approval_on_decision(void *context, struct str model, int64_t version,
 void approval_settle(struct pipeline_tasks *tasks);
 
 /* A whole number from 1; "version" of several tasks. */
-MUST_USE enum status task_need_version(const yyjson_val *input, int64_t *out, struct error *err);
+MUST_USE enum status task_need_version(const yyjson_val *input, int64_t *out,
+                                       struct error *err);

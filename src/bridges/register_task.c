@@ -27,8 +27,8 @@ static enum status read_object(struct task *task, const char *key, struct str *o
 static enum status read_registration(struct task *task, struct registration *out,
                                      struct error *err)
 {
-    static const struct str known[] = { STR_INIT("model"), STR_INIT("from"), STR_INIT("metrics"),
-                                        STR_INIT("params") };
+    static const struct str known[] = { STR_INIT("model"), STR_INIT("from"),
+                                        STR_INIT("metrics"), STR_INIT("params") };
     struct str from;
 
     TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
@@ -36,7 +36,8 @@ static enum status read_registration(struct task *task, struct registration *out
     TRY(json_need_str(task->input, "from", &from, err));
     TRY(read_object(task, "metrics", &out->metrics, err));
     TRY(read_object(task, "params", &out->params, err));
-    return path_below(task->arena, arena_cstr(task->arena, task->project), from, &out->folder, err);
+    return path_below(task->arena, arena_cstr(task->arena, task->project), from, &out->folder,
+                      err);
 }
 
 /* model.onnx, or the only .onnx file there is. */
@@ -60,8 +61,8 @@ static enum status find_model(struct task *task, const char *folder, const char 
                          folder);
     if (models > 1 && !str_equal(found, STR("model.onnx")))
         return error_set(err, STATUS_INVALID,
-                         "'%s' holds %zu .onnx files; name the one that counts model.onnx", folder,
-                         models);
+                         "'%s' holds %zu .onnx files; name the one that counts model.onnx",
+                         folder, models);
     *out = arena_printf(task->arena, "%s/" STR_FMT, folder, STR_ARG(found)).data;
     return STATUS_OK;
 }
@@ -95,8 +96,8 @@ static enum status log_run(struct pipeline_tasks *tasks, struct task *task,
     TRY(run_log_params(registry, task->execution, wanted->params, err));
     TRY(run_log_metrics(registry, task->execution, wanted->metrics, err));
     TRY(run_log_folder(registry, task->execution, STR("model"), wanted->folder, true, err));
-    return lineage_log_outputs(tasks->given.workflow, task->arena, task->execution, task->project,
-                               registry, err);
+    return lineage_log_outputs(tasks->given.workflow, task->arena, task->execution,
+                               task->project, registry, err);
 }
 
 static struct str output_json(struct task *task, const struct registration *wanted,
@@ -125,7 +126,8 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     TRY(read_registration(task, &wanted, err));
     TRY(find_model(task, wanted.folder, &path, err));
     TRY(read_signature(task, wanted.folder, &version.signature, err));
-    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage, err));
+    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage,
+                             err));
     TRY(log_run(tasks, task, &wanted, &lineage, err));
     TRY(blob_put_file(registry_blobs(tasks->given.registry), path, &blob, err));
     version.model = wanted.model;

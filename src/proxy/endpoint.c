@@ -39,7 +39,8 @@ static bool find_output(const struct endpoint *endpoint, struct str name, size_t
     return false;
 }
 
-static enum status no_feature(const struct endpoint *endpoint, struct str name, struct error *err)
+static enum status no_feature(const struct endpoint *endpoint, struct str name,
+                              struct error *err)
 {
     struct str *names = ARENA_ARRAY(endpoint->arena, struct str, endpoint->output_count);
     struct str near;
@@ -60,7 +61,8 @@ static enum status no_feature(const struct endpoint *endpoint, struct str name, 
 
 static enum status connect_features(struct endpoint *endpoint, struct error *err)
 {
-    const struct model_feature *features = model_features(endpoint->model, &endpoint->feed_count);
+    const struct model_feature *features = model_features(endpoint->model,
+                                                          &endpoint->feed_count);
 
     endpoint->feeds = ARENA_ARRAY(endpoint->arena, struct endpoint_feed, endpoint->feed_count);
     for (size_t i = 0; i < endpoint->feed_count; i++) {
@@ -111,8 +113,8 @@ static void scope_add(struct scope *scope, struct str name, enum value_type type
 static struct scope scope_of(struct endpoint *endpoint)
 {
     const struct endpoint_spec *spec = &endpoint->spec;
-    size_t most = 1 + endpoint->model_output_count + spec->output_count + endpoint->output_count +
-                  endpoint->request_count;
+    size_t most = 1 + endpoint->model_output_count + spec->output_count +
+                  endpoint->output_count + endpoint->request_count;
     struct scope scope = { ARENA_ARRAY(endpoint->arena, struct expression_name, most),
                            ARENA_ARRAY(endpoint->arena, struct rule_input, most), 0 };
     enum value_type type;
@@ -124,7 +126,8 @@ static struct scope scope_of(struct endpoint *endpoint)
     for (size_t i = 0; endpoint->model == NULL && i < spec->output_count; i++)
         scope_add(&scope, spec->outputs[i].name, spec->outputs[i].type, RULE_OUTPUT, i);
     for (size_t i = 0; i < endpoint->output_count; i++)
-        scope_add(&scope, endpoint->outputs[i].name, endpoint->outputs[i].type, RULE_FEATURE, i);
+        scope_add(&scope, endpoint->outputs[i].name, endpoint->outputs[i].type, RULE_FEATURE,
+                  i);
     for (size_t i = 0; i < endpoint->request_count; i++)
         scope_add(&scope, endpoint->request_fields[i].name, endpoint->request_fields[i].type,
                   RULE_REQUEST, i);
@@ -155,7 +158,8 @@ static enum status compile_rules(struct endpoint *endpoint, struct error *err)
     const struct endpoint_spec *spec = &endpoint->spec;
     struct scope scope = scope_of(endpoint);
 
-    endpoint->programs = ARENA_ARRAY(endpoint->arena, struct endpoint_program, spec->rule_count);
+    endpoint->programs = ARENA_ARRAY(endpoint->arena, struct endpoint_program,
+                                     spec->rule_count);
     endpoint->program_count = spec->rule_count;
     for (size_t i = 0; i < spec->rule_count; i++)
         TRY(compile_rule(endpoint, &scope, &spec->rules[i], &endpoint->programs[i], err));
@@ -188,8 +192,8 @@ static enum status connect_model(struct endpoint *endpoint, struct error *err)
     struct model_speed speed = model_speed(endpoint->model);
 
     endpoint->model_outputs = model_outputs(endpoint->model, &endpoint->model_output_count);
-    endpoint->is_inline =
-        speed.is_fast && speed.p99_ns < (uint64_t)endpoint->spec.timeout_us * 1000;
+    endpoint->is_inline = speed.is_fast &&
+                          speed.p99_ns < (uint64_t)endpoint->spec.timeout_us * 1000;
     TRY(connect_features(endpoint, err));
     TRY(choose_score(endpoint, err));
     return STATUS_OK;
@@ -244,7 +248,8 @@ enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store 
     status = feature_store_plan_get(store, spec->service, &endpoint->plan, err);
     if (status == STATUS_OK) {
         endpoint->outputs = feature_plan_outputs(endpoint->plan, &endpoint->output_count);
-        endpoint->request_fields = feature_plan_request(endpoint->plan, &endpoint->request_count);
+        endpoint->request_fields = feature_plan_request(endpoint->plan,
+                                                        &endpoint->request_count);
     }
     if (status == STATUS_OK && model != NULL) {
         endpoint->model = model_ref(model);

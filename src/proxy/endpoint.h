@@ -35,8 +35,8 @@ struct endpoint_spec {
     struct endpoint_rule *rules; /* the first that holds decides */
     size_t rule_count;
     bool has_fallback;
-    double fallback_score;         /* NaN if only a decision is given */
-    struct str fallback_decision;  /* empty: the rules decide on the score */
+    double fallback_score;        /* NaN if only a decision is given */
+    struct str fallback_decision; /* empty: the rules decide on the score */
     int64_t timeout_us;
 };
 
@@ -99,6 +99,7 @@ struct endpoint {
  * wants a feature that the service does not have, or a rule does not fit the model's outputs.
  */
 MUST_USE enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
-                                  struct model *model, struct endpoint **out, struct error *err);
+                                  struct model *model, struct endpoint **out,
+                                  struct error *err);
 /* References are counted under the proxy's lock: see proxy.c. */
 void endpoint_free(struct endpoint *endpoint);

@@ -24,7 +24,8 @@ static enum status read_rules(struct arena *arena, const struct yaml_node *map,
                               STR_ARG(decision->text));
         spec->rules[i] = (struct endpoint_rule){
             .decision = arena_str(arena, decision->text),
-            .text = str_equal(text->text, STR("true")) ? STR_EMPTY : arena_str(arena, text->text),
+            .text = str_equal(text->text, STR("true")) ? STR_EMPTY
+                                                       : arena_str(arena, text->text),
             .place = { text->file, text->line, text->column },
         };
     }
@@ -41,7 +42,8 @@ static enum status read_outputs(struct arena *arena, const struct yaml_node *map
         spec->outputs[i].name = arena_str(arena, map->keys[i].text);
         if (!value_type_parse(map->items[i].text, &spec->outputs[i].type))
             return yaml_error(&map->items[i], STATUS_INVALID, err,
-                              "expected a type (int64, float32, string, …), found '" STR_FMT "'",
+                              "expected a type (int64, float32, string, …), found '" STR_FMT
+                              "'",
                               STR_ARG(str_slice(map->items[i].text, 0, 40)));
     }
     return STATUS_OK;
@@ -88,9 +90,10 @@ enum status endpoint_spec_read(struct arena *arena, const struct yaml_node *docu
                                struct endpoint_spec *out, struct error *err)
 {
     static const struct str known[] = {
-        STR_INIT("endpoint"), STR_INIT("service"),  STR_INIT("model"),   STR_INIT("score"),
-        STR_INIT("outputs"),  STR_INIT("decision"), STR_INIT("fallback"), STR_INIT("timeout"),
-        STR_INIT("description"), STR_INIT("owner"), STR_INIT("tags"),
+        STR_INIT("endpoint"), STR_INIT("service"), STR_INIT("model"),
+        STR_INIT("score"),    STR_INIT("outputs"), STR_INIT("decision"),
+        STR_INIT("fallback"), STR_INIT("timeout"), STR_INIT("description"),
+        STR_INIT("owner"),    STR_INIT("tags"),
     };
     struct endpoint_spec spec = { .fallback_score = (double)NAN,
                                   .timeout_us = ENDPOINT_TIMEOUT_DEFAULT_US };
@@ -127,11 +130,11 @@ static size_t names_of(struct arena *arena, const struct endpoint_spec *spec,
 
     names[count++] = (struct expression_name){ STR("score"), TYPE_FLOAT64 };
     for (size_t i = 0; i < spec->output_count; i++)
-        names[count++] =
-            (struct expression_name){ spec->outputs[i].name, spec->outputs[i].type };
+        names[count++] = (struct expression_name){ spec->outputs[i].name,
+                                                   spec->outputs[i].type };
     for (size_t i = 0; i < plan->output_count; i++)
-        names[count++] =
-            (struct expression_name){ plan->outputs[i].name, plan->outputs[i].type };
+        names[count++] = (struct expression_name){ plan->outputs[i].name,
+                                                   plan->outputs[i].type };
     for (size_t i = 0; i < plan->request_field_count; i++)
         names[count++] = (struct expression_name){ plan->request_fields[i].name,
                                                    plan->request_fields[i].type };

@@ -45,8 +45,8 @@ static struct value feed_value(struct value value, const struct endpoint_feed *f
 static const struct value *feed_model(const struct endpoint *endpoint, struct arena *arena,
                                       const struct prediction *prediction)
 {
-    struct value *fed =
-        ARENA_ARRAY(arena, struct value, prediction->rows * endpoint->feed_count);
+    struct value *fed = ARENA_ARRAY(arena, struct value,
+                                    prediction->rows * endpoint->feed_count);
     struct value *at = fed;
 
     for (size_t row = 0; row < prediction->rows; row++) {
@@ -75,8 +75,9 @@ static enum status look_up(struct endpoint *endpoint, struct arena *arena,
     return status;
 }
 
-static enum status run_model(struct endpoint *endpoint, struct arena *arena, uint64_t deadline_ns,
-                             struct prediction *prediction, struct error *err)
+static enum status run_model(struct endpoint *endpoint, struct arena *arena,
+                             uint64_t deadline_ns, struct prediction *prediction,
+                             struct error *err)
 {
     struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, endpoint->model_output_count);
     const struct value *fed = feed_model(endpoint, arena, prediction);
@@ -136,7 +137,8 @@ static double score_of(const struct endpoint *endpoint, const struct prediction 
                                                                 : value.number;
 }
 
-static struct value rule_value(const struct endpoint *endpoint, const struct feature_query *query,
+static struct value rule_value(const struct endpoint *endpoint,
+                               const struct feature_query *query,
                                const struct prediction *prediction, size_t row,
                                struct rule_input input)
 {
@@ -243,11 +245,13 @@ enum status predict(struct endpoint *endpoint, struct arena *arena,
         return status;
     if (status != STATUS_OK)
         return fall_back(endpoint, arena, query,
-                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES, out,
-                         err);
+                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES,
+                         out, err);
     if (endpoint->model == NULL) {
-        error_set(err, STATUS_UNAVAILABLE, "no model is deployed (onggi models deploy MODEL VERSION"
-                  " --endpoint " STR_FMT ")", STR_ARG(endpoint->spec.name));
+        error_set(err, STATUS_UNAVAILABLE,
+                  "no model is deployed (onggi models deploy MODEL VERSION"
+                  " --endpoint " STR_FMT ")",
+                  STR_ARG(endpoint->spec.name));
         return fall_back(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
     }
     if (clock_monotonic_ns() >= deadline_ns) {

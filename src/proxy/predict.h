@@ -15,12 +15,12 @@ const char *fallback_reason_name(enum fallback_reason reason);
 
 struct prediction {
     size_t rows;
-    struct value *features;      /* rows × the plan's outputs; NULL if the look-up failed */
-    struct tensor *outputs;      /* one per model output; NULL with a fallback */
-    double *scores;              /* rows; NaN where there is none */
+    struct value *features;       /* rows × the plan's outputs; NULL if the look-up failed */
+    struct tensor *outputs;       /* one per model output; NULL with a fallback */
+    double *scores;               /* rows; NaN where there is none */
     const struct str **decisions; /* rows; NULL where no rule held */
     enum fallback_reason fallback;
-    struct error why;            /* with a fallback: for the log */
+    struct error why; /* with a fallback: for the log */
     uint64_t lookup_ns, model_ns, rules_ns;
 };
 

@@ -154,8 +154,8 @@ static void put(struct proxy *proxy, struct endpoint *endpoint)
     if (found) {
         old = proxy->endpoints[at];
     } else {
-        proxy->endpoints =
-            realloc(proxy->endpoints, (proxy->count + 1) * sizeof(*proxy->endpoints));
+        proxy->endpoints = realloc(proxy->endpoints,
+                                   (proxy->count + 1) * sizeof(*proxy->endpoints));
         memmove(proxy->endpoints + at + 1, proxy->endpoints + at,
                 (proxy->count - at) * sizeof(*proxy->endpoints));
         proxy->count++;
@@ -197,15 +197,16 @@ static enum status sync_one(struct proxy *proxy, struct arena *arena,
     struct endpoint *endpoint = NULL;
     struct endpoint_spec spec;
     struct yaml_node *document;
-    enum status status =
-        yaml_from_json(arena, item->place.file, item->place.line, item->json, &document, err);
+    enum status status = yaml_from_json(arena, item->place.file, item->place.line, item->json,
+                                        &document, err);
 
     if (status == STATUS_OK)
         status = endpoint_spec_read(arena, document, &spec, err);
     if (status == STATUS_OK) {
         bool keeps_model = old != NULL && str_equal(old->spec.model, spec.model);
 
-        status = endpoint_new(&spec, proxy->store, keeps_model ? old->model : NULL, &endpoint, err);
+        status = endpoint_new(&spec, proxy->store, keeps_model ? old->model : NULL, &endpoint,
+                              err);
     }
     if (status == STATUS_OK)
         put(proxy, endpoint);

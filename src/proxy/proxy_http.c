@@ -36,7 +36,8 @@ static enum status read_rows(struct arena *arena, const struct feature_plan *pla
     if (count == 0)
         return error_set(err, STATUS_INVALID, "'rows' is empty");
     if (count > FEATURE_ROWS_MAX)
-        return error_set(err, STATUS_LIMIT, "'rows' has %zu rows, the limit is %d; ask for more in"
+        return error_set(err, STATUS_LIMIT,
+                         "'rows' has %zu rows, the limit is %d; ask for more in"
                          " a batch (onggi predict ENDPOINT --entities FILE --out FILE)",
                          count, FEATURE_ROWS_MAX);
     all_keys = ARENA_ARRAY(arena, struct value, count * keys);
@@ -49,8 +50,8 @@ static enum status read_rows(struct arena *arena, const struct feature_plan *pla
         enum status status;
 
         if (!yyjson_is_obj(row))
-            return error_set(err, STATUS_INVALID, "rows[%zu]: expected an object, found %s", index,
-                             yyjson_get_type_desc(row));
+            return error_set(err, STATUS_INVALID, "rows[%zu]: expected an object, found %s",
+                             index, yyjson_get_type_desc(row));
         status = json_only_keys(row, known, ARRAY_LEN(known), err);
         if (status == STATUS_OK)
             status = json_want_object(row, "entities", &entities, err);
@@ -90,7 +91,8 @@ static enum status read_ask(struct request *req, struct ask *ask, struct error *
     if (rows == NULL)
         return feature_plan_query(plan, req->arena, entities, request, false, &ask->query, err);
     if (entities != NULL || request != NULL)
-        return error_set(err, STATUS_INVALID, "'rows' stands in the place of 'entities' and 'request'");
+        return error_set(err, STATUS_INVALID,
+                         "'rows' stands in the place of 'entities' and 'request'");
     return read_rows(req->arena, plan, rows, &ask->query, err);
 }
 
@@ -147,8 +149,9 @@ static void write_name(struct buffer *out, struct str name)
 static void write_score(struct buffer *out, const struct endpoint *endpoint,
                         const struct prediction *prediction, size_t row)
 {
-    const struct tensor *output =
-        prediction->outputs == NULL ? NULL : &prediction->outputs[endpoint->score_output];
+    const struct tensor *output = prediction->outputs == NULL
+                                      ? NULL
+                                      : &prediction->outputs[endpoint->score_output];
 
     if (output != NULL && output->type == TENSOR_FLOAT32)
         json_write_float(out, (float)prediction->scores[row]);
@@ -304,7 +307,8 @@ static enum status answer(struct request *req, struct response *res, struct ask 
     return status;
 }
 
-static enum status on_predict_worker(struct request *req, struct response *res, struct error *err);
+static enum status on_predict_worker(struct request *req, struct response *res,
+                                     struct error *err);
 
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
                                 struct response *res, bool on_loop, struct error *err)
@@ -312,8 +316,8 @@ static enum status predict_with(struct endpoint *endpoint, struct request *req,
     struct ask ask = { .endpoint = endpoint };
     uint64_t start = clock_monotonic_ns();
 
-    if (on_loop && (req->body.len > INLINE_BODY_MAX ||
-                    (endpoint->model != NULL && !endpoint->is_inline)))
+    if (on_loop &&
+        (req->body.len > INLINE_BODY_MAX || (endpoint->model != NULL && !endpoint->is_inline)))
         return request_hand_over(req, res, on_predict_worker, err);
     TRY(read_ask(req, &ask, err));
     if (on_loop && ask.query.rows > INLINE_ROWS_MAX)
@@ -340,7 +344,8 @@ static enum status on_predict(struct request *req, struct response *res, struct 
     return predict_on(req, res, true, err);
 }
 
-static enum status on_predict_worker(struct request *req, struct response *res, struct error *err)
+static enum status on_predict_worker(struct request *req, struct response *res,
+                                     struct error *err)
 {
     return predict_on(req, res, false, err);
 }
@@ -359,7 +364,7 @@ static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,
         yyjson_mut_obj_add_real(doc, object, "model_p99_us", (double)speed.p99_ns / 1000);
     }
     yyjson_mut_obj_add_str(doc, object, "status",
-                           endpoint->model != NULL      ? "serving"
+                           endpoint->model != NULL       ? "serving"
                            : endpoint->spec.has_fallback ? "fallback only"
                                                          : "no model");
 }
@@ -438,8 +443,8 @@ static const struct route routes[] = {
     { "GET", "/api/v1/endpoints/{endpoint}", on_show, INLINE, PERMIT_VIEW, BODY_NONE,
       "One endpoint: rules, fallback, time-out", NULL, NULL, 0 },
     { "POST", "/api/v1/endpoints/{endpoint}/predict", on_predict, INLINE, PERMIT_VIEW,
-      PREDICT_BODY_MAX,
-      "Ask for a prediction and a decision", PREDICT_SCHEMA, PREDICTION_SCHEMA, 0 },
+      PREDICT_BODY_MAX, "Ask for a prediction and a decision", PREDICT_SCHEMA,
+      PREDICTION_SCHEMA, 0 },
     ROUTES_END,
 };
 

@@ -23,7 +23,8 @@ static enum status check_approved(struct sql_tx *tx, const struct deployment *wa
     if (version_status == VERSION_APPROVED)
         return STATUS_OK;
     return error_set(err, STATUS_CONFLICT,
-                     "version %lld of model '" STR_FMT "' is %s; only approved versions are deployed"
+                     "version %lld of model '" STR_FMT
+                     "' is %s; only approved versions are deployed"
                      " (onggi models approve " STR_FMT " %lld --reason TEXT)",
                      (long long)wanted->version, STR_ARG(wanted->model),
                      version_status == VERSION_PENDING ? "not yet approved" : "rejected",
@@ -61,7 +62,8 @@ struct deployments_work {
     size_t capacity;
 };
 
-static enum status collect(struct sql_rows *rows, struct deployments_work *work, struct error *err)
+static enum status collect(struct sql_rows *rows, struct deployments_work *work,
+                           struct error *err)
 {
     enum status status;
 
@@ -111,7 +113,8 @@ enum status deployment_get(struct registry *registry, struct arena *arena, struc
                          STR_ARG(endpoint));
     if (at == work.count)
         return error_set(err, STATUS_NOT_FOUND,
-                         "endpoint '" STR_FMT "' has served no other version", STR_ARG(endpoint));
+                         "endpoint '" STR_FMT "' has served no other version",
+                         STR_ARG(endpoint));
     *out = work.list[at];
     return STATUS_OK;
 }

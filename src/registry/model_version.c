@@ -44,7 +44,8 @@ static enum status next_version(struct sql_tx *tx, struct create_work *work, str
 {
     struct sql_rows *rows;
 
-    TRY(sql_query(tx, "SELECT coalesce(max(version), 0) + 1 FROM model_versions WHERE model = ?1",
+    TRY(sql_query(tx,
+                  "SELECT coalesce(max(version), 0) + 1 FROM model_versions WHERE model = ?1",
                   SQL_ARGS(sql_arg_str(work->wanted->model)), &rows, err));
     TRY(sql_next(rows, err));
     work->version = sql_int64(rows, 0);
@@ -61,20 +62,21 @@ static enum status create(struct sql_tx *tx, void *context, struct error *err)
     if (status != STATUS_NOT_FOUND)
         return status;
     TRY(next_version(tx, work, err));
-    return sql_run(tx,
-                   "INSERT INTO model_versions (model, version, status, created_us, created_by, run,"
-                   " hash, size, signature, params, metrics, lineage, made_by_key)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                   SQL_ARGS(sql_arg_str(wanted->model), sql_arg_int64(work->version),
-                            sql_arg_int64(VERSION_PENDING), sql_arg_int64(clock_now_us()),
-                            sql_arg_str(wanted->created_by), sql_arg_str(wanted->run),
-                            sql_arg_str(wanted->hash), sql_arg_int64(wanted->size),
-                            sql_arg_str(object_or_empty(wanted->signature)),
-                            sql_arg_str(object_or_empty(wanted->params)),
-                            sql_arg_str(object_or_empty(wanted->metrics)),
-                            sql_arg_str(object_or_empty(wanted->lineage)),
-                            work->key.len == 0 ? sql_arg_null() : sql_arg_str(work->key)),
-                   err);
+    return sql_run(
+        tx,
+        "INSERT INTO model_versions (model, version, status, created_us, created_by, run,"
+        " hash, size, signature, params, metrics, lineage, made_by_key)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        SQL_ARGS(sql_arg_str(wanted->model), sql_arg_int64(work->version),
+                 sql_arg_int64(VERSION_PENDING), sql_arg_int64(clock_now_us()),
+                 sql_arg_str(wanted->created_by), sql_arg_str(wanted->run),
+                 sql_arg_str(wanted->hash), sql_arg_int64(wanted->size),
+                 sql_arg_str(object_or_empty(wanted->signature)),
+                 sql_arg_str(object_or_empty(wanted->params)),
+                 sql_arg_str(object_or_empty(wanted->metrics)),
+                 sql_arg_str(object_or_empty(wanted->lineage)),
+                 work->key.len == 0 ? sql_arg_null() : sql_arg_str(work->key)),
+        err);
 }
 
 enum status model_version_create(struct registry *registry, const struct model_version *wanted,
@@ -139,16 +141,17 @@ static enum status read_versions(struct sql_tx *tx, void *context, struct error 
     struct sql_rows *rows;
     enum status status;
 
-    TRY(sql_query(tx,
-                  "SELECT model, version, status, created_us, created_by, run, hash, size, signature,"
-                  " params, metrics, lineage FROM model_versions WHERE model = ?1"
-                  " ORDER BY version DESC",
-                  SQL_ARGS(sql_arg_str(work->model)), &rows, err));
+    TRY(sql_query(
+        tx,
+        "SELECT model, version, status, created_us, created_by, run, hash, size, signature,"
+        " params, metrics, lineage FROM model_versions WHERE model = ?1"
+        " ORDER BY version DESC",
+        SQL_ARGS(sql_arg_str(work->model)), &rows, err));
     while ((status = sql_next(rows, err)) == STATUS_OK) {
         model_exists = true;
         if (work->version == 0 || sql_int64(rows, 1) == work->version)
-            ARENA_PUSH(work->arena, work->list, work->count, work->capacity) =
-                read_version(rows, work->arena);
+            ARENA_PUSH(work->arena, work->list, work->count,
+                       work->capacity) = read_version(rows, work->arena);
     }
     if (status != STATUS_NOT_FOUND)
         return status;
@@ -192,11 +195,11 @@ static enum status read_names(struct sql_tx *tx, void *context, struct error *er
     struct sql_rows *rows;
     enum status status;
 
-    TRY(sql_query(tx, "SELECT DISTINCT model FROM model_versions ORDER BY model", NULL, 0, &rows,
-                  err));
+    TRY(sql_query(tx, "SELECT DISTINCT model FROM model_versions ORDER BY model", NULL, 0,
+                  &rows, err));
     while ((status = sql_next(rows, err)) == STATUS_OK)
-        ARENA_PUSH(work->arena, work->list, work->count, work->capacity) =
-            sql_str(rows, work->arena, 0);
+        ARENA_PUSH(work->arena, work->list, work->count,
+                   work->capacity) = sql_str(rows, work->arena, 0);
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
@@ -273,7 +276,8 @@ static enum status read_decisions(struct sql_tx *tx, void *context, struct error
     TRY(sql_query(tx,
                   "SELECT status, decided_by, reason, time_us FROM decisions"
                   " WHERE model = ?1 AND version = ?2 ORDER BY id DESC",
-                  SQL_ARGS(sql_arg_str(work->model), sql_arg_int64(work->version)), &rows, err));
+                  SQL_ARGS(sql_arg_str(work->model), sql_arg_int64(work->version)), &rows,
+                  err));
     while ((status = sql_next(rows, err)) == STATUS_OK)
         ARENA_PUSH(work->arena, work->list, work->count, work->capacity) = (struct decision){
             .status = (enum version_status)sql_int64(rows, 0),

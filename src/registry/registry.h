@@ -19,8 +19,8 @@
 struct registry;
 
 /* Borrows both; they must outlive the registry. */
-MUST_USE enum status registry_open(struct sql *db, struct blob_store *blobs, struct registry **out,
-                                   struct error *err);
+MUST_USE enum status registry_open(struct sql *db, struct blob_store *blobs,
+                                   struct registry **out, struct error *err);
 void registry_close(struct registry **registry);
 struct blob_store *registry_blobs(const struct registry *registry);
 
@@ -31,9 +31,9 @@ struct run {
     struct str name; /* the pipeline's, or what the user calls it */
     enum run_status status;
     int64_t started_us;
-    int64_t ended_us;    /* 0 while it runs */
-    struct str params;   /* JSON object */
-    struct str metrics;  /* JSON object of numbers */
+    int64_t ended_us;   /* 0 while it runs */
+    struct str params;  /* JSON object */
+    struct str metrics; /* JSON object of numbers */
 };
 
 struct artifact {
@@ -60,8 +60,9 @@ MUST_USE enum status run_get(struct registry *registry, struct arena *arena, str
 /* Newest first. */
 MUST_USE enum status run_list(struct registry *registry, struct arena *arena, int64_t limit,
                               struct run **out, size_t *count, struct error *err);
-MUST_USE enum status run_artifacts(struct registry *registry, struct arena *arena, struct str id,
-                                   struct artifact **out, size_t *count, struct error *err);
+MUST_USE enum status run_artifacts(struct registry *registry, struct arena *arena,
+                                   struct str id, struct artifact **out, size_t *count,
+                                   struct error *err);
 /* NOT_FOUND names the nearest path there is. */
 MUST_USE enum status run_artifact_get(struct registry *registry, struct arena *arena,
                                       struct str id, struct str path, struct artifact *out,
@@ -76,13 +77,14 @@ struct model_version {
     enum version_status status;
     int64_t created_us;
     struct str created_by;
-    struct str run;       /* id, or empty */
-    struct str hash;      /* the model file's blob */
-    int64_t size;         /* bytes */
-    struct str signature; /* JSON: ordered input features and their types; "{}" when the file tells */
-    struct str params;    /* JSON object */
-    struct str metrics;   /* JSON object */
-    struct str lineage;   /* JSON object: training set, data fingerprint, code hash, execution */
+    struct str run;  /* id, or empty */
+    struct str hash; /* the model file's blob */
+    int64_t size;    /* bytes */
+    struct str
+        signature; /* JSON: ordered input features and their types; "{}" when the file tells */
+    struct str params;  /* JSON object */
+    struct str metrics; /* JSON object */
+    struct str lineage; /* JSON object: training set, data fingerprint, code hash, execution */
 };
 
 struct decision {
@@ -106,8 +108,8 @@ MUST_USE enum status model_version_get(struct registry *registry, struct arena *
 MUST_USE enum status model_version_list(struct registry *registry, struct arena *arena,
                                         struct str model, struct model_version **out,
                                         size_t *count, struct error *err);
-MUST_USE enum status model_list(struct registry *registry, struct arena *arena, struct str **out,
-                                size_t *count, struct error *err);
+MUST_USE enum status model_list(struct registry *registry, struct arena *arena,
+                                struct str **out, size_t *count, struct error *err);
 /* An empty reason is INVALID: whoever reads it later has nothing else. */
 MUST_USE enum status model_version_decide(struct registry *registry, struct str model,
                                           int64_t version, enum version_status status,

@@ -8,7 +8,8 @@
 #define LIST_DEFAULT 100
 #define LIST_MAX 10000
 
-static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, int64_t time_us)
+static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                     int64_t time_us)
 {
     char text[TIME_TEXT_MAX];
     size_t len = time_format_us(time_us, text);
@@ -31,8 +32,9 @@ static enum status query_limit(const struct request *req, int64_t *out, struct e
     if (text.len == 0)
         return STATUS_OK;
     if (!str_to_int64(text, out) || *out < 1 || *out > LIST_MAX)
-        return error_set(err, STATUS_INVALID, "query parameter 'limit': expected 1 to %d, found '"
-                         STR_FMT "'", LIST_MAX, STR_ARG(str_slice(text, 0, 40)));
+        return error_set(err, STATUS_INVALID,
+                         "query parameter 'limit': expected 1 to %d, found '" STR_FMT "'",
+                         LIST_MAX, STR_ARG(str_slice(text, 0, 40)));
     return STATUS_OK;
 }
 
@@ -121,8 +123,9 @@ static enum status on_artifact(struct request *req, struct response *res, struct
                          err));
     TRY(blob_path(registry_blobs(registry), req->arena, artifact.hash, &file, err));
     /* A report comes from a script: it may style itself, but neither run code nor call out. */
-    response_header(res, "Content-Security-Policy",
-                    STR("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
+    response_header(
+        res, "Content-Security-Policy",
+        STR("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
     response_header(res, "X-Content-Type-Options", STR("nosniff"));
     return response_file(res, 200, content_type_of(path), file, false, err);
 }
@@ -239,8 +242,9 @@ static enum status path_version(const struct request *req, int64_t *out, struct 
     struct str text = request_path_param(req, "version");
 
     if (!str_to_int64(text, out) || *out < 1)
-        return error_set(err, STATUS_INVALID, "model version: expected a number from 1, found '"
-                         STR_FMT "'", STR_ARG(str_slice(text, 0, 40)));
+        return error_set(err, STATUS_INVALID,
+                         "model version: expected a number from 1, found '" STR_FMT "'",
+                         STR_ARG(str_slice(text, 0, 40)));
     return STATUS_OK;
 }
 
@@ -257,7 +261,8 @@ static enum status on_version(struct request *req, struct response *res, struct 
 
     TRY(path_version(req, &number, err));
     TRY(model_version_get(req->context, req->arena, model, number, &version, err));
-    TRY(model_version_decisions(req->context, req->arena, model, number, &decisions, &count, err));
+    TRY(model_version_decisions(req->context, req->arena, model, number, &decisions, &count,
+                                err));
     json_add_str(doc, root, "name", model);
     add_version(doc, root, &version);
     add_object(doc, root, "params", version.params);
@@ -284,7 +289,8 @@ static enum status decide(struct request *req, struct response *res, enum versio
     TRY(json_parse(req->arena, req->body, &body, err));
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(json_need_str(body, "reason", &reason, err));
-    TRY(model_version_decide(req->context, model, number, status, req->identity.user, reason, err));
+    TRY(model_version_decide(req->context, model, number, status, req->identity.user, reason,
+                             err));
     json_add_str(doc, root, "name", model);
     yyjson_mut_obj_add_int(doc, root, "version", number);
     yyjson_mut_obj_add_str(doc, root, "status", version_status_name(status));
@@ -312,8 +318,8 @@ static const struct route routes[] = {
       "List runs, newest first", NULL, NULL, 0 },
     { "GET", "/api/v1/runs/{id}", on_run, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "One run: parameters, metrics, artifacts", NULL, NULL, 0 },
-    { "GET", "/api/v1/runs/{id}/artifacts/{path*}", on_artifact, DEFERRED, PERMIT_VIEW, BODY_NONE,
-      "One file that a run left", NULL, NULL, 0 },
+    { "GET", "/api/v1/runs/{id}/artifacts/{path*}", on_artifact, DEFERRED, PERMIT_VIEW,
+      BODY_NONE, "One file that a run left", NULL, NULL, 0 },
     { "GET", "/api/v1/models", on_models, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "List models with their latest, approved and deployed versions", NULL, NULL, 0 },
     { "GET", "/api/v1/models/{model}", on_model, DEFERRED, PERMIT_VIEW, BODY_NONE,

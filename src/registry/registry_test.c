@@ -46,13 +46,17 @@ TEST(a_run_collects_what_it_is_told)
     size_t count;
 
     assert_ok(folder_create(arena_printf(arena, "%s/out/deep", folder).data, &err));
-    assert_ok(file_write(arena_printf(arena, "%s/out/report.html", folder).data, STR("<p>"), &err));
-    assert_ok(file_write(arena_printf(arena, "%s/out/deep/x.json", folder).data, STR("{}"), &err));
+    assert_ok(
+        file_write(arena_printf(arena, "%s/out/report.html", folder).data, STR("<p>"), &err));
+    assert_ok(
+        file_write(arena_printf(arena, "%s/out/deep/x.json", folder).data, STR("{}"), &err));
     assert_ok(run_begin(registry, STR("r1"), STR("flights"), &err));
     assert_ok(run_log_params(registry, STR("r1"), STR("{\"depth\": 6, \"eta\": 0.1}"), &err));
     assert_ok(run_log_params(registry, STR("r1"), STR("{\"depth\": 7}"), &err));
-    assert_ok(run_log_metrics(registry, STR("r1"), STR("{\"auc\": 0.76, \"odd\": null}"), &err));
-    assert_fails(STATUS_INVALID, run_log_metrics(registry, STR("r1"), STR("{\"a\": \"b\"}"), &err));
+    assert_ok(
+        run_log_metrics(registry, STR("r1"), STR("{\"auc\": 0.76, \"odd\": null}"), &err));
+    assert_fails(STATUS_INVALID,
+                 run_log_metrics(registry, STR("r1"), STR("{\"a\": \"b\"}"), &err));
     assert_fails(STATUS_NOT_FOUND, run_log_metrics(registry, STR("r2"), STR("{}"), &err));
     assert_ok(run_log_folder(registry, STR("r1"), STR("evaluate"),
                              arena_printf(arena, "%s/out", folder).data, true, &err));
@@ -65,19 +69,23 @@ TEST(a_run_collects_what_it_is_told)
     assert_true(run.ended_us >= run.started_us);
     assert_ok(run_artifacts(registry, arena, STR("r1"), &artifacts, &count, &err));
     assert_int_equal(count, 2);
-    assert_ok(run_artifact_get(registry, arena, STR("r1"), STR("evaluate/report.html"), &artifact,
-                               &err));
+    assert_ok(run_artifact_get(registry, arena, STR("r1"), STR("evaluate/report.html"),
+                               &artifact, &err));
     assert_ok(blob_get(blobs, arena, artifact.hash, 100, &text, &err));
     assert_str_equal(text, STR("<p>"));
-    assert_fails(STATUS_NOT_FOUND, run_artifact_get(registry, arena, STR("r1"),
-                                                    STR("evaluate/reprot.html"), &artifact, &err));
+    assert_fails(STATUS_NOT_FOUND,
+                 run_artifact_get(registry, arena, STR("r1"), STR("evaluate/reprot.html"),
+                                  &artifact, &err));
     assert_str_contains(str_from(err.message), STR("did you mean 'evaluate/report.html'"));
 }
 
 static int64_t create_version(struct str key)
 {
     const struct model_version wanted = {
-        .model = STR("flight_delay"), .created_by = STR("ann"), .hash = STR("abc"), .size = 3,
+        .model = STR("flight_delay"),
+        .created_by = STR("ann"),
+        .hash = STR("abc"),
+        .size = 3,
         .metrics = STR("{\"auc\":0.76}"),
     };
     int64_t version = 0;
@@ -95,7 +103,8 @@ TEST(a_key_makes_one_version)
     assert_int_equal(create_version(STR("execution-1/register")), 1);
     assert_int_equal(create_version(STR("execution-2/register")), 2);
     assert_int_equal(create_version(STR("")), 3);
-    assert_ok(model_version_list(registry, arena, STR("flight_delay"), &versions, &count, &err));
+    assert_ok(
+        model_version_list(registry, arena, STR("flight_delay"), &versions, &count, &err));
     assert_int_equal(count, 3);
     assert_int_equal(versions[0].version, 3);
     assert_str_equal(versions[0].params, STR("{}"));
@@ -112,26 +121,28 @@ TEST(only_approved_versions_deploy)
     assert_fails(STATUS_CONFLICT, deployment_record(registry, STR("e"), STR("flight_delay"), 1,
                                                     STR("bob"), &err));
     assert_str_contains(str_from(err.message), STR("not yet approved"));
-    assert_fails(STATUS_INVALID, model_version_decide(registry, STR("flight_delay"), 1,
-                                                      VERSION_APPROVED, STR("eve"), STR(" "), &err));
+    assert_fails(STATUS_INVALID,
+                 model_version_decide(registry, STR("flight_delay"), 1, VERSION_APPROVED,
+                                      STR("eve"), STR(" "), &err));
     for (int64_t version = 1; version <= 2; version++) {
         assert_ok(model_version_decide(registry, STR("flight_delay"), version, VERSION_APPROVED,
                                        STR("eve"), STR("AUC holds"), &err));
-        assert_ok(deployment_record(registry, STR("e"), STR("flight_delay"), version, STR("bob"),
-                                    &err));
+        assert_ok(deployment_record(registry, STR("e"), STR("flight_delay"), version,
+                                    STR("bob"), &err));
     }
     assert_ok(deployment_get(registry, arena, STR("e"), 0, &deployment, &err));
     assert_int_equal(deployment.version, 2);
     assert_ok(deployment_get(registry, arena, STR("e"), 1, &deployment, &err));
     assert_int_equal(deployment.version, 1);
-    assert_fails(STATUS_NOT_FOUND, deployment_get(registry, arena, STR("e"), 2, &deployment, &err));
+    assert_fails(STATUS_NOT_FOUND,
+                 deployment_get(registry, arena, STR("e"), 2, &deployment, &err));
 
-    assert_ok(model_version_decide(registry, STR("flight_delay"), 2, VERSION_REJECTED, STR("eve"),
-                                   STR("drifts"), &err));
+    assert_ok(model_version_decide(registry, STR("flight_delay"), 2, VERSION_REJECTED,
+                                   STR("eve"), STR("drifts"), &err));
     assert_fails(STATUS_CONFLICT, deployment_record(registry, STR("e"), STR("flight_delay"), 2,
                                                     STR("bob"), &err));
-    assert_ok(model_version_decisions(registry, arena, STR("flight_delay"), 2, &decisions, &count,
-                                      &err));
+    assert_ok(model_version_decisions(registry, arena, STR("flight_delay"), 2, &decisions,
+                                      &count, &err));
     assert_int_equal(count, 2);
     assert_str_equal(decisions[0].reason, STR("drifts"));
 }

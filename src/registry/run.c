@@ -97,7 +97,8 @@ static enum status check_numbers(yyjson_val *object, struct error *err)
     yyjson_obj_foreach(object, index, max, key, value)
     {
         if (!yyjson_is_num(value) && !yyjson_is_null(value))
-            return error_set(err, STATUS_INVALID, "metric '" STR_FMT "': expected a number, found %s",
+            return error_set(err, STATUS_INVALID,
+                             "metric '" STR_FMT "': expected a number, found %s",
                              STR_ARG(json_str(key)), yyjson_get_type_desc(value));
     }
     return STATUS_OK;
@@ -156,7 +157,8 @@ static enum status put_artifacts(struct sql_tx *tx, void *context, struct error 
                     "INSERT INTO artifacts (run, path, hash, size) VALUES (?1, ?2, ?3, ?4)"
                     " ON CONFLICT (run, path) DO UPDATE SET hash = ?3, size = ?4",
                     SQL_ARGS(sql_arg_str(work->id), sql_arg_str(work->list[i].path),
-                             sql_arg_str(work->list[i].hash), sql_arg_int64(work->list[i].size)),
+                             sql_arg_str(work->list[i].hash),
+                             sql_arg_int64(work->list[i].size)),
                     err));
     return STATUS_OK;
 }
@@ -177,7 +179,8 @@ static enum status put_folder(struct registry *registry, struct arena *arena, st
     TRY(folder_list(arena, folder, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
         const char *path = arena_printf(arena, "%s/%s", folder, names[i].data).data;
-        struct str name = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(names[i]));
+        struct str name = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(prefix),
+                                       STR_ARG(names[i]));
         struct stat info;
         struct blob blob;
 
@@ -262,13 +265,14 @@ static enum status get(struct sql_tx *tx, void *context, struct error *err)
     struct sql_rows *rows;
     enum status status;
 
-    TRY(sql_query(tx, RUN_COLUMNS "WHERE id = ?1", SQL_ARGS(sql_arg_str(work->id)), &rows, err));
+    TRY(sql_query(tx, RUN_COLUMNS "WHERE id = ?1", SQL_ARGS(sql_arg_str(work->id)), &rows,
+                  err));
     status = sql_next(rows, err);
     if (status == STATUS_NOT_FOUND) {
         struct str near = registry_nearest(tx, work->arena, "SELECT id FROM runs", work->id);
 
-        return error_set(err, STATUS_NOT_FOUND, "no run '" STR_FMT "'" STR_FMT, STR_ARG(work->id),
-                         STR_ARG(near));
+        return error_set(err, STATUS_NOT_FOUND, "no run '" STR_FMT "'" STR_FMT,
+                         STR_ARG(work->id), STR_ARG(near));
     }
     TRY(status);
     work->run = read_run(rows, work->arena);
@@ -303,8 +307,8 @@ static enum status list(struct sql_tx *tx, void *context, struct error *err)
     TRY(sql_query(tx, RUN_COLUMNS "ORDER BY started_us DESC, id DESC LIMIT ?1",
                   SQL_ARGS(sql_arg_int64(work->limit)), &rows, err));
     while ((status = sql_next(rows, err)) == STATUS_OK)
-        ARENA_PUSH(work->arena, work->list, work->count, work->capacity) =
-            read_run(rows, work->arena);
+        ARENA_PUSH(work->arena, work->list, work->count,
+                   work->capacity) = read_run(rows, work->arena);
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
@@ -334,9 +338,9 @@ static enum status list_artifacts(struct sql_tx *tx, void *context, struct error
     TRY(sql_query(tx, "SELECT path, hash, size FROM artifacts WHERE run = ?1 ORDER BY path",
                   SQL_ARGS(sql_arg_str(found->id)), &rows, err));
     while ((status = sql_next(rows, err)) == STATUS_OK)
-        ARENA_PUSH(work->arena, found->list, found->count, found->capacity) =
-            (struct artifact){ sql_str(rows, work->arena, 0), sql_str(rows, work->arena, 1),
-                               sql_int64(rows, 2) };
+        ARENA_PUSH(work->arena, found->list, found->count, found->capacity) = (struct artifact){
+            sql_str(rows, work->arena, 0), sql_str(rows, work->arena, 1), sql_int64(rows, 2)
+        };
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
@@ -370,9 +374,11 @@ enum status run_artifact_get(struct registry *registry, struct arena *arena, str
     }
     near = str_nearest(path, paths, count);
     if (near.len == 0)
-        return error_set(err, STATUS_NOT_FOUND, "run '" STR_FMT "' has no artifact '" STR_FMT "'",
-                         STR_ARG(id), STR_ARG(path));
+        return error_set(err, STATUS_NOT_FOUND,
+                         "run '" STR_FMT "' has no artifact '" STR_FMT "'", STR_ARG(id),
+                         STR_ARG(path));
     return error_set(err, STATUS_NOT_FOUND,
-                     "run '" STR_FMT "' has no artifact '" STR_FMT "'; did you mean '" STR_FMT "'?",
+                     "run '" STR_FMT "' has no artifact '" STR_FMT "'; did you mean '" STR_FMT
+                     "'?",
                      STR_ARG(id), STR_ARG(path), STR_ARG(near));
 }

@@ -338,8 +338,8 @@ static enum status commit(struct workflow *workflow, struct error *err)
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         execution_clear_fresh(changed[i]);
         if (workflow->on_change != NULL && changed[i]->status != EXECUTION_RUNNING)
-            workflow->on_change(workflow->on_change_context, changed[i]->id, changed[i]->pipeline,
-                                changed[i]->status);
+            workflow->on_change(workflow->on_change_context, changed[i]->id,
+                                changed[i]->pipeline, changed[i]->status);
     }
     arena_free(arena);
     return status;

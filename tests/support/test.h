@@ -34,7 +34,8 @@
     do { \
         enum status status_ = (call); \
         if (status_ != (wanted)) \
-            fail_msg("%s gave %s, wanted %s", #call, status_name(status_), status_name(wanted)); \
+            fail_msg("%s gave %s, wanted %s", #call, status_name(status_), \
+                     status_name(wanted)); \
     } while (0)
 
 #define assert_str_equal(a, b) \
