@@ -385,12 +385,13 @@ static enum status apply_zone(struct compiler *compiler, struct expression_node 
 {
     static const char *const parts[] = { "hour", "minute", "second", "weekday",
                                          "day",  "month",  "year",   NULL };
-    const struct expression_node *zone = &node->args[1];
+    const struct expression_node *zone;
     struct expression_node shift = { .kind = NODE_CALL, .name = STR_INIT("@shift") };
     int64_t offset_us;
 
     if (node->is_operator || node->arg_count != 2 || !is_one_of(node->name, parts))
         return STATUS_OK;
+    zone = &node->args[1];
     if (zone->kind != NODE_LITERAL || zone->literal.type != TYPE_STRING ||
         !parse_zone(compiler->arena, zone->literal.text, &offset_us)) {
         compiler->failed_at = zone->at;
