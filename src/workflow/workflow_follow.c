@@ -15,6 +15,7 @@
 #define EVENTS_AT_ONCE 500
 #define LINE_MAX_BYTES ((size_t)8192)
 #define LOOK_EVERY_MS 200
+#define LOOKS_PER_ALIVE 5
 #define LOG_CHUNK ((size_t)65536)
 
 struct log_reader {
@@ -201,6 +202,14 @@ static enum status send_result(struct follower *follower, const struct execution
                           json_mut_write(follower->turn, execution_json(doc, info)), err);
 }
 
+/* Now and then, so that a listener who has left, or wants to leave, is noticed in a quiet hour too. */
+static enum status send_alive(struct response *res, unsigned *looks, struct error *err)
+{
+    if (++*looks % LOOKS_PER_ALIVE != 0)
+        return STATUS_OK;
+    return response_event(res, "alive", STR("{}"), err);
+}
+
 static enum status check_engine(struct workflow *workflow, struct error *err)
 {
     if (workflow_is_running(workflow))
@@ -211,6 +220,8 @@ static enum status check_engine(struct workflow *workflow, struct error *err)
 
 static enum status follow(struct follower *follower, struct error *err)
 {
+    unsigned looks = 0;
+
     for (;;) {
         uint64_t generation = workflow_generation(follower->workflow);
         struct execution_info info;
@@ -230,6 +241,7 @@ static enum status follow(struct follower *follower, struct error *err)
         TRY(check_engine(follower->workflow, err));
         if (request_is_abandoned(follower->req))
             return STATUS_OK;
+        TRY(send_alive(follower->res, &looks, err));
         workflow_wait(follower->workflow, generation, LOOK_EVERY_MS);
     }
 }
@@ -268,6 +280,7 @@ static enum status follow_log(struct request *req, struct response *res, struct 
                               struct str id, struct error *err)
 {
     bool moved = true, growing = true;
+    unsigned looks = 0;
 
     while (growing || moved) {
         uint64_t generation = workflow_generation(req->context);
@@ -277,6 +290,7 @@ static enum status follow_log(struct request *req, struct response *res, struct 
         TRY(send_log(res, log, false, &moved, err));
         if (request_is_abandoned(req))
             return STATUS_OK;
+        TRY(send_alive(res, &looks, err));
         if (growing && !moved)
             workflow_wait(req->context, generation, LOOK_EVERY_MS);
     }

@@ -166,7 +166,8 @@ class PipelineTest(unittest.TestCase):
                          [("make", "RUNNING"), ("make", "SUCCEEDED"), ("more", "RUNNING")])
         logged = [d["line"] for n, d in events if n == "log" and d["step"] == "make"]
         self.assertEqual(logged[1:], ["making one", "made"])
-        self.assertEqual([d.get("line") for n, d in lines][1:], ["making one", "made", None])
+        self.assertEqual([d["line"] for n, d in lines if n == "log"][1:], ["making one", "made"])
+        self.assertEqual(lines[-1], ("result", {}))
 
     def test_ten_kills_at_random_moments_leave_the_same_result(self):
         chance = random.Random(7)
