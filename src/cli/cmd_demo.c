@@ -24,7 +24,7 @@
 #define ENDPOINT "flight_delay"
 #define REASON "demo: the gate of the pipeline was passed"
 /* Just behind the newest landing of the data, so that every window has something to say. */
-#define DEMO_DATE "2001-07-01T08:00:00Z"
+#define DEMO_DATE "2001-07-01T08:30:00Z"
 
 struct demo {
     struct cli *cli;

@@ -256,7 +256,7 @@ const struct command feature_commands[] = {
       "onggi features search delay", NULL, 1, 1, ACCESS_READ, false, run_search },
     { "features get", "k=v …", "the values of a service that are true now",
       "onggi features get --service flight_v1 origin=ATL destination=ORD "
-      "date=2001-06-30T12:00:00Z distance=606",
+      "date=2001-07-01T08:30:00Z distance=606",
       get_options, 0, -1, ACCESS_READ, false, run_get },
     { "features materialize", "", "bring the newest values into the online store",
       "onggi features materialize\nonggi features materialize --view origin_delays",

@@ -181,12 +181,12 @@ static const struct command_option bench_options[] = {
 
 const struct command predict_commands[] = {
     { "predict", "ENDPOINT k=v …", "one decision, or with --entities a file of them",
-      "onggi predict flight_delay origin=ATL destination=ORD date=2001-06-30T12:00:00Z "
+      "onggi predict flight_delay origin=ATL destination=ORD date=2001-07-01T08:30:00Z "
       "distance=606 --explain\n"
       "onggi predict flight_delay --entities rows.parquet --out scored.parquet",
       predict_options, 1, -1, ACCESS_MODELS, false, run_predict },
     { "bench predict", "ENDPOINT k=v …", "how fast an endpoint answers over HTTP",
-      "onggi bench predict flight_delay origin=ATL destination=ORD date=2001-06-30T12:00:00Z "
+      "onggi bench predict flight_delay origin=ATL destination=ORD date=2001-07-01T08:30:00Z "
       "distance=606 --seconds 5 --connections 16",
       bench_options, 1, -1, ACCESS_SERVER, false, run_bench },
     COMMANDS_END,
