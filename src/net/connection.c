@@ -15,6 +15,7 @@
 /* Bytes of coming requests that are kept while one is answered; then the client has to wait. */
 #define AHEAD_MAX ((size_t)64 << 10)
 #define LINGER_MS 2000
+#define DRAIN_GRACE_MS 1000
 #define KEPT_INPUT 4096
 #define NEVER UINT64_MAX
 
@@ -329,8 +330,13 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
 
 void connection_drain(struct connection *connection)
 {
+    const struct server_deadlines *deadlines = &connection->loop->server->config.deadlines;
+    unsigned grace_ms = deadlines->drain_ms / 2 < DRAIN_GRACE_MS ? deadlines->drain_ms / 2 :
+                                                                   DRAIN_GRACE_MS;
+
+    /* Its next request may be on its way; that one is answered, with Connection: close. */
     if (connection->state == CONNECTION_HEAD && connection->input.len == 0)
-        linger(connection);
+        connection_deadline(connection, grace_ms);
 }
 
 static struct connection *connection_new(struct loop *loop)

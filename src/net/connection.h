@@ -77,5 +77,5 @@ void connection_spooled(struct connection *connection);
 void connection_spool_failed(struct connection *connection, int error_number);
 /* Called about ten times a second. */
 void connection_sweep(struct connection *connection, uint64_t now_ns);
-/* On drain: goes at once if it is idle. */
+/* On drain: an idle one has a moment left for a request that is on its way. */
 void connection_drain(struct connection *connection);
