@@ -352,15 +352,19 @@ class Deadlines(unittest.TestCase):
 class Ends(unittest.TestCase):
     def test_drain_finishes_what_runs(self):
         with Server() as server:
-            idle, busy, streaming = server.connect(), server.connect(), server.connect()
-            idle.send(request("GET", "/echo"))
-            idle.reply()
+            idle, late, busy, streaming = (server.connect() for _ in range(4))
+            for client in (idle, late):
+                client.send(request("GET", "/echo"))
+                client.reply()
             busy.send(request("GET", "/slow?ms=800"))
             streaming.send(request("GET", "/events?count=8&ms=100"))
             streaming.head()
             time.sleep(0.2)
             server.signal(signal.SIGTERM)
-            self.assertTrue(idle.is_closed(within=0.5))
+            # A request that was on its way is answered; who sends none is closed a second later.
+            time.sleep(0.1)
+            late.send(request("GET", "/echo"))
+            self.assertEqual(late.reply().headers["connection"], "close")
             reply = busy.reply()
             self.assertEqual((reply.body, reply.headers["connection"]), (b"slept", "close"))
             self.assertTrue(busy.is_closed())
@@ -368,6 +372,7 @@ class Ends(unittest.TestCase):
             while streaming.chunk():
                 events += 1
             self.assertEqual(events, 8)
+            self.assertTrue(idle.is_closed(within=1.5))
             with self.assertRaises(OSError):
                 Client(server.port).reply()
             self.assertEqual(server.process.wait(10), 0)
