@@ -216,6 +216,18 @@ static void write_request(struct writing *writing)
         yyjson_mut_obj_add_strcpy(doc, entities, "path", request->entities);
 }
 
+static void write_stage(struct writing *writing)
+{
+    const struct training_set_request *request = writing->request;
+
+    if (request->kind == NULL)
+        return;
+    yyjson_mut_obj_add_bool(writing->doc, writing->root, "reads_request", true);
+    yyjson_mut_obj_add_val(
+        writing->doc, writing->root, "stage",
+        yyjson_mut_rawn(writing->doc, request->stage.data, request->stage.len));
+}
+
 static enum status write_spec(struct writing *writing, const struct service *service,
                               struct str *out, struct error *err)
 {
@@ -242,6 +254,7 @@ static enum status write_spec(struct writing *writing, const struct service *ser
     writing->plan = &service->plan;
     write_request(writing);
     write_plan(writing);
+    write_stage(writing);
     *out = json_mut_write(writing->arena, writing->root);
     return STATUS_OK;
 }
@@ -272,7 +285,8 @@ enum status training_set_build(struct arena *arena, const struct definitions *de
                                struct training_set_result *out, struct error *err)
 {
     struct writing writing = { .arena = arena, .definitions = definitions, .request = request };
-    struct job_spec job = { .name = training_set_job.name,
+    const struct job_kind *kind = request->kind == NULL ? &training_set_job : request->kind;
+    struct job_spec job = { .name = kind->name,
                             .limits = request->limits,
                             .on_progress = request->on_progress,
                             .context = request->context,

@@ -24,6 +24,9 @@ struct training_set_request {
     bool full_names;
     enum training_set_format format;
     const char *out; /* absolute path; written complete or not at all */
+    /* For a job that goes on from the features (offline/training_set_stage.h); NULL: none. */
+    const struct job_kind *kind;
+    struct str stage; /* JSON, what that job is told beside the training set */
     struct job_limits limits;
     job_on_progress on_progress;
     void *context;

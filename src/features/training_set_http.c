@@ -24,12 +24,16 @@ static enum status parse_format(struct str text, enum training_set_format *out,
     return STATUS_OK;
 }
 
-static enum status parse_json(struct request *req, struct training_set_request *out,
-                              struct error *err)
+static enum status parse_json(struct training_set_visit *visit, struct error *err)
 {
-    static const struct str known[] = { STR_INIT("service"),    STR_INIT("entities_sql"),
-                                        STR_INIT("time"),       STR_INIT("as_known"),
-                                        STR_INIT("full_names"), STR_INIT("format") };
+    const struct str known[] = { visit->names_service ? STR("service") : STR("features"),
+                                 STR("entities_sql"),
+                                 STR("time"),
+                                 STR("as_known"),
+                                 STR("full_names"),
+                                 STR("format") };
+    struct training_set_request *out = &visit->asked;
+    struct request *req = visit->req;
     struct str text = req->body, format = STR_EMPTY;
     yyjson_val *body;
 
@@ -37,7 +41,10 @@ static enum status parse_json(struct request *req, struct training_set_request *
         TRY(file_read(req->arena, req->body_file, BODY_SMALL, &text, err));
     TRY(json_parse(req->arena, text, &body, err));
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
-    TRY(json_need_str(body, "service", &out->service, err));
+    if (visit->names_service)
+        TRY(json_need_str(body, "service", &out->service, err));
+    else
+        TRY(json_want_bool(body, "features", &visit->keeps_features, err));
     TRY(json_need_str(body, "entities_sql", &out->entities_sql, err));
     TRY(json_want_str(body, "time", &out->time, err));
     TRY(json_want_bool(body, "as_known", &out->as_known, err));
@@ -52,13 +59,17 @@ static enum status want_bool(const struct request *req, const char *name, bool *
     return request_has_query(req, name) ? request_query_bool(req, name, out, err) : STATUS_OK;
 }
 
-static enum status parse_query(struct request *req, struct training_set_request *out,
-                               struct error *err)
+static enum status parse_query(struct training_set_visit *visit, struct error *err)
 {
-    out->service = request_query(req, "service");
+    struct training_set_request *out = &visit->asked;
+    const struct request *req = visit->req;
+
     out->time = request_query(req, "time");
-    if (out->service.len == 0)
+    out->service = visit->names_service ? request_query(req, "service") : STR_EMPTY;
+    if (visit->names_service && out->service.len == 0)
         return error_set(err, STATUS_INVALID, "query parameter 'service' is missing");
+    if (!visit->names_service)
+        TRY(want_bool(req, "features", &visit->keeps_features, err));
     TRY(want_bool(req, "as_known", &out->as_known, err));
     TRY(want_bool(req, "full_names", &out->full_names, err));
     return parse_format(request_query(req, "format"), &out->format, err);
@@ -122,66 +133,88 @@ static bool is_cancelled(void *context)
 
 /* --- answer --------------------------------------------------------------- */
 
-static struct str result_json(struct arena *arena, struct str id,
-                              const struct training_set_result *result)
+static void add_result(struct training_set_visit *visit, struct str id,
+                       const struct training_set_result *result)
 {
-    return arena_printf(arena,
-                        "{\"id\":\"" STR_FMT "\",\"rows\":%llu,\"columns\":%llu,\"bytes\":%llu,"
-                        "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\"}",
-                        STR_ARG(id), (unsigned long long)result->rows,
-                        (unsigned long long)result->columns, (unsigned long long)result->bytes,
-                        result->seconds, STR_ARG(result->fingerprint));
+    yyjson_mut_doc *doc = visit->doc;
+
+    json_add_str(doc, visit->answer, "id", id);
+    yyjson_mut_obj_add_uint(doc, visit->answer, "rows", result->rows);
+    yyjson_mut_obj_add_uint(doc, visit->answer, "columns", result->columns);
+    yyjson_mut_obj_add_uint(doc, visit->answer, "bytes", result->bytes);
+    yyjson_mut_obj_add_real(doc, visit->answer, "seconds", result->seconds);
+    json_add_str(doc, visit->answer, "fingerprint", result->fingerprint);
 }
 
-static enum status build(struct request *req, struct response *res,
-                         struct training_set_request *request, struct error *err)
+static enum status build(struct training_set_visit *visit, struct response *res,
+                         const struct training_set_context *shared, training_set_make make,
+                         void *context, struct error *err)
 {
-    const struct training_set_context *context = req->context;
+    struct training_set_request *asked = &visit->asked;
+    struct request *req = visit->req;
     struct following following = { req, res, false };
-    const struct definitions *definitions;
     struct training_set_result result;
-    enum status status;
     struct str id, json;
 
-    request->project = context->project;
-    request->limits = context->limits;
-    request->on_progress = on_progress;
-    request->is_cancelled = is_cancelled;
-    request->context = &following;
-    TRY(result_file_new(req->arena, context->project,
-                        request->format == TRAINING_SET_CSV ? "csv" : "parquet", &id,
-                        &request->out, err));
-    definitions = definition_store_current(context->definitions);
-    status = training_set_build(req->arena, definitions, request, &result, err);
-    definitions_unref(&definitions);
-    /* The path exists; what was named does not. */
-    if (status == STATUS_NOT_FOUND)
-        err->status = status = STATUS_INVALID;
-    TRY(status);
-    json = result_json(req->arena, id, &result);
+    asked->project = shared->project;
+    asked->limits = shared->limits;
+    asked->on_progress = on_progress;
+    asked->is_cancelled = is_cancelled;
+    asked->context = &following;
+    TRY(result_file_new(req->arena, shared->project,
+                        asked->format == TRAINING_SET_CSV ? "csv" : "parquet", &id, &asked->out,
+                        err));
+    TRY(make(context, visit, &result, err));
+    add_result(visit, id, &result);
+    json = json_mut_write(req->arena, visit->answer);
     if (request_wants_events(req))
         return response_event(res, "result", json, err);
     return response_json(res, 200, json);
 }
 
-static enum status on_training_set(struct request *req, struct response *res, struct error *err)
+enum status training_set_serve(struct request *req, struct response *res,
+                               const struct training_set_context *shared, bool names_service,
+                               training_set_make make, void *context, struct error *err)
 {
-    const struct training_set_context *context = req->context;
-    struct training_set_request request = { 0 };
+    struct training_set_visit visit = { .req = req,
+                                        .names_service = names_service,
+                                        .doc = json_mut_doc(req->arena) };
     const char *made = NULL;
     enum status status;
 
+    visit.answer = yyjson_mut_obj(visit.doc);
     if (str_starts(request_header(req, "Content-Type"), STR("application/json"))) {
-        TRY(parse_json(req, &request, err));
-        return build(req, res, &request, err);
+        TRY(parse_json(&visit, err));
+        return build(&visit, res, shared, make, context, err);
     }
-    TRY(parse_query(req, &request, err));
-    status = entities_file(req, context->project, &request.entities, &made, err);
+    TRY(parse_query(&visit, err));
+    status = entities_file(req, shared->project, &visit.asked.entities, &made, err);
     if (status == STATUS_OK)
-        status = build(req, res, &request, err);
+        status = build(&visit, res, shared, make, context, err);
     if (made != NULL)
         unlink(made);
     return status;
+}
+
+static enum status make_training_set(void *context, struct training_set_visit *visit,
+                                     struct training_set_result *out, struct error *err)
+{
+    const struct training_set_context *shared = context;
+    const struct definitions *definitions = definition_store_current(shared->definitions);
+    enum status status = training_set_build(visit->req->arena, definitions, &visit->asked, out,
+                                            err);
+
+    definitions_unref(&definitions);
+    /* The path exists; what was named does not. */
+    if (status == STATUS_NOT_FOUND)
+        err->status = status = STATUS_INVALID;
+    return status;
+}
+
+static enum status on_training_set(struct request *req, struct response *res, struct error *err)
+{
+    return training_set_serve(req, res, req->context, true, make_training_set, req->context,
+                              err);
 }
 
 static enum status on_result(struct request *req, struct response *res, struct error *err)

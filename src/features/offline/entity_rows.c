@@ -45,6 +45,8 @@ static bool *find_read(struct arena *arena, const struct training_set_spec *spec
 {
     bool *is_read = ARENA_ARRAY(arena, bool, spec->request_count);
 
+    for (size_t i = 0; i < spec->request_count; i++)
+        is_read[i] = spec->reads_request;
     for (size_t i = 0; i < spec->expression_count; i++) {
         const struct spec_expression *expression = &spec->expressions[i];
 

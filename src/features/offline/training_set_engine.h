@@ -4,6 +4,7 @@
 #include "features/offline/entity_rows.h"
 #include "features/offline/key_table.h"
 #include "features/offline/row_order.h"
+#include "features/offline/training_set_stage.h"
 
 /* The entity rows by one entity's key: views of the same entity share it. */
 struct key_set {
@@ -22,8 +23,11 @@ struct engine {
     struct entity_rows rows;
     struct key_set *sets;
     size_t set_count;
-    size_t *view_sets;    /* for each view: its key set */
-    struct column *slots; /* spec->slot_count columns of rows.count rows */
+    size_t *view_sets;                      /* for each view: its key set */
+    struct column *slots;                   /* spec->slot_count columns of rows.count rows */
+    const struct training_set_stage *stage; /* or NULL */
+    struct table made;                      /* by the stage */
+    size_t column_count;                    /* of the file, once it is written */
 };
 
 MUST_USE enum status engine_prepare(struct engine *engine, struct error *err);
@@ -31,6 +35,10 @@ MUST_USE enum status engine_prepare(struct engine *engine, struct error *err);
 MUST_USE enum status engine_stored(struct engine *engine, struct error *err);
 /* Fills the slots of all expressions, in their order. */
 MUST_USE enum status engine_expressions(struct engine *engine, struct error *err);
+/* The outputs by their names; they share their slots' memory. */
+void engine_features(const struct engine *engine, struct table *out);
+/* Runs the stage, if there is one. */
+MUST_USE enum status engine_stage(struct engine *engine, struct error *err);
 /* Writes the file; the result is on disk under its name, or nothing is. */
 MUST_USE enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *err);
 /* Where it is written before it is whole. */

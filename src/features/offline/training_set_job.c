@@ -14,6 +14,7 @@ static enum status compute(struct engine *engine, uint64_t *bytes, struct error 
     TRY(engine_prepare(engine, err));
     TRY(engine_stored(engine, err));
     TRY(engine_expressions(engine, err));
+    TRY(engine_stage(engine, err));
     return engine_write(engine, bytes, err);
 }
 
@@ -27,12 +28,13 @@ static enum status open_engine(struct engine *engine, struct error *err)
                         &engine->offline, err);
 }
 
-static enum status run(struct job *job, struct arena *arena, const yyjson_val *json,
-                       struct str *result, struct error *err)
+enum status training_set_run(struct job *job, struct arena *arena, const yyjson_val *json,
+                             const struct training_set_stage *stage, struct str *result,
+                             struct error *err)
 {
     uint64_t started = clock_monotonic_ns(), bytes = 0;
     struct training_set_spec spec;
-    struct engine engine = { .arena = arena, .job = job, .spec = &spec };
+    struct engine engine = { .arena = arena, .job = job, .spec = &spec, .stage = stage };
     struct str fingerprint = STR_EMPTY;
     enum status status;
 
@@ -42,15 +44,20 @@ static enum status run(struct job *job, struct arena *arena, const yyjson_val *j
     if (status == STATUS_OK)
         status = compute(&engine, &bytes, err);
     if (status == STATUS_OK)
-        *result = arena_printf(arena,
-                               "{\"rows\":%zu,\"columns\":%zu,\"bytes\":%llu,"
-                               "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\"}",
-                               engine.rows.count, engine.rows.column_count + spec.output_count,
-                               (unsigned long long)bytes,
-                               (double)(clock_monotonic_ns() - started) / 1e9,
-                               STR_ARG(fingerprint));
+        *result = arena_printf(
+            arena,
+            "{\"rows\":%zu,\"columns\":%zu,\"bytes\":%llu,"
+            "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\"}",
+            engine.rows.count, engine.column_count, (unsigned long long)bytes,
+            (double)(clock_monotonic_ns() - started) / 1e9, STR_ARG(fingerprint));
     engine_free(&engine);
     return status;
+}
+
+static enum status run(struct job *job, struct arena *arena, const yyjson_val *json,
+                       struct str *result, struct error *err)
+{
+    return training_set_run(job, arena, json, NULL, result, err);
 }
 
 const struct job_kind training_set_job = { "training-set", run };

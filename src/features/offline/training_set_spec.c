@@ -200,6 +200,7 @@ static enum status parse_files(struct arena *arena, const yyjson_val *json,
     TRY(json_want_str(json, "format", &format, err));
     spec->is_csv = str_equal(format, STR("csv"));
     TRY(json_want_bool(json, "as_known", &spec->as_known, err));
+    TRY(json_want_bool(json, "reads_request", &spec->reads_request, err));
     TRY(json_need_str(json, "time", &spec->time, err));
     TRY(json_need_object(json, "entities", &entities, err));
     TRY(json_want_str(entities, "path", &spec->entities_path, err));

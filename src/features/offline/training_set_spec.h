@@ -14,7 +14,7 @@
  *       "window_us", "hop_us", "delay_us", "include_current"}]}],
  *  "expressions": [{"name", "type", "text", "slot", "inputs": [
  *      {"name", "type", "request": bool, "index"}]}],
- *  "slots": count, "outputs": [{"name", "slot"}]}
+ *  "reads_request": bool, "slots": count, "outputs": [{"name", "slot"}]}
  */
 #include "features/aggregate.h"
 #include "features/offline/offline.h"
@@ -79,6 +79,7 @@ struct training_set_spec {
     size_t key_count;
     struct spec_field *request;
     size_t request_count;
+    bool reads_request; /* all of its fields, not only those that expressions read */
     struct spec_view *views;
     size_t view_count;
     struct spec_expression *expressions;

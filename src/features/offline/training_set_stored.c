@@ -334,6 +334,7 @@ void engine_free(struct engine *engine)
     }
     for (size_t i = 0; engine->slots != NULL && i < engine->spec->slot_count; i++)
         column_free(&engine->slots[i]);
+    table_free(&engine->made);
     entity_rows_free(engine->spec, &engine->rows);
     offline_close(&engine->offline);
 }

@@ -16,34 +16,62 @@
 
 /* --- writing -------------------------------------------------------------- */
 
-static enum status check_name(const struct engine *engine, size_t output, struct error *err)
+static enum status check_name(const struct engine *engine, struct str name, const char *what,
+                              struct error *err)
 {
-    struct str name = engine->spec->outputs[output].name;
-
     for (size_t i = 0; i < engine->rows.column_count; i++) {
         if (str_equal_nocase(engine->rows.columns[i].name, name))
             return error_set(err, STATUS_INVALID,
-                             "the entity rows have a column '" STR_FMT "', which is also a "
-                             "feature's name; ask for full names (--full-names)",
-                             STR_ARG(name));
+                             "the entity rows have a column '" STR_FMT "', which is also %s",
+                             STR_ARG(name), what);
     }
     return STATUS_OK;
 }
 
-/* The outputs share their slots' memory. */
+static enum status feature_table(const struct engine *engine, struct table *out,
+                                 struct error *err)
+{
+    engine_features(engine, out);
+    for (size_t i = 0; i < out->column_count; i++)
+        TRY(check_name(engine, out->names[i],
+                       "a feature's name; ask for full names (--full-names)", err));
+    return STATUS_OK;
+}
+
+static enum status made_table(const struct engine *engine, const struct table *features,
+                              struct table *out, struct error *err)
+{
+    const struct table *made = &engine->made;
+
+    table_init(out, engine->arena, features->column_count + made->column_count);
+    out->rows = engine->rows.count;
+    memcpy(out->names, features->names, features->column_count * sizeof(*out->names));
+    memcpy(out->columns, features->columns, features->column_count * sizeof(*out->columns));
+    for (size_t i = 0; i < made->column_count; i++) {
+        TRY(check_name(engine, made->names[i], "the name of a result; rename it", err));
+        if (table_find(features, made->names[i]) != NULL)
+            return error_set(err, STATUS_INVALID,
+                             "'" STR_FMT "' is the name of a feature and of a result; ask for "
+                             "full names (--full-names)",
+                             STR_ARG(made->names[i]));
+        out->names[features->column_count + i] = made->names[i];
+        out->columns[features->column_count + i] = made->columns[i];
+    }
+    return STATUS_OK;
+}
+
+/* What stands beside the entity rows. */
 static enum status output_table(const struct engine *engine, struct table *out,
                                 struct error *err)
 {
-    const struct training_set_spec *spec = engine->spec;
+    struct table features;
 
-    table_init(out, engine->arena, spec->output_count);
-    out->rows = engine->rows.count;
-    for (size_t i = 0; i < spec->output_count; i++) {
-        TRY(check_name(engine, i, err));
-        out->names[i] = spec->outputs[i].name;
-        out->columns[i] = engine->slots[spec->outputs[i].slot];
-    }
-    return STATUS_OK;
+    if (engine->stage == NULL)
+        return feature_table(engine, out, err);
+    table_init(&features, engine->arena, 0);
+    if (engine->stage->keeps_features)
+        TRY(feature_table(engine, &features, err));
+    return made_table(engine, &features, out, err);
 }
 
 static bool has_minus_zero(const struct column *column)
@@ -97,6 +125,7 @@ static enum status copy_to(struct engine *engine, struct str path, struct error 
     uint64_t rows;
 
     TRY(output_table(engine, &table, err));
+    engine->column_count = engine->rows.column_count + table.column_count;
     TRY(offline_copy_beside(engine->offline, STR(ENTITY_ROWS_TABLE), &table, path,
                             copy_options(engine, &table), &rows, err));
     if (rows != engine->rows.count)
@@ -135,7 +164,7 @@ enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *e
         status = settle(temporary.data, out, bytes, err);
     if (status != STATUS_OK) {
         unlink(temporary.data);
-        return error_wrap(err, "write the training set");
+        return error_wrap(err, "write the result");
     }
     job_progress(engine->job, "write", engine->rows.count, engine->rows.count);
     return STATUS_OK;
