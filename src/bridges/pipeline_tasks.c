@@ -37,24 +37,27 @@ static void on_progress(void *context, struct str phase, uint64_t done, uint64_t
     arena_rewind(task->arena, mark);
 }
 
-/* --- onggi:training_set ----------------------------------------------------- */
+/* --- entity rows to a file: onggi:training_set and onggi:score --------------- */
 
-static enum status read_training_set(const struct pipeline_tasks *tasks, struct task *task,
-                                     struct training_set_request *out, struct error *err)
+enum status task_read_entities(const struct pipeline_tasks *tasks, struct task *task,
+                               struct training_set_request *out, struct error *err)
 {
-    static const struct str known[] = { STR_INIT("service"),  STR_INIT("entities_sql"),
-                                        STR_INIT("entities"), STR_INIT("time"),
-                                        STR_INIT("as_known"), STR_INIT("full_names") };
     struct str entities = STR_EMPTY;
     char *path;
 
-    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
-    TRY(json_need_str(task->input, "service", &out->service, err));
+    *out = (struct training_set_request){
+        .project = tasks->given.project,
+        .format = TRAINING_SET_PARQUET,
+        .limits = tasks->given.limits,
+        .on_progress = on_progress,
+        .is_cancelled = is_cancelled,
+        .context = task,
+        .out = arena_printf(task->arena, STR_FMT "/data.parquet", STR_ARG(task->folder)).data,
+    };
     TRY(json_want_str(task->input, "entities_sql", &out->entities_sql, err));
     TRY(json_want_str(task->input, "entities", &entities, err));
     TRY(json_want_str(task->input, "time", &out->time, err));
     TRY(json_want_bool(task->input, "as_known", &out->as_known, err));
-    TRY(json_want_bool(task->input, "full_names", &out->full_names, err));
     if ((entities.len > 0) == (out->entities_sql.len > 0))
         return error_set(err, STATUS_INVALID, "expected either 'entities_sql' or 'entities'");
     if (entities.len == 0)
@@ -62,6 +65,19 @@ static enum status read_training_set(const struct pipeline_tasks *tasks, struct 
     TRY(path_below(task->arena, tasks->given.project, entities, &path, err));
     out->entities = path;
     return STATUS_OK;
+}
+
+static enum status read_training_set(const struct pipeline_tasks *tasks, struct task *task,
+                                     struct training_set_request *out, struct error *err)
+{
+    static const struct str known[] = { STR_INIT("service"),  STR_INIT("entities_sql"),
+                                        STR_INIT("entities"), STR_INIT("time"),
+                                        STR_INIT("as_known"), STR_INIT("full_names") };
+
+    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
+    TRY(task_read_entities(tasks, task, out, err));
+    TRY(json_need_str(task->input, "service", &out->service, err));
+    return json_want_bool(task->input, "full_names", &out->full_names, err);
 }
 
 static struct str training_set_output(struct task *task,
@@ -85,21 +101,12 @@ static enum status run_training_set(struct task *task, void *context, struct str
                                     struct error *err)
 {
     struct pipeline_tasks *tasks = context;
-    struct training_set_request request = {
-        .project = tasks->given.project,
-        .format = TRAINING_SET_PARQUET,
-        .limits = tasks->given.limits,
-        .on_progress = on_progress,
-        .is_cancelled = is_cancelled,
-        .context = task,
-    };
     const struct definitions *definitions;
+    struct training_set_request request;
     struct training_set_result result;
     enum status status;
 
     TRY(read_training_set(tasks, task, &request, err));
-    request.out =
-        arena_printf(task->arena, STR_FMT "/data.parquet", STR_ARG(task->folder)).data;
     definitions = definition_store_current(tasks->given.definitions);
     status = training_set_build(task->arena, definitions, &request, &result, err);
     definitions_unref(&definitions);
@@ -238,8 +245,8 @@ enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
                                 struct pipeline_tasks **out, struct error *err)
 {
     static const struct task_type *const types[] = { &training_set_task, &materialize_task,
-                                                     &register_task, &approval_task,
-                                                     &deploy_task };
+                                                     &register_task,     &approval_task,
+                                                     &deploy_task,       &score_task };
     struct pipeline_tasks *tasks;
 
     TRY(approval_migrate(config->metadata, err));

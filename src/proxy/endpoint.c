@@ -80,8 +80,7 @@ static enum status connect_features(struct endpoint *endpoint, struct error *err
     return STATUS_OK;
 }
 
-/* The type in which rules see an output of one value a row; false for matrices. */
-static bool output_value_type(const struct tensor_spec *output, enum value_type *out)
+bool endpoint_output_type(const struct tensor_spec *output, enum value_type *out)
 {
     static const enum value_type types[TENSOR_TYPE_COUNT] = {
         [TENSOR_FLOAT32] = TYPE_FLOAT32, [TENSOR_FLOAT64] = TYPE_FLOAT64,
@@ -121,7 +120,7 @@ static struct scope scope_of(struct endpoint *endpoint)
 
     scope_add(&scope, STR("score"), TYPE_FLOAT64, RULE_SCORE, 0);
     for (size_t i = 0; i < endpoint->model_output_count; i++)
-        if (output_value_type(&endpoint->model_outputs[i], &type))
+        if (endpoint_output_type(&endpoint->model_outputs[i], &type))
             scope_add(&scope, endpoint->model_outputs[i].name, type, RULE_OUTPUT, i);
     for (size_t i = 0; endpoint->model == NULL && i < spec->output_count; i++)
         scope_add(&scope, spec->outputs[i].name, spec->outputs[i].type, RULE_OUTPUT, i);
@@ -231,12 +230,10 @@ static struct endpoint_spec copy_spec(struct arena *arena, const struct endpoint
     return copy;
 }
 
-enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
-                         struct model *model, struct endpoint **out, struct error *err)
+static struct endpoint *begin(const struct endpoint_spec *spec)
 {
     struct arena *arena = arena_new();
     struct endpoint *endpoint = ARENA_NEW(arena, struct endpoint);
-    enum status status;
 
     endpoint->arena = arena;
     endpoint->references = 1;
@@ -245,24 +242,55 @@ enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store 
     endpoint->lookup_time = stage_metric(endpoint, "features");
     endpoint->model_time = stage_metric(endpoint, "model");
     endpoint->rules_time = stage_metric(endpoint, "rules");
-    status = feature_store_plan_get(store, spec->service, &endpoint->plan, err);
-    if (status == STATUS_OK) {
-        endpoint->outputs = feature_plan_outputs(endpoint->plan, &endpoint->output_count);
-        endpoint->request_fields = feature_plan_request(endpoint->plan,
-                                                        &endpoint->request_count);
-    }
-    if (status == STATUS_OK && model != NULL) {
+    return endpoint;
+}
+
+/* Its shape is known; on failure it is freed. */
+static enum status finish(struct endpoint *endpoint, struct model *model, struct endpoint **out,
+                          struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    if (model != NULL) {
         endpoint->model = model_ref(model);
         status = connect_model(endpoint, err);
     }
     if (status == STATUS_OK)
         status = compile_rules(endpoint, err);
     if (status != STATUS_OK) {
+        error_wrap(err, "endpoint '" STR_FMT "'", STR_ARG(endpoint->spec.name));
         endpoint_free(endpoint);
-        return error_wrap(err, "endpoint '" STR_FMT "'", STR_ARG(spec->name));
+        return status;
     }
     *out = endpoint;
     return STATUS_OK;
+}
+
+enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
+                         struct model *model, struct endpoint **out, struct error *err)
+{
+    struct endpoint *endpoint = begin(spec);
+
+    if (feature_store_plan_get(store, spec->service, &endpoint->plan, err) != STATUS_OK) {
+        endpoint_free(endpoint);
+        return error_wrap(err, "endpoint '" STR_FMT "'", STR_ARG(spec->name));
+    }
+    endpoint->outputs = feature_plan_outputs(endpoint->plan, &endpoint->output_count);
+    endpoint->request_fields = feature_plan_request(endpoint->plan, &endpoint->request_count);
+    return finish(endpoint, model, out, err);
+}
+
+enum status endpoint_new_shaped(const struct endpoint_spec *spec,
+                                const struct endpoint_shape *shape, struct model *model,
+                                struct endpoint **out, struct error *err)
+{
+    struct endpoint *endpoint = begin(spec);
+
+    endpoint->outputs = shape->outputs;
+    endpoint->output_count = shape->output_count;
+    endpoint->request_fields = shape->request_fields;
+    endpoint->request_count = shape->request_count;
+    return finish(endpoint, model, out, err);
 }
 
 void endpoint_free(struct endpoint *endpoint)

@@ -77,7 +77,7 @@ struct endpoint {
     struct arena *arena; /* everything here lives in it */
     unsigned references;
     struct endpoint_spec spec;
-    struct feature_plan *plan;
+    struct feature_plan *plan; /* NULL where features are brought along */
     const struct feature_field *request_fields;
     size_t request_count;
     const struct feature_output *outputs;
@@ -101,5 +101,19 @@ struct endpoint {
 MUST_USE enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
                                   struct model *model, struct endpoint **out,
                                   struct error *err);
+/* What of a service an endpoint needs to know when its features come from elsewhere. */
+struct endpoint_shape {
+    const struct feature_output *outputs;
+    size_t output_count;
+    const struct feature_field *request_fields;
+    size_t request_count;
+};
+/* The same without a store, for predict_features(); the shape's arrays must live as long. */
+MUST_USE enum status endpoint_new_shaped(const struct endpoint_spec *spec,
+                                         const struct endpoint_shape *shape,
+                                         struct model *model, struct endpoint **out,
+                                         struct error *err);
+/* The type of an output with one value a row, as rules see it; false for the others. */
+bool endpoint_output_type(const struct tensor_spec *output, enum value_type *out);
 /* References are counted under the proxy's lock: see proxy.c. */
 void endpoint_free(struct endpoint *endpoint);

@@ -96,9 +96,9 @@ static enum status run_model(struct endpoint *endpoint, struct arena *arena,
     return status;
 }
 
-/* The element of a tensor that belongs to a row; of a matrix, its last column. */
-static struct value output_value(const struct tensor *output, size_t row)
+struct value prediction_output(const struct prediction *prediction, size_t index, size_t row)
 {
+    const struct tensor *output = &prediction->outputs[index];
     size_t width = output->rank == 0 || output->dims[0] == 0
                        ? 1
                        : output->count / (size_t)output->dims[0];
@@ -130,7 +130,7 @@ static double score_of(const struct endpoint *endpoint, const struct prediction 
 
     if (endpoint->score_output < 0)
         return (double)NAN;
-    value = output_value(&prediction->outputs[endpoint->score_output], row);
+    value = prediction_output(prediction, (size_t)endpoint->score_output, row);
     if (value.type == TYPE_BOOL)
         return value.boolean ? 1.0 : 0.0;
     return value.type == TYPE_INT32 || value.type == TYPE_INT64 ? (double)value.integer
@@ -150,7 +150,7 @@ static struct value rule_value(const struct endpoint *endpoint,
     case RULE_OUTPUT:
         if (prediction->outputs == NULL)
             break;
-        return output_value(&prediction->outputs[input.index], row);
+        return prediction_output(prediction, input.index, row);
     case RULE_FEATURE:
         if (prediction->features == NULL)
             break;
@@ -229,24 +229,22 @@ static enum fallback_reason reason_of(enum status status)
                                       : FALLBACK_MODEL_ERROR;
 }
 
-enum status predict(struct endpoint *endpoint, struct arena *arena,
-                    const struct feature_query *query, uint64_t deadline_ns,
-                    struct prediction *out, struct error *err)
+static void prediction_init(struct prediction *prediction, struct arena *arena, size_t rows)
+{
+    *prediction = (struct prediction){
+        .rows = rows,
+        .scores = ARENA_ARRAY(arena, double, rows),
+        .decisions = ARENA_ARRAY(arena, const struct str *, rows),
+    };
+}
+
+/* From the features on. */
+static enum status answer(struct endpoint *endpoint, struct arena *arena,
+                          const struct feature_query *query, uint64_t deadline_ns,
+                          struct prediction *out, struct error *err)
 {
     enum status status;
 
-    *out = (struct prediction){
-        .rows = query->rows,
-        .scores = ARENA_ARRAY(arena, double, query->rows),
-        .decisions = ARENA_ARRAY(arena, const struct str *, query->rows),
-    };
-    status = look_up(endpoint, arena, query, out, err);
-    if (status == STATUS_INVALID)
-        return status;
-    if (status != STATUS_OK)
-        return fall_back(endpoint, arena, query,
-                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES,
-                         out, err);
     if (endpoint->model == NULL) {
         error_set(err, STATUS_UNAVAILABLE,
                   "no model is deployed (onggi models deploy MODEL VERSION"
@@ -254,7 +252,7 @@ enum status predict(struct endpoint *endpoint, struct arena *arena,
                   STR_ARG(endpoint->spec.name));
         return fall_back(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
     }
-    if (clock_monotonic_ns() >= deadline_ns) {
+    if (deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns) {
         error_set(err, STATUS_TIMEOUT, "the time-out passed before the model was run");
         return fall_back(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
     }
@@ -264,4 +262,30 @@ enum status predict(struct endpoint *endpoint, struct arena *arena,
     for (size_t row = 0; row < out->rows; row++)
         out->scores[row] = score_of(endpoint, out, row);
     return decide_all(endpoint, arena, query, out, err);
+}
+
+enum status predict(struct endpoint *endpoint, struct arena *arena,
+                    const struct feature_query *query, uint64_t deadline_ns,
+                    struct prediction *out, struct error *err)
+{
+    enum status status;
+
+    prediction_init(out, arena, query->rows);
+    status = look_up(endpoint, arena, query, out, err);
+    if (status == STATUS_INVALID)
+        return status;
+    if (status != STATUS_OK)
+        return fall_back(endpoint, arena, query,
+                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES,
+                         out, err);
+    return answer(endpoint, arena, query, deadline_ns, out, err);
+}
+
+enum status predict_features(struct endpoint *endpoint, struct arena *arena,
+                             const struct feature_query *query, struct value *features,
+                             uint64_t deadline_ns, struct prediction *out, struct error *err)
+{
+    prediction_init(out, arena, query->rows);
+    out->features = features;
+    return answer(endpoint, arena, query, deadline_ns, out, err);
 }

@@ -31,3 +31,13 @@ struct prediction {
 MUST_USE enum status predict(struct endpoint *endpoint, struct arena *arena,
                              const struct feature_query *query, uint64_t deadline_ns,
                              struct prediction *out, struct error *err);
+/*
+ * The same for who brings the features along (rows × endpoint->outputs) instead of having them
+ * looked up; deadline 0: none. Only query's rows and request are read. UNAVAILABLE without a model.
+ */
+MUST_USE enum status predict_features(struct endpoint *endpoint, struct arena *arena,
+                                      const struct feature_query *query, struct value *features,
+                                      uint64_t deadline_ns, struct prediction *out,
+                                      struct error *err);
+/* What an output says of a row; of a matrix, its last column. Not with a fallback. */
+struct value prediction_output(const struct prediction *prediction, size_t output, size_t row);

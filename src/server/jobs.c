@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/jobs.h"
 
+#include "bridges/score.h"
 #include "features/feature_store.h"
 #include "features/job.h"
 #include "features/offline/offline.h"
@@ -13,10 +14,7 @@
 int jobs_main(int argc, char **argv)
 {
     const struct job_kind kinds[] = {
-        training_set_job,
-        offline_describe_job,
-        materialize_job,
-        { 0 },
+        training_set_job, score_job, offline_describe_job, materialize_job, { 0 },
     };
 
     if (strcmp(argv[2], "probe-model") == 0)

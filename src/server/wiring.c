@@ -7,6 +7,7 @@
 #include "bridges/deployer.h"
 #include "bridges/pipeline_kind.h"
 #include "bridges/pipeline_tasks.h"
+#include "bridges/score.h"
 #include "features/apply.h"
 #include "features/definition_describe.h"
 #include "features/feature_store.h"
@@ -38,6 +39,7 @@ struct wiring {
     struct registry *registry;
     struct proxy *proxy;
     struct deployer *deployer;
+    struct score_context score;
     struct workflow *workflow;
     struct pipeline_tasks *tasks;
     struct machine machine;
@@ -175,6 +177,9 @@ static enum status wire_proxy(struct wiring *wiring, struct error *err)
     wiring->deployer = deployer_new(wiring->registry, wiring->serving, wiring->proxy);
     router_mount(wiring->router, &proxy_door, wiring->proxy);
     router_mount(wiring->router, &deployer_door, wiring->deployer);
+    wiring->score = (struct score_context){ wiring->training_sets, wiring->proxy,
+                                            wiring->registry };
+    router_mount(wiring->router, &score_door, &wiring->score);
     return STATUS_OK;
 }
 

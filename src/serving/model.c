@@ -53,6 +53,8 @@ static enum status try_bytes(struct serving *serving, struct str bytes, struct s
     const struct probe_limits limits = { config->probe_memory_bytes, config->probe_timeout_ms };
     struct model_file file;
 
+    if (config->is_expendable)
+        return STATUS_OK; /* loading checks the file by itself */
     TRY(model_file_check(bytes, &file, err));
     return probe_model(bytes, signature, &limits, err);
 }

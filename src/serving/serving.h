@@ -19,6 +19,8 @@ struct serving_config {
         threads; /* that run models; so many run one model without waiting for each other */
     size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
     unsigned probe_timeout_ms; /* 0: 30 s */
+    bool
+        is_expendable; /* this process may crash: models are loaded without a trial in a child */
 };
 
 /*

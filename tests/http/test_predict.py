@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """From a pipeline to decisions: register, approve, deploy, predict, roll back; and what bad input gets."""
+import csv
 import json
 import math
 import os
@@ -255,6 +256,100 @@ class Predict(unittest.TestCase):
         with urllib.request.urlopen(f"{self.project.url}/api/v1/runs/{answer['run']}/artifacts/train/report.html") as page:
             self.assertEqual(page.read(), b"<h1>report</h1>")
             self.assertIn("sandbox", page.headers["Content-Security-Policy"])
+
+    def batch(self, rows, *arguments):
+        """The result's rows, as dictionaries of texts."""
+        source, result = self.folder / "rows.csv", self.folder / "scored.csv"
+        source.write_text("".join(",".join(map(str, line)) + "\n"
+                                  for line in [rows[0], *(row.values() for row in rows)]))
+        self.project.must("predict", "small", "--entities", source, "--out", result, *arguments)
+        with result.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def test_91_a_batch_says_what_one_by_one_says(self):
+        self.deploy(1)
+        rows = [{"note": f"n{i}", "shop": ("north", "south", "nowhere")[i % 3],
+                 "moment": f"2020-01-01T{12 + i % 7:02}:00:00Z", "offered": i * 3} for i in range(1500)]
+        scored = self.batch(rows)
+        self.assertEqual(list(scored[0]),
+                         ["note", "shop", "moment", "offered", "score", "probability", "decision", "fallback"])
+        self.assertEqual([row["note"] for row in scored], [row["note"] for row in rows])
+        questions = [{"entities": {"shop": row["shop"]},
+                      "request": {"moment": row["moment"], "offered": row["offered"]}} for row in rows]
+        code, answer = self.ask("/api/v1/endpoints/small/predict", {"rows": questions})
+        self.assertEqual(code, 200)
+        for got, wanted in zip(scored, answer["rows"]):
+            self.assertEqual(got["decision"], wanted["decision"])
+            self.assertEqual(got["fallback"], "")
+            for name in ("score", "probability"):
+                if wanted["prediction"][name] == "NaN":
+                    self.assertEqual(got[name].lower(), "nan")
+                else:
+                    self.assertEqual(float(got[name]), wanted["prediction"][name])
+        self.assertEqual({row["decision"] for row in scored}, {"stop", "look", "pass"})
+
+    def test_92_a_batch_knows_what_was_known_then(self):
+        self.deploy(1)
+        moments = [f"2020-01-0{day}T{hour:02}:30:00Z" for day in (1, 2) for hour in range(24)]
+        scored = self.batch([{"shop": shop, "moment": moment, "offered": 4}
+                             for moment in moments for shop in ("north", "south")])
+        self.project.must("features", "training-set", "--service", "now", "--entities", self.folder / "rows.csv",
+                          "--out", self.folder / "features.csv")
+        with (self.folder / "features.csv").open(newline="") as file:
+            known = list(csv.DictReader(file))
+        self.assertEqual(len({row["count_1d"] for row in known}), 3)
+        for got, row in zip(scored, known):
+            if row["avg_1d"] == "":
+                self.assertEqual(got["score"].lower(), "nan")
+                continue
+            wanted = sigmoid(int(row["count_1d"]) * 0.1 + float(row["avg_1d"]) * 0.2 + int(row["hour"]) * 0.01
+                             - int(row["price"]) * 0.05 - 0.5)
+            self.assertAlmostEqual(float(got["score"]), wanted, places=6)
+        code, answer = self.ask("/api/v1/endpoints/small/score",
+                                {"entities_sql": "SELECT moment, shop, 7 AS offered FROM sales", "format": "csv",
+                                 "features": True})
+        self.assertEqual(code, 200, answer)
+        self.assertEqual((answer["endpoint"], answer["model"], answer["version"], answer["rows"]),
+                         ("small", "small", 1, 3))
+        with urllib.request.urlopen(f"{self.project.url}/api/v1/results/{answer['id']}") as reply:
+            first = reply.read().decode().splitlines()[0].split(",")
+        self.assertEqual(first, ["moment", "shop", "offered", "count_1d", "avg_1d", "hour", "price",
+                                 "score", "probability", "decision", "fallback"])
+        self.assertEqual(len(first), answer["columns"])
+
+    def test_93_bad_batches(self):
+        score = "/api/v1/endpoints/small/score"
+        rows = "SELECT moment, shop, 7 AS offered FROM sales"
+        self.refused(404, ["did you mean 'small'"], "/api/v1/endpoints/smal/score", {"entities_sql": rows})
+        self.refused(503, ["no model is deployed", "--endpoint strict"], "/api/v1/endpoints/strict/score",
+                     {"entities_sql": rows})
+        self.refused(400, ["entity key", "shop"], score, {"entities_sql": "SELECT moment, 7 AS offered FROM sales"})
+        self.refused(400, ["request field", "offered"], score, {"entities_sql": "SELECT moment, shop FROM sales"})
+        self.refused(400, ["have a column 'score'"], score, {"entities_sql": rows.replace("7 ", "1 AS score, 7 ")})
+        self.refused(400, ["service"], score, {"entities_sql": rows, "service": "now"})
+        self.refused(400, ["entities_sql"], score, {})
+        code, answer = self.ask(score, {"entities_sql": rows + " WHERE amount > 100"})
+        self.assertEqual((code, answer.get("rows")), (200, 0), answer)
+        done = self.project.run("predict", "small", "--entities", self.folder / "no.csv", "--out", "x.csv")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no.csv", done.stderr)
+
+    def test_94_a_batch_as_a_step(self):
+        folder = self.folder / "pipelines" / "nightly"
+        folder.mkdir()
+        (folder / "pipeline.yaml").write_text("""\
+pipeline: nightly
+steps:
+  predictions: {score: {endpoint: small, entities_sql: "SELECT moment, shop, 4 AS offered FROM sales"}}
+""")
+        self.project.must("apply")
+        self.project.must("pipeline", "run", "nightly", "--follow")
+        code, answer = self.ask("/api/v1/executions?pipeline=nightly")
+        code, answer = self.ask("/api/v1/executions/" + answer["executions"][0]["id"])
+        self.assertEqual((code, answer["status"]), (200, "SUCCEEDED"), answer)
+        left = list(self.folder.glob(".onggi/**/predictions*/**/data.parquet"))
+        self.assertEqual(len(left), 1, answer)
+        self.assertEqual(left[0].read_bytes()[:4], b"PAR1")
 
     def test_9_the_command_line(self):
         told = self.project.must("predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4", "--json")
