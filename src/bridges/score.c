@@ -146,6 +146,9 @@ enum status score_build(const struct score_context *context, struct arena *arena
     question.definitions = definition_store_current(context->shared.definitions);
     status = build(&question, out, err);
     definitions_unref(&question.definitions);
+    /* The endpoint is there; what else is missing was named by the request or the project. */
+    if (status == STATUS_NOT_FOUND)
+        err->status = status = STATUS_INVALID;
     return status;
 }
 

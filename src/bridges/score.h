@@ -3,7 +3,7 @@
 /*
  * Predictions in batch: entity rows go the road of a training set, so that
  * features are as of each row's time, and then the endpoint's, through the
- * model and the rules that answer online now. docs/serving.md says what comes out.
+ * model and the rules that answer online now. docs/endpoints.md says what comes out.
  */
 #include "features/training_set_http.h"
 #include "proxy/proxy.h"

@@ -36,6 +36,7 @@ static const struct {
     { "time", "time", false },
     { "as-known", "as_known", true },
     { "full-names", "full_names", true },
+    { "features", "features", true },
 };
 
 static struct str query(struct cli *cli, const struct batch *batch, const char *format)

@@ -170,6 +170,9 @@ static enum status run_bench(struct cli *cli, struct error *err)
 static const struct command_option predict_options[] = {
     { "explain", NULL, "show the feature values that the model saw" },
     BATCH_OPTIONS,
+    { "as-known", NULL, "only what had been loaded by then (the source's created column)" },
+    { "features", NULL, "write the features too" },
+    { "full-names", NULL, "name their columns view__feature" },
     { 0 },
 };
 static const struct command_option bench_options[] = {

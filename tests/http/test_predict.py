@@ -77,6 +77,30 @@ with open(os.environ["SM_OUTPUT_DATA_DIR"] + "/metrics.json", "w") as file:
 with open(os.environ["SM_OUTPUT_DATA_DIR"] + "/report.html", "w") as file:
     file.write("<h1>report</h1>")
 """,
+    "pipelines/whole/pipeline.yaml": """\
+pipeline: whole
+steps:
+  train: {script: train.py, out: [model]}
+  register: {register: {model: whole, from: train.model}}
+""",
+    "pipelines/whole/train.py": """\
+import os, sys
+sys.path.insert(0, os.environ["TINY_ONNX"])
+import tiny_onnx
+tiny_onnx.logistic(os.environ["SM_MODEL_DIR"] + "/model.onnx", ["count_1d", "price"], [0.1, 0.25], -1, whole=True)
+""",
+    "endpoints/whole.yaml": """\
+endpoint: whole
+service: now
+model: whole
+decision: {look: "score >= 0.5", pass: true}
+fallback: {score: 0.6}
+""",
+    "endpoints/cautious.yaml": """\
+endpoint: cautious
+service: now
+model: whole
+""",
     "endpoints/small.yaml": """\
 endpoint: small
 service: now
@@ -113,6 +137,7 @@ class Predict(unittest.TestCase):
         cls.project.must("apply")
         cls.project.serve()
         cls.project.must("features", "materialize")
+        cls.project.must("pipeline", "run", "whole", "--follow")
         for bias in ("-0.5", "1.5"):
             cls.project.must("pipeline", "run", "small", "--param", f"bias={bias}", "--follow")
 
@@ -138,8 +163,8 @@ class Predict(unittest.TestCase):
         for word in words:
             self.assertIn(word, answer["error"]["message"])
 
-    def deploy(self, version, endpoint="small"):
-        self.ask(f"/api/v1/models/small/versions/{version}/approve", {"reason": "the test says so"})
+    def deploy(self, version, endpoint="small", model="small"):
+        self.ask(f"/api/v1/models/{model}/versions/{version}/approve", {"reason": "the test says so"})
         code, answer = self.ask(f"/api/v1/endpoints/{endpoint}/deploy", {"version": version})
         self.assertEqual(code, 200, answer)
         return answer
@@ -334,7 +359,27 @@ class Predict(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no.csv", done.stderr)
 
-    def test_94_a_batch_as_a_step(self):
+    def test_94_a_null_that_the_model_cannot_take(self):
+        for endpoint in ("whole", "cautious"):
+            self.deploy(1, endpoint, "whole")
+        rows = "SELECT TIMESTAMP '2020-01-01 12:00:00' AS moment, 'north' AS shop, {} AS offered FROM range(1000) t(i)"
+        some = rows.format("nullif(i % 100, 7)")
+        code, answer = self.ask("/api/v1/endpoints/whole/score", {"entities_sql": some, "format": "csv"})
+        self.assertEqual(code, 200, answer)
+        with urllib.request.urlopen(f"{self.project.url}/api/v1/results/{answer['id']}") as reply:
+            scored = list(csv.DictReader(reply.read().decode().splitlines()))
+        self.assertEqual(len(scored), 1000)
+        for i, row in enumerate(scored):
+            if i % 100 == 7:
+                self.assertEqual((row["score"], row["probability"], row["decision"], row["fallback"]),
+                                 ("0.6", "", "look", "null_input"))
+            else:
+                score = sigmoid(0.2 + 0.25 * (i % 100) - 1)
+                self.assertAlmostEqual(float(row["score"]), score, places=6)
+                self.assertEqual((row["decision"], row["fallback"]), ("look" if score >= 0.5 else "pass", ""))
+        self.refused(400, ["row 8", "no fallback", "price"], "/api/v1/endpoints/cautious/score", {"entities_sql": some})
+
+    def test_95_a_batch_as_a_step(self):
         folder = self.folder / "pipelines" / "nightly"
         folder.mkdir()
         (folder / "pipeline.yaml").write_text("""\

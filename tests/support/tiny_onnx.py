@@ -27,23 +27,24 @@ def tensor(name, dims, floats):
             message(9, struct.pack(f"<{len(floats)}f", *floats)))
 
 
-def value_info(field, name, columns):
+def value_info(field, name, columns, element=1):
     dims = message(1, message(2, "N")) + message(1, integer(1, columns))
-    return message(field, message(1, name), message(2, message(1, integer(1, 1), message(2, dims))))
+    return message(field, message(1, name), message(2, message(1, integer(1, element), message(2, dims))))
 
 
-def node(operator, inputs, output):
-    return message(1, *(message(1, name) for name in inputs), message(2, output), message(4, operator))
+def node(operator, inputs, output, *attributes):
+    return message(1, *(message(1, name) for name in inputs), message(2, output), message(4, operator), *attributes)
 
 
-def logistic(path, features, weights, bias, external=False):
-    """probability = 1 / (1 + exp(-(features . weights + bias))), one float32 input named `features`."""
+def logistic(path, features, weights, bias, external=False, whole=False):
+    """probability = 1 / (1 + exp(-(features . weights + bias))), one input named `features`: float32, or int64."""
     weight = tensor("weight", [len(weights), 1], weights)
     if external:
         weight += message(13, message(1, "location"), message(2, "weights.bin")) + integer(14, 1)
-    graph = (node("MatMul", ["features", "weight"], "product") + node("Add", ["product", "bias"], "logit") +
+    to_float32 = message(5, message(1, "to"), integer(3, 1), integer(20, 2))
+    graph = (node("Cast", ["features"], "numbers", to_float32) + node("MatMul", ["numbers", "weight"], "product") + node("Add", ["product", "bias"], "logit") +
              node("Sigmoid", ["logit"], "probability") + message(2, "logistic") + message(5, weight) +
-             message(5, tensor("bias", [1], [bias])) + value_info(11, "features", len(features)) +
+             message(5, tensor("bias", [1], [bias])) + value_info(11, "features", len(features), 7 if whole else 1) +
              value_info(12, "probability", 1))
     model = (integer(1, 8) + message(7, graph) + message(8, message(1, ""), integer(2, 13)) +
              message(14, message(1, "features"), message(2, json.dumps(features))))
