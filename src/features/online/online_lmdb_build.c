@@ -18,6 +18,8 @@
 #define COMMIT_BYTES ((size_t)32 << 20)
 /* Branch pages, the rest of a page behind a row, and a page of its own for a long row. */
 #define ROW_OVERHEAD 8192
+/* LMDB makes as many places for readers as fit: about a thousand. */
+#define LOCK_FILE_BYTES ((size_t)64 << 10)
 
 struct lmdb_builder {
     struct online_builder base;
@@ -59,8 +61,8 @@ static enum status env_open(struct lmdb_builder *builder, struct error *err)
     if (rc == 0)
         rc = mdb_env_set_mapsize(builder->env, builder->map_bytes);
     if (rc == 0)
-        rc = mdb_env_open(builder->env, builder->path, MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD,
-                          0644);
+        rc = mdb_env_open(builder->env, builder->path,
+                          MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOLOCK, 0644);
     return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, builder->path);
 }
 
@@ -158,6 +160,18 @@ static void builder_free(struct lmdb_builder *builder)
     arena_free(builder->arena); /* the builder lives in it */
 }
 
+/*
+ * The lock file that readers will map, with its blocks: LMDB itself makes it sparse, and to touch
+ * a hole of a mapped file on a full disk is the end of the process.
+ */
+static enum status write_lock_file(struct lmdb_builder *builder, struct error *err)
+{
+    static const char zeroes[LOCK_FILE_BYTES];
+    struct str path = arena_printf(builder->arena, "%s/lock.mdb", builder->path);
+
+    return file_write(path.data, (struct str){ zeroes, sizeof(zeroes) }, err);
+}
+
 static enum status write_out(struct lmdb_builder *builder, struct error *err)
 {
     int rc;
@@ -167,6 +181,7 @@ static enum status write_out(struct lmdb_builder *builder, struct error *err)
     rc = mdb_env_sync(builder->env, 1);
     if (rc != 0)
         return lmdb_failed(err, rc, builder->path);
+    TRY(write_lock_file(builder, err));
     return online_folder_describe(builder->path, &builder->info,
                                   err); /* syncs the folder too */
 }
