@@ -331,8 +331,8 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
 void connection_drain(struct connection *connection)
 {
     const struct server_deadlines *deadlines = &connection->loop->server->config.deadlines;
-    unsigned grace_ms = deadlines->drain_ms / 2 < DRAIN_GRACE_MS ? deadlines->drain_ms / 2 :
-                                                                   DRAIN_GRACE_MS;
+    unsigned grace_ms = deadlines->drain_ms / 2 < DRAIN_GRACE_MS ? deadlines->drain_ms / 2
+                                                                 : DRAIN_GRACE_MS;
 
     /* Its next request may be on its way; that one is answered, with Connection: close. */
     if (connection->state == CONNECTION_HEAD && connection->input.len == 0)
