@@ -67,7 +67,7 @@ def run(server, kills, chance):
     execution = server.get("/api/v1/pipelines/flight_delay/executions", {})["execution"]
     begun, struck = time.monotonic(), []
     for _ in range(kills):
-        time.sleep(chance.uniform(0.5, 7))
+        time.sleep(chance.uniform(0.5, 30))
         state = server.get(f"/api/v1/executions/{execution}")
         running = [step["name"] for step in state["steps"] if step["status"] == "RUNNING"]
         struck.append(running[0] if running else state["status"])
