@@ -90,6 +90,8 @@ def children(pid):
 
 
 class Bench:
+    path = "/api/v1/endpoints/bench/predict"
+
     def __init__(self, build, folder):
         self.build, self.folder = build, folder
         self.started = []
@@ -120,7 +122,7 @@ class Bench:
 
     def load(self, pid, port, **options):
         command = ["taskset", "-c", "1", self.build / "bench/http_load", "--port", port, "--pid", str(pid),
-                   "--method", "POST", "--path", "/api/v1/endpoints/bench/predict",
+                   "--method", "POST", "--path", self.path,
                    "--lines", self.folder / "bodies", "--seconds", "2", "--warm-up", "0.5"]
         for name, value in options.items():
             command += ["--" + name, str(value)]

@@ -97,7 +97,7 @@ static void limit_memory(uint64_t bytes)
                             .rlim_max = bytes + MEMORY_BESIDE };
 
     /* An address sanitizer maps terabytes; there the limit would end every job at once. */
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     if (setrlimit(RLIMIT_DATA, &limit) != 0)
         perror("onggi job: memory limit");
 #else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/tensor.h"
 
+#include <assert.h>
 #include <math.h>
 
 static const struct {
@@ -97,8 +98,10 @@ double tensor_number(const struct tensor *tensor, size_t index)
 static enum status unfit(const struct tensor *tensor, const struct value *value,
                          struct error *err)
 {
-    const char *wanted = value_type_name(types[tensor->type].value);
+    const char *wanted;
 
+    assert(tensor->type < TENSOR_TYPE_COUNT); /* gcc does not see it */
+    wanted = value_type_name(types[tensor->type].value);
     if (value->is_null)
         return error_set(err, STATUS_INVALID, "expected %s, found null", wanted);
     return error_set(err, STATUS_INVALID, "expected %s, found %s", wanted,
