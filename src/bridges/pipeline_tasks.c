@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/clock.h"
 #include "base/file.h"
 #include "bridges/pipeline_tasks_internal.h"
 #include "features/training_set.h"
@@ -125,64 +124,9 @@ static const struct task_type training_set_task = {
 
 /* --- onggi:materialize ------------------------------------------------------ */
 
-static enum status want_time(const yyjson_val *input, const char *key, int64_t *out,
-                             struct error *err)
-{
-    struct str text = STR_EMPTY;
-
-    TRY(json_want_str(input, key, &text, err));
-    if (text.len > 0 && !time_parse_us(text, out))
-        return error_set(err, STATUS_INVALID,
-                         "field '%s': expected a time, found '" STR_FMT "'", key,
-                         STR_ARG(str_slice(text, 0, 40)));
-    return STATUS_OK;
-}
-
-static enum status read_views(struct task *task, struct materialize_request *out,
-                              struct error *err)
-{
-    yyjson_val *views = NULL, *view;
-    size_t index, max;
-    struct str *names;
-
-    TRY(json_want_array(task->input, "views", &views, err));
-    names = ARENA_ARRAY(task->arena, struct str, yyjson_arr_size(views));
-    yyjson_arr_foreach(views, index, max, view)
-    {
-        if (!yyjson_is_str(view))
-            return error_set(err, STATUS_INVALID, "field 'views': expected names");
-        names[index] = json_str(view);
-    }
-    out->views = names;
-    out->view_count = yyjson_arr_size(views);
-    return STATUS_OK;
-}
-
-static struct str materialize_output(struct arena *arena,
-                                     const struct materialize_result *result)
-{
-    yyjson_mut_doc *doc = json_mut_doc(arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_val *views = yyjson_mut_obj_add_arr(doc, root, "views");
-
-    for (size_t i = 0; i < result->view_count; i++) {
-        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, views);
-
-        json_add_str(doc, item, "view", result->views[i].view);
-        yyjson_mut_obj_add_uint(doc, item, "rows", result->views[i].rows);
-        yyjson_mut_obj_add_uint(doc, item, "entities", result->views[i].entities);
-        yyjson_mut_obj_add_real(doc, item, "seconds", result->views[i].seconds);
-    }
-    yyjson_mut_obj_add_uint(doc, root, "rows", result->rows);
-    yyjson_mut_obj_add_uint(doc, root, "entities", result->entities);
-    yyjson_mut_obj_add_real(doc, root, "seconds", result->seconds);
-    return json_mut_write(arena, root);
-}
-
 static enum status run_materialize(struct task *task, void *context, struct str *output,
                                    struct error *err)
 {
-    static const struct str known[] = { STR_INIT("views"), STR_INIT("from"), STR_INIT("to") };
     struct pipeline_tasks *tasks = context;
     struct materialize_request request = {
         .from_us = INT64_MIN,
@@ -193,14 +137,11 @@ static enum status run_materialize(struct task *task, void *context, struct str 
     };
     struct materialize_result result;
 
-    TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
-    TRY(want_time(task->input, "from", &request.from_us, err));
-    TRY(want_time(task->input, "to", &request.to_us, err));
-    TRY(read_views(task, &request, err));
+    TRY(materialize_request_read(task->arena, task->input, &request, err));
     TRY(feature_store_materialize(tasks->given.features, task->arena, &request, &result, err));
     task_log(task, "%llu rows into %llu entities in %.1f s", (unsigned long long)result.rows,
              (unsigned long long)result.entities, result.seconds);
-    *output = materialize_output(task->arena, &result);
+    *output = materialize_result_json(task->arena, &result);
     return STATUS_OK;
 }
 

@@ -137,6 +137,13 @@ MUST_USE enum status feature_store_materialize(struct feature_store *store, stru
                                                struct materialize_result *out,
                                                struct error *err);
 
+/* {"views"?: [names], "from"?: time, "to"?: time}, over what is in *out; strings point into the JSON. */
+MUST_USE enum status materialize_request_read(struct arena *arena, const yyjson_val *json,
+                                              struct materialize_request *out,
+                                              struct error *err);
+struct str materialize_result_json(struct arena *arena,
+                                   const struct materialize_result *result);
+
 struct job_kind;
 /* `onggi job materialize`: for the table that main gives to job_main. */
 extern const struct job_kind materialize_job;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/clock.h"
 #include "features/feature_store.h"
+#include "features/job_follow.h"
 #include "net/http.h"
 
 /* Beyond these a reply takes longer to work out than a loop thread should be away. */
@@ -141,122 +141,31 @@ static enum status on_get(struct request *req, struct response *res, struct erro
 
 /* --- materialize ---------------------------------------------------------- */
 
-static enum status want_time(const yyjson_val *body, const char *key, int64_t *out,
-                             struct error *err)
-{
-    struct str text = STR_EMPTY;
-
-    TRY(json_want_str(body, key, &text, err));
-    if (text.len > 0 && !time_parse_us(text, out))
-        return error_set(err, STATUS_INVALID,
-                         "'%s': '" STR_FMT
-                         "' is no time; expected one like 2018-08-08T10:00:00Z",
-                         key, STR_ARG(str_slice(text, 0, 60)));
-    return STATUS_OK;
-}
-
-static enum status want_views(struct arena *arena, const yyjson_val *body,
-                              struct materialize_request *out, struct error *err)
-{
-    yyjson_val *array = NULL, *one;
-    yyjson_arr_iter iter;
-    struct str *views;
-
-    TRY(json_want_array(body, "views", &array, err));
-    if (array == NULL)
-        return STATUS_OK;
-    if (yyjson_arr_size(array) == 0)
-        return error_set(err, STATUS_INVALID, "'views' is empty; leave it out for all views");
-    out->views = views = ARENA_ARRAY(arena, struct str, yyjson_arr_size(array));
-    iter = yyjson_arr_iter_with(array);
-    while ((one = yyjson_arr_iter_next(&iter)) != NULL) {
-        if (!yyjson_is_str(one))
-            return error_set(err, STATUS_INVALID, "'views': expected names of views");
-        views[out->view_count++] = json_str(one);
-    }
-    return STATUS_OK;
-}
-
 static enum status parse_materialize(struct request *req, struct materialize_request *out,
                                      struct error *err)
 {
-    static const struct str known[] = { STR_INIT("views"), STR_INIT("from"), STR_INIT("to") };
     yyjson_val *body;
 
     *out = (struct materialize_request){ .from_us = INT64_MIN, .to_us = INT64_MAX };
     if (str_trim(req->body).len == 0)
         return STATUS_OK;
     TRY(json_parse(req->arena, req->body, &body, err));
-    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
-    TRY(want_views(req->arena, body, out, err));
-    TRY(want_time(body, "from", &out->from_us, err));
-    return want_time(body, "to", &out->to_us, err);
-}
-
-struct following {
-    struct request *req;
-    struct response *res;
-    bool is_gone; /* nobody reads the events any more */
-};
-
-static void on_progress(void *context, struct str phase, uint64_t done, uint64_t total)
-{
-    struct following *following = context;
-    struct buffer data = { 0 };
-    struct error ignored;
-
-    if (following->is_gone || !request_wants_events(following->req))
-        return;
-    buffer_append(&data, STR("{\"phase\":"));
-    json_write_str(&data, phase);
-    buffer_printf(&data, ",\"done\":%llu,\"total\":%llu,\"unit\":\"rows\"}",
-                  (unsigned long long)done, (unsigned long long)total);
-    following->is_gone = response_event(following->res, "progress", buffer_str(&data),
-                                        &ignored) != STATUS_OK;
-    buffer_free(&data);
-}
-
-static bool is_cancelled(void *context)
-{
-    struct following *following = context;
-
-    return following->is_gone || request_is_abandoned(following->req);
-}
-
-static struct str result_json(struct arena *arena, const struct materialize_result *result)
-{
-    yyjson_mut_doc *doc = json_mut_doc(arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_val *views = yyjson_mut_obj_add_arr(doc, root, "views");
-
-    for (size_t i = 0; i < result->view_count; i++) {
-        const struct materialize_view_result *one = &result->views[i];
-        yyjson_mut_val *view = yyjson_mut_arr_add_obj(doc, views);
-
-        json_add_str(doc, view, "view", one->view);
-        yyjson_mut_obj_add_uint(doc, view, "rows", one->rows);
-        yyjson_mut_obj_add_uint(doc, view, "entities", one->entities);
-        yyjson_mut_obj_add_real(doc, view, "seconds", one->seconds);
-    }
-    yyjson_mut_obj_add_uint(doc, root, "rows", result->rows);
-    yyjson_mut_obj_add_uint(doc, root, "entities", result->entities);
-    yyjson_mut_obj_add_real(doc, root, "seconds", result->seconds);
-    return json_mut_write(arena, root);
+    return materialize_request_read(req->arena, body, out, err);
 }
 
 static enum status on_materialize(struct request *req, struct response *res, struct error *err)
 {
-    struct following following = { req, res, false };
+    struct job_following following = { req, res, false };
     struct materialize_request request;
     struct materialize_result result;
     struct str json;
 
     TRY(parse_materialize(req, &request, err));
-    request.on_progress = on_progress;
-    request.is_cancelled = is_cancelled;
+    request.on_progress = job_follow_progress;
+    request.is_cancelled = job_follow_is_cancelled;
     request.context = &following;
     TRY(feature_store_materialize(req->context, req->arena, &request, &result, err));
-    json = result_json(req->arena, &result);
+    json = materialize_result_json(req->arena, &result);
     if (request_wants_events(req))
         return response_event(res, "result", json, err);
     return response_json(res, 200, json);

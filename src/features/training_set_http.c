@@ -2,6 +2,7 @@
 #include "features/training_set_http.h"
 
 #include "base/file.h"
+#include "features/job_follow.h"
 #include "features/result_file.h"
 #include "features/training_set.h"
 
@@ -99,38 +100,6 @@ static enum status entities_file(struct request *req, const char *project, const
     return file_write(*out, req->body, err);
 }
 
-/* --- progress ------------------------------------------------------------- */
-
-struct following {
-    struct request *req;
-    struct response *res;
-    bool is_gone; /* nobody reads the events any more */
-};
-
-static void on_progress(void *context, struct str phase, uint64_t done, uint64_t total)
-{
-    struct following *following = context;
-    struct buffer data = { 0 };
-    struct error ignored;
-
-    if (following->is_gone || !request_wants_events(following->req))
-        return;
-    buffer_append(&data, STR("{\"phase\":"));
-    json_write_str(&data, phase);
-    buffer_printf(&data, ",\"done\":%llu,\"total\":%llu,\"unit\":\"rows\"}",
-                  (unsigned long long)done, (unsigned long long)total);
-    following->is_gone = response_event(following->res, "progress", buffer_str(&data),
-                                        &ignored) != STATUS_OK;
-    buffer_free(&data);
-}
-
-static bool is_cancelled(void *context)
-{
-    struct following *following = context;
-
-    return following->is_gone || request_is_abandoned(following->req);
-}
-
 /* --- answer --------------------------------------------------------------- */
 
 static void add_result(struct training_set_visit *visit, struct str id,
@@ -152,14 +121,14 @@ static enum status build(struct training_set_visit *visit, struct response *res,
 {
     struct training_set_request *asked = &visit->asked;
     struct request *req = visit->req;
-    struct following following = { req, res, false };
+    struct job_following following = { req, res, false };
     struct training_set_result result;
     struct str id, json;
 
     asked->project = shared->project;
     asked->limits = shared->limits;
-    asked->on_progress = on_progress;
-    asked->is_cancelled = is_cancelled;
+    asked->on_progress = job_follow_progress;
+    asked->is_cancelled = job_follow_is_cancelled;
     asked->context = &following;
     TRY(result_file_new(req->arena, shared->project,
                         asked->format == TRAINING_SET_CSV ? "csv" : "parquet", &id, &asked->out,
