@@ -16,41 +16,19 @@ void buffer_clear(struct buffer *buffer)
     buffer->len = 0;
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t more)
+void buffer_grow(struct buffer *buffer, size_t more)
 {
     size_t wanted = buffer->len + more;
     size_t capacity = buffer->capacity < 128 ? 128 : buffer->capacity;
 
-    if (wanted > buffer->capacity || buffer->data == NULL) {
-        while (capacity < wanted)
-            capacity *= 2;
-        buffer->data = realloc(buffer->data, capacity);
-        if (buffer->data == NULL) {
-            fprintf(stderr, "onggi: out of memory: %zu bytes were wanted\n", capacity);
-            abort();
-        }
-        buffer->capacity = capacity;
+    while (capacity < wanted)
+        capacity *= 2;
+    buffer->data = realloc(buffer->data, capacity);
+    if (buffer->data == NULL) {
+        fprintf(stderr, "onggi: out of memory: %zu bytes were wanted\n", capacity);
+        abort();
     }
-    return buffer->data + buffer->len;
-}
-
-void buffer_append_bytes(struct buffer *buffer, const void *bytes, size_t len)
-{
-    if (len == 0)
-        return;
-    memcpy(buffer_reserve(buffer, len), bytes, len);
-    buffer->len += len;
-}
-
-void buffer_append(struct buffer *buffer, struct str s)
-{
-    buffer_append_bytes(buffer, s.data, s.len);
-}
-
-void buffer_append_byte(struct buffer *buffer, char byte)
-{
-    *buffer_reserve(buffer, 1) = byte;
-    buffer->len++;
+    buffer->capacity = capacity;
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

@@ -15,11 +15,31 @@ struct buffer {
 
 void buffer_free(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the memory */
+/* Replies are written in many small pieces: only the growing is worth a call. */
+void buffer_grow(struct buffer *buffer, size_t more);
 /* Room for more bytes behind len; the caller writes there and adds to len. */
-char *buffer_reserve(struct buffer *buffer, size_t more);
-void buffer_append(struct buffer *buffer, struct str s);
-void buffer_append_byte(struct buffer *buffer, char byte);
-void buffer_append_bytes(struct buffer *buffer, const void *bytes, size_t len);
+static inline char *buffer_reserve(struct buffer *buffer, size_t more)
+{
+    if (more > buffer->capacity - buffer->len || buffer->data == NULL)
+        buffer_grow(buffer, more);
+    return buffer->data + buffer->len;
+}
+static inline void buffer_append_bytes(struct buffer *buffer, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return;
+    memcpy(buffer_reserve(buffer, len), bytes, len);
+    buffer->len += len;
+}
+static inline void buffer_append(struct buffer *buffer, struct str s)
+{
+    buffer_append_bytes(buffer, s.data, s.len);
+}
+static inline void buffer_append_byte(struct buffer *buffer, char byte)
+{
+    *buffer_reserve(buffer, 1) = byte;
+    buffer->len++;
+}
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Takes len bytes off the front. */
 void buffer_consume(struct buffer *buffer, size_t len);

@@ -5,27 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct str str_from(const char *text)
-{
-    if (text == NULL)
-        return STR_EMPTY;
-    return (struct str){ text, strlen(text) };
-}
-
-struct str str_slice(struct str s, size_t from, size_t to)
-{
-    if (to > s.len)
-        to = s.len;
-    if (from > to)
-        from = to;
-    return (struct str){ s.data + from, to - from };
-}
-
-bool str_equal(struct str a, struct str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
 static unsigned char lower(char c)
 {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);

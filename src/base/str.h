@@ -30,9 +30,23 @@ struct str {
 #define STR_ARG(s) (int)(s).len, (s).data
 
 /* The view ends before the terminating NUL; a NULL pointer gives the empty one. */
-struct str str_from(const char *text);
-struct str str_slice(struct str s, size_t from, size_t to);
-bool str_equal(struct str a, struct str b);
+static inline struct str str_from(const char *text)
+{
+    return text == NULL ? STR_EMPTY : (struct str){ text, strlen(text) };
+}
+/* What of from…to lies in s. */
+static inline struct str str_slice(struct str s, size_t from, size_t to)
+{
+    if (to > s.len)
+        to = s.len;
+    if (from > to)
+        from = to;
+    return (struct str){ s.data + from, to - from };
+}
+static inline bool str_equal(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
 bool str_equal_nocase(struct str a, struct str b); /* ASCII only */
 /* As memcmp, a prefix sorts before what it begins. */
 int str_compare(struct str a, struct str b);
