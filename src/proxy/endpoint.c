@@ -4,22 +4,17 @@
 
 #include <stdlib.h>
 
-static bool feed_of(enum value_type from, enum value_type to, enum feed *out)
+/* What the runtime makes of a value by itself, without loss but for rounding. */
+static bool can_feed(enum value_type from, enum value_type to)
 {
     bool to_number = to == TYPE_FLOAT32 || to == TYPE_FLOAT64;
     bool to_integer = to == TYPE_INT32 || to == TYPE_INT64;
 
-    *out = FEED_AS_IT_IS;
     if (from == to || (to_number && (from == TYPE_FLOAT32 || from == TYPE_FLOAT64)))
         return true;
-    if (from == TYPE_INT32 || from == TYPE_INT64) {
-        *out = to_number ? FEED_INTEGER_TO_NUMBER : FEED_AS_IT_IS;
+    if (from == TYPE_INT32 || from == TYPE_INT64)
         return to_number || to == TYPE_INT64;
-    }
-    if (from != TYPE_BOOL)
-        return false;
-    *out = to_number ? FEED_BOOL_TO_NUMBER : FEED_BOOL_TO_INTEGER;
-    return to_number || to_integer;
+    return from == TYPE_BOOL && (to_number || to_integer);
 }
 
 /* By its own name, or as view__feature. */
@@ -64,18 +59,17 @@ static enum status connect_features(struct endpoint *endpoint, struct error *err
     const struct model_feature *features = model_features(endpoint->model,
                                                           &endpoint->feed_count);
 
-    endpoint->feeds = ARENA_ARRAY(endpoint->arena, struct endpoint_feed, endpoint->feed_count);
+    endpoint->feeds = ARENA_ARRAY(endpoint->arena, size_t, endpoint->feed_count);
     for (size_t i = 0; i < endpoint->feed_count; i++) {
-        struct endpoint_feed *feed = &endpoint->feeds[i];
+        size_t *feed = &endpoint->feeds[i];
 
-        feed->type = features[i].type;
-        if (!find_output(endpoint, features[i].name, &feed->output))
+        if (!find_output(endpoint, features[i].name, feed))
             return no_feature(endpoint, features[i].name, err);
-        if (!feed_of(endpoint->outputs[feed->output].type, feed->type, &feed->feed))
+        if (!can_feed(endpoint->outputs[*feed].type, features[i].type))
             return error_set(err, STATUS_INVALID,
                              "the model wants '" STR_FMT "' as %s, the service has it as %s",
-                             STR_ARG(features[i].name), value_type_name(feed->type),
-                             value_type_name(endpoint->outputs[feed->output].type));
+                             STR_ARG(features[i].name), value_type_name(features[i].type),
+                             value_type_name(endpoint->outputs[*feed].type));
     }
     return STATUS_OK;
 }
@@ -236,13 +230,40 @@ static struct endpoint *begin(const struct endpoint_spec *spec)
     struct endpoint *endpoint = ARENA_NEW(arena, struct endpoint);
 
     endpoint->arena = arena;
-    endpoint->references = 1;
+    atomic_init(&endpoint->references, 1);
     endpoint->score_output = -1;
     endpoint->spec = copy_spec(arena, spec);
     endpoint->lookup_time = stage_metric(endpoint, "features");
     endpoint->model_time = stage_metric(endpoint, "model");
     endpoint->rules_time = stage_metric(endpoint, "rules");
     return endpoint;
+}
+
+/* What all replies say alike. */
+static void write_texts(struct endpoint *endpoint)
+{
+    struct buffer text = { 0 };
+
+    buffer_append(&text, STR("{\"endpoint\":"));
+    json_write_str(&text, endpoint->spec.name);
+    buffer_append(&text, STR(",\"model\":"));
+    json_write_str(&text, endpoint->spec.model);
+    buffer_append(&text, STR(",\"version\":"));
+    if (endpoint->model == NULL)
+        buffer_append(&text, STR("null"));
+    else
+        json_write_int64(&text, model_version_number(endpoint->model));
+    buffer_append(&text, STR(",\"request_id\":"));
+    endpoint->reply_head = arena_str(endpoint->arena, buffer_str(&text));
+    endpoint->output_keys = ARENA_ARRAY(endpoint->arena, struct str,
+                                        endpoint->model_output_count);
+    for (size_t i = 0; i < endpoint->model_output_count; i++) {
+        buffer_clear(&text);
+        json_write_str(&text, endpoint->model_outputs[i].name);
+        buffer_append_byte(&text, ':');
+        endpoint->output_keys[i] = arena_str(endpoint->arena, buffer_str(&text));
+    }
+    buffer_free(&text);
 }
 
 /* Its shape is known; on failure it is freed. */
@@ -262,6 +283,7 @@ static enum status finish(struct endpoint *endpoint, struct model *model, struct
         endpoint_free(endpoint);
         return status;
     }
+    write_texts(endpoint);
     *out = endpoint;
     return STATUS_OK;
 }

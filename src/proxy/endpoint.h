@@ -10,6 +10,8 @@
 #include "net/metrics.h"
 #include "serving/serving.h"
 
+#include <stdatomic.h>
+
 #define ENDPOINT_TIMEOUT_DEFAULT_US (100 * INT64_C(1000))
 #define ENDPOINT_TIMEOUT_MAX_US (60 * INT64_C(1000000))
 
@@ -49,15 +51,6 @@ extern const struct definition_kind endpoint_definition_kind;
 
 /* --- ready to answer -------------------------------------------------------- */
 
-/* How a plan's output becomes what the model's input wants. */
-enum feed { FEED_AS_IT_IS, FEED_INTEGER_TO_NUMBER, FEED_BOOL_TO_NUMBER, FEED_BOOL_TO_INTEGER };
-
-struct endpoint_feed {
-    size_t output; /* of the plan */
-    enum feed feed;
-    enum value_type type;
-};
-
 /* Where a rule finds one of its inputs; an output without a model is null. */
 enum rule_source { RULE_SCORE, RULE_OUTPUT, RULE_FEATURE, RULE_REQUEST };
 struct rule_input {
@@ -75,7 +68,7 @@ struct endpoint_program {
 /* One endpoint as it answers now. */
 struct endpoint {
     struct arena *arena; /* everything here lives in it */
-    unsigned references;
+    atomic_uint references;
     struct endpoint_spec spec;
     struct feature_plan *plan; /* NULL where features are brought along */
     const struct feature_field *request_fields;
@@ -83,10 +76,12 @@ struct endpoint {
     const struct feature_output *outputs;
     size_t output_count;
     struct model *model; /* NULL until something is deployed */
-    struct endpoint_feed *feeds;
+    size_t *feeds; /* for each of the model's features, the output that feeds it */
     size_t feed_count;
     const struct tensor_spec *model_outputs;
     size_t model_output_count;
+    struct str reply_head;   /* how a reply begins, as JSON: all up to the request's id */
+    struct str *output_keys; /* the model outputs' names, as JSON, with the colon */
     int score_output; /* index, or -1 */
     struct endpoint_program *programs;
     size_t program_count;
@@ -115,5 +110,5 @@ MUST_USE enum status endpoint_new_shaped(const struct endpoint_spec *spec,
                                          struct error *err);
 /* The type of an output with one value a row, as rules see it; false for the others. */
 bool endpoint_output_type(const struct tensor_spec *output, enum value_type *out);
-/* References are counted under the proxy's lock: see proxy.c. */
+/* When the last reference is gone: see proxy.c. */
 void endpoint_free(struct endpoint *endpoint);

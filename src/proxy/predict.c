@@ -19,27 +19,15 @@ const char *fallback_reason_name(enum fallback_reason reason)
     return reason_names[reason];
 }
 
-static struct value feed_value(struct value value, const struct endpoint_feed *feed)
+/* One reading of the clock a stage: the next one begins where it ends. */
+static uint64_t end_stage(struct prediction *prediction, struct metric *metric)
 {
-    struct value fed = value;
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t took_ns = now_ns - prediction->stage_ns;
 
-    fed.type = feed->type;
-    if (value.is_null)
-        return fed;
-    switch (feed->feed) {
-    case FEED_AS_IT_IS:
-        break;
-    case FEED_INTEGER_TO_NUMBER:
-        fed.number = (double)value.integer;
-        break;
-    case FEED_BOOL_TO_NUMBER:
-        fed.number = value.boolean ? 1.0 : 0.0;
-        break;
-    case FEED_BOOL_TO_INTEGER:
-        fed.integer = value.boolean ? 1 : 0;
-        break;
-    }
-    return fed;
+    prediction->stage_ns = now_ns;
+    metric_record_ns(metric, took_ns);
+    return took_ns;
 }
 
 static const struct value *feed_model(const struct endpoint *endpoint, struct arena *arena,
@@ -53,7 +41,7 @@ static const struct value *feed_model(const struct endpoint *endpoint, struct ar
         const struct value *features = prediction->features + row * endpoint->output_count;
 
         for (size_t i = 0; i < endpoint->feed_count; i++)
-            *at++ = feed_value(features[endpoint->feeds[i].output], &endpoint->feeds[i]);
+            *at++ = features[endpoint->feeds[i]];
     }
     return fed;
 }
@@ -65,11 +53,9 @@ static enum status look_up(struct endpoint *endpoint, struct arena *arena,
     struct feature_answer answer = {
         .values = ARENA_ARRAY(arena, struct value, query->rows * endpoint->output_count),
     };
-    uint64_t start = clock_monotonic_ns();
     enum status status = feature_plan_read(endpoint->plan, arena, query, &answer, err);
 
-    prediction->lookup_ns = clock_monotonic_ns() - start;
-    metric_record_ns(endpoint->lookup_time, prediction->lookup_ns);
+    prediction->lookup_ns = end_stage(prediction, endpoint->lookup_time);
     if (status == STATUS_OK)
         prediction->features = answer.values;
     return status;
@@ -81,7 +67,6 @@ static enum status run_model(struct endpoint *endpoint, struct arena *arena,
 {
     struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, endpoint->model_output_count);
     const struct value *fed = feed_model(endpoint, arena, prediction);
-    uint64_t start = clock_monotonic_ns();
     enum status status;
 
     if (prediction->rows == 1)
@@ -89,8 +74,7 @@ static enum status run_model(struct endpoint *endpoint, struct arena *arena,
     else
         status = model_run_rows(endpoint->model, arena, prediction->rows, fed, deadline_ns,
                                 outputs, err);
-    prediction->model_ns = clock_monotonic_ns() - start;
-    metric_record_ns(endpoint->model_time, prediction->model_ns);
+    prediction->model_ns = end_stage(prediction, endpoint->model_time);
     if (status == STATUS_OK)
         prediction->outputs = outputs;
     return status;
@@ -191,12 +175,9 @@ static enum status decide_all(struct endpoint *endpoint, struct arena *arena,
                               const struct feature_query *query, struct prediction *prediction,
                               struct error *err)
 {
-    uint64_t start = clock_monotonic_ns();
-
     for (size_t row = 0; row < prediction->rows; row++)
         TRY(decide(endpoint, arena, query, prediction, row, err));
-    prediction->rules_ns = clock_monotonic_ns() - start;
-    metric_record_ns(endpoint->rules_time, prediction->rules_ns);
+    prediction->rules_ns = end_stage(prediction, endpoint->rules_time);
     return STATUS_OK;
 }
 
@@ -231,8 +212,12 @@ static enum fallback_reason reason_of(enum status status)
 
 static void prediction_init(struct prediction *prediction, struct arena *arena, size_t rows)
 {
+    uint64_t now_ns = clock_monotonic_ns();
+
     *prediction = (struct prediction){
         .rows = rows,
+        .start_ns = now_ns,
+        .stage_ns = now_ns,
         .scores = ARENA_ARRAY(arena, double, rows),
         .decisions = ARENA_ARRAY(arena, const struct str *, rows),
     };
@@ -252,7 +237,7 @@ static enum status answer(struct endpoint *endpoint, struct arena *arena,
                   STR_ARG(endpoint->spec.name));
         return fall_back(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
     }
-    if (deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns) {
+    if (deadline_ns != 0 && out->stage_ns >= deadline_ns) {
         error_set(err, STATUS_TIMEOUT, "the time-out passed before the model was run");
         return fall_back(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
     }

@@ -21,6 +21,8 @@ struct prediction {
     const struct str **decisions; /* rows; NULL where no rule held */
     enum fallback_reason fallback;
     struct error why; /* with a fallback: for the log */
+    uint64_t start_ns; /* as clock_monotonic_ns */
+    uint64_t stage_ns; /* when the stage under way began */
     uint64_t lookup_ns, model_ns, rules_ns;
 };
 

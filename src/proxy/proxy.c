@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 /*
- * The lock is held for a look-up among a few names and a count; an endpoint
- * itself never changes, so nothing else needs one.
+ * The lock is held for a look-up among a few names, which gives a reference;
+ * an endpoint itself never changes, so nothing else needs one.
  */
 struct proxy {
     struct feature_store *store;
@@ -43,14 +43,8 @@ void proxy_free(struct proxy **proxy)
 
 void proxy_release(struct proxy *proxy, struct endpoint *endpoint)
 {
-    unsigned left;
-
-    if (endpoint == NULL)
-        return;
-    pthread_mutex_lock(&proxy->lock);
-    left = --endpoint->references;
-    pthread_mutex_unlock(&proxy->lock);
-    if (left == 0)
+    (void)proxy;
+    if (endpoint != NULL && atomic_fetch_sub(&endpoint->references, 1) == 1)
         endpoint_free(endpoint);
 }
 
@@ -86,7 +80,7 @@ static struct endpoint *acquire(struct proxy *proxy, struct str name)
     at = place_of(proxy, name, &found);
     if (found) {
         endpoint = proxy->endpoints[at];
-        endpoint->references++;
+        atomic_fetch_add(&endpoint->references, 1);
     }
     pthread_mutex_unlock(&proxy->lock);
     return endpoint;
@@ -136,7 +130,7 @@ size_t proxy_list(struct proxy *proxy, struct arena *arena, struct endpoint ***o
     *out = ARENA_ARRAY(arena, struct endpoint *, count);
     for (size_t i = 0; i < count; i++) {
         (*out)[i] = proxy->endpoints[i];
-        (*out)[i]->references++;
+        atomic_fetch_add(&(*out)[i]->references, 1);
     }
     pthread_mutex_unlock(&proxy->lock);
     return count;

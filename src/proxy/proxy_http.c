@@ -20,7 +20,7 @@ struct ask {
     struct feature_query query;
     bool many; /* "rows" was given: the answer has "rows" too */
     bool explain;
-    uint64_t parse_ns;
+    uint64_t start_ns;
 };
 
 static enum status read_rows(struct arena *arena, const struct feature_plan *plan,
@@ -166,7 +166,7 @@ static void write_prediction(struct buffer *out, const struct endpoint *endpoint
 
     buffer_append(out, STR("\"prediction\":{"));
     if (!isnan(prediction->scores[row]) || endpoint->score_output >= 0) {
-        write_name(out, STR("score"));
+        buffer_append(out, STR("\"score\":"));
         write_score(out, endpoint, prediction, row);
         first = false;
     }
@@ -176,7 +176,7 @@ static void write_prediction(struct buffer *out, const struct endpoint *endpoint
         if (!first)
             buffer_append_byte(out, ',');
         first = false;
-        write_name(out, endpoint->model_outputs[i].name);
+        buffer_append(out, endpoint->output_keys[i]);
         write_output(out, &prediction->outputs[i], row);
     }
     buffer_append_byte(out, '}');
@@ -205,16 +205,7 @@ static void write_features(struct buffer *out, const struct endpoint *endpoint,
 static void write_head(struct buffer *out, const struct endpoint *endpoint,
                        const struct request *req)
 {
-    buffer_append(out, STR("{\"endpoint\":"));
-    json_write_str(out, endpoint->spec.name);
-    buffer_append(out, STR(",\"model\":"));
-    json_write_str(out, endpoint->spec.model);
-    buffer_append(out, STR(",\"version\":"));
-    if (endpoint->model == NULL)
-        buffer_append(out, STR("null"));
-    else
-        json_write_int64(out, model_version_number(endpoint->model));
-    buffer_append(out, STR(",\"request_id\":"));
+    buffer_append(out, endpoint->reply_head);
     json_write_str(out, req->request_id);
     buffer_append_byte(out, ',');
 }
@@ -237,7 +228,7 @@ static void write_tail(struct buffer *out, const struct request *req, const stru
         json_write_str(out, str_from(fallback_reason_name(prediction->fallback)));
     }
     buffer_append(out, STR(",\"timing_us\":{"));
-    write_us(out, "parse", ask->parse_ns);
+    write_us(out, "parse", prediction->start_ns - ask->start_ns);
     buffer_append_byte(out, ',');
     write_us(out, "features", prediction->lookup_ns);
     buffer_append_byte(out, ',');
@@ -313,8 +304,7 @@ static enum status on_predict_worker(struct request *req, struct response *res,
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
                                 struct response *res, bool on_loop, struct error *err)
 {
-    struct ask ask = { .endpoint = endpoint };
-    uint64_t start = clock_monotonic_ns();
+    struct ask ask = { .endpoint = endpoint, .start_ns = clock_monotonic_ns() };
 
     if (on_loop &&
         (req->body.len > INLINE_BODY_MAX || (endpoint->model != NULL && !endpoint->is_inline)))
@@ -322,7 +312,6 @@ static enum status predict_with(struct endpoint *endpoint, struct request *req,
     TRY(read_ask(req, &ask, err));
     if (on_loop && ask.query.rows > INLINE_ROWS_MAX)
         return request_hand_over(req, res, on_predict_worker, err);
-    ask.parse_ns = clock_monotonic_ns() - start;
     return answer(req, res, &ask, err);
 }
 
