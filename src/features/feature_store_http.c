@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "features/feature_store.h"
 #include "features/job_follow.h"
 #include "net/http.h"

@@ -308,8 +308,8 @@ enum status server_start(struct router *router, const struct server_config *conf
     raise_file_limit(config->limits.connections_max);
     operator_metrics(server);
     router_mount(router, &operator_door, server);
+    *out = server; /* before there are threads: readiness may look at it */
     start_threads(server);
-    *out = server;
     return STATUS_OK;
 }
 
