@@ -76,13 +76,13 @@ struct endpoint {
     const struct feature_output *outputs;
     size_t output_count;
     struct model *model; /* NULL until something is deployed */
-    size_t *feeds; /* for each of the model's features, the output that feeds it */
+    size_t *feeds;       /* for each of the model's features, the output that feeds it */
     size_t feed_count;
     const struct tensor_spec *model_outputs;
     size_t model_output_count;
     struct str reply_head;   /* how a reply begins, as JSON: all up to the request's id */
     struct str *output_keys; /* the model outputs' names, as JSON, with the colon */
-    int score_output; /* index, or -1 */
+    int score_output;        /* index, or -1 */
     struct endpoint_program *programs;
     size_t program_count;
     bool is_inline; /* fast enough for a loop thread */

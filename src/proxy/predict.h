@@ -20,7 +20,7 @@ struct prediction {
     double *scores;               /* rows; NaN where there is none */
     const struct str **decisions; /* rows; NULL where no rule held */
     enum fallback_reason fallback;
-    struct error why; /* with a fallback: for the log */
+    struct error why;  /* with a fallback: for the log */
     uint64_t start_ns; /* as clock_monotonic_ns */
     uint64_t stage_ns; /* when the stage under way began */
     uint64_t lookup_ns, model_ns, rules_ns;
