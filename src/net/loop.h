@@ -107,6 +107,7 @@ struct server {
     struct route_stats *other_stats; /* of requests that met no route */
     struct metric *loop_lag;
     atomic_bool draining;
+    atomic_size_t deaf_loops; /* those that have heard of it and accept nobody any more */
     atomic_bool stopping;
     atomic_size_t connection_count;
     atomic_size_t body_bytes; /* held by bodies that are larger than a turn keeps anyway */

@@ -76,6 +76,7 @@ static void begin_drain(struct loop *loop)
         next = connection->next;
         connection_drain(connection);
     }
+    atomic_fetch_add(&loop->server->deaf_loops, 1);
 }
 
 static void begin_stop(struct loop *loop)
@@ -344,7 +345,10 @@ bool server_drain(struct server *server)
 
     atomic_store(&server->draining, true);
     wake_all(server);
-    while (server_connections(server) > 0 && clock_monotonic_ns() < end_ns)
+    /* A loop that has not heard of it yet may be about to accept somebody. */
+    while ((atomic_load(&server->deaf_loops) < server->loop_count ||
+            server_connections(server) > 0) &&
+           clock_monotonic_ns() < end_ns)
         nanosleep(&pause, NULL);
     return server_connections(server) == 0;
 }
