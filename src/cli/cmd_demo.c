@@ -333,7 +333,7 @@ static const struct command_option demo_options[] = {
 
 const struct command demo_commands[] = {
     { "demo", "[flights]", "the whole way on three million real flights",
-      "onggi demo flights\nonggi demo flights --once --dir /tmp/flights", demo_options, 0, 1,
+      "onggi demo flights\nonggi demo flights --once --dir flights-demo", demo_options, 0, 1,
       ACCESS_NONE, false, run_demo },
     COMMANDS_END,
 };
