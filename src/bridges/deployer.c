@@ -37,19 +37,6 @@ void deployer_free(struct deployer **deployer)
     *deployer = NULL;
 }
 
-static enum status check_approved(const struct model_version *version, struct error *err)
-{
-    if (version->status == VERSION_APPROVED)
-        return STATUS_OK;
-    return error_set(err, STATUS_CONFLICT,
-                     "version %lld of model '" STR_FMT
-                     "' is %s; only approved versions are deployed"
-                     " (onggi models approve " STR_FMT " %lld --reason TEXT)",
-                     (long long)version->version, STR_ARG(version->model),
-                     version->status == VERSION_PENDING ? "not yet approved" : "rejected",
-                     STR_ARG(version->model), (long long)version->version);
-}
-
 /* Loaded already (another endpoint serves it), or from its blob. */
 static enum status load_model(struct deployer *deployer, struct arena *arena,
                               const struct model_version *version, struct model **out,
@@ -181,7 +168,7 @@ enum status deploy_version(struct deployer *deployer, struct arena *arena, struc
 
     TRY(model_of_endpoint(deployer, arena, endpoint, &model, err));
     TRY(model_version_get(deployer->registry, arena, model, number, &version, err));
-    TRY(check_approved(&version, err));
+    TRY(version_check_approved(version.model, version.version, version.status, err));
     pthread_mutex_lock(&deployer->one_at_a_time);
     status = put_behind(deployer, arena, endpoint, &version, &record, &speed, err);
     pthread_mutex_unlock(&deployer->one_at_a_time);
@@ -218,7 +205,7 @@ static enum status deploy_one(struct deployer *deployer, struct arena *arena,
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
     /* It may have been rejected since: a model can be stopped by that alone. */
-    TRY(check_approved(&version, err));
+    TRY(version_check_approved(version.model, version.version, version.status, err));
     return put_behind(deployer, arena, deployment->endpoint, &version, NULL, &speed, err);
 }
 

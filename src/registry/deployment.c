@@ -3,6 +3,20 @@
 #include "base/clock.h"
 #include "registry/registry_store.h"
 
+enum status version_check_approved(struct str model, int64_t version,
+                                   enum version_status status, struct error *err)
+{
+    if (status == VERSION_APPROVED)
+        return STATUS_OK;
+    return error_set(err, STATUS_CONFLICT,
+                     "version %lld of model '" STR_FMT
+                     "' is %s; only approved versions are deployed"
+                     " (onggi models approve " STR_FMT " %lld --reason TEXT)",
+                     (long long)version, STR_ARG(model),
+                     status == VERSION_PENDING ? "not yet approved" : "rejected",
+                     STR_ARG(model), (long long)version);
+}
+
 static enum status check_approved(struct sql_tx *tx, const struct deployment *wanted,
                                   struct error *err)
 {
@@ -20,15 +34,7 @@ static enum status check_approved(struct sql_tx *tx, const struct deployment *wa
     TRY(status);
     version_status = (enum version_status)sql_int64(rows, 0);
     sql_rows_close(rows);
-    if (version_status == VERSION_APPROVED)
-        return STATUS_OK;
-    return error_set(err, STATUS_CONFLICT,
-                     "version %lld of model '" STR_FMT
-                     "' is %s; only approved versions are deployed"
-                     " (onggi models approve " STR_FMT " %lld --reason TEXT)",
-                     (long long)wanted->version, STR_ARG(wanted->model),
-                     version_status == VERSION_PENDING ? "not yet approved" : "rejected",
-                     STR_ARG(wanted->model), (long long)wanted->version);
+    return version_check_approved(wanted->model, wanted->version, version_status, err);
 }
 
 static enum status record(struct sql_tx *tx, void *context, struct error *err)

@@ -133,6 +133,9 @@ struct deployment {
     struct str by;
 };
 
+/* CONFLICT, with how to mend it, unless the status is APPROVED. */
+MUST_USE enum status version_check_approved(struct str model, int64_t version,
+                                            enum version_status status, struct error *err);
 /* CONFLICT unless the version is approved: nothing else may decide about people. */
 MUST_USE enum status deployment_record(struct registry *registry, struct str endpoint,
                                        struct str model, int64_t version, struct str by,
