@@ -58,8 +58,8 @@ struct job_spec {
 /*
  * Blocks until the job has ended; for threads that live as long as the process, since the system
  * ends the job together with the thread that started it. What the job fails with is handed up with
- * its own status; a crash is INTERNAL, killed for want of memory is LIMIT, a cancel is
- * UNAVAILABLE.
+ * its own status; a crash is INTERNAL, want of memory is LIMIT, a cancel and a kill by somebody
+ * else are UNAVAILABLE.
  */
 MUST_USE enum status job_run(struct arena *arena, const struct job_spec *spec,
                              struct str *result, struct error *err);

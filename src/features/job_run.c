@@ -27,8 +27,9 @@ struct child {
     const struct job_spec *spec;
     struct arena *arena;
     pid_t pid;
-    int report; /* its reports, read from here */
-    int words;  /* its stderr */
+    int report;         /* its reports, read from here */
+    int words;          /* its stderr */
+    uint64_t oom_kills; /* of the whole system, when it was started */
     struct buffer lines;
     char last_words[LAST_WORDS + 1];
     size_t last_len;
@@ -72,6 +73,22 @@ void job_limits_default(struct job_limits *limits)
     }
     if (limits->threads == 0)
         limits->threads = machine_cores();
+}
+
+/* Processes that the system ended for want of memory since its start, whosever; 0 where it does not tell. */
+static uint64_t oom_kills(void)
+{
+    FILE *file = fopen("/proc/vmstat", "re");
+    unsigned long long count = 0;
+    char line[128];
+
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), file) != NULL &&
+           sscanf(line, "oom_kill %llu", &count) != 1)
+        continue;
+    fclose(file);
+    return count;
 }
 
 /* --- start ---------------------------------------------------------------- */
@@ -134,6 +151,7 @@ static enum status start(struct child *child, struct error *err)
     int spec = -1, report[2] = { -1, -1 }, words[2] = { -1, -1 }, rc = 0;
 
     TRY(spec_file(child->spec, &spec, err));
+    child->oom_kills = oom_kills();
     /* Above 3, so that none of them is overwritten by another one's place in the child. */
     if (pipe2(report, O_CLOEXEC) != 0 || pipe2(words, O_CLOEXEC) != 0)
         rc = errno;
@@ -270,6 +288,21 @@ static void hear_last_words(struct child *child)
 
 /* --- end ------------------------------------------------------------------ */
 
+/* SIGKILL leaves no words: the system's own count tells whether it was want of memory. */
+static enum status explain_kill(const struct child *child, struct error *err)
+{
+    if (oom_kills() > child->oom_kills)
+        return error_set(err, STATUS_LIMIT,
+                         "job '%s' was killed by the system, which ran out of memory; give it "
+                         "more, lower the jobs' memory limit, or ask for fewer rows or columns",
+                         child->spec->name);
+    return error_set(
+        err, STATUS_UNAVAILABLE,
+        "job '%s' was killed by signal 9 from outside, not for want of memory; what "
+        "was there before stays; ask again",
+        child->spec->name);
+}
+
 static enum status explain_crash(const struct child *child, int wait_status, struct error *err)
 {
     const char *name = child->spec->name;
@@ -277,11 +310,7 @@ static enum status explain_crash(const struct child *child, int wait_status, str
     bool starved = memmem(words.data, words.len, "out of memory", 13) != NULL;
 
     if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL)
-        return error_set(
-            err, STATUS_LIMIT,
-            "job '%s' was killed, most likely because the machine ran out of memory; "
-            "ask for fewer rows or columns",
-            name);
+        return explain_kill(child, err);
     if (starved)
         return error_set(err, STATUS_LIMIT,
                          "job '%s' needs more memory than it may take; raise "

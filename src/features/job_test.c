@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "features/job.h"
 
+#include "base/buffer.h"
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* This program is its own job: job_run starts /proc/self/exe. */
@@ -36,12 +39,87 @@ static enum status run_crash(struct job *job, struct arena *arena, const yyjson_
     return STATUS_OK;
 }
 
-static enum status run_starve(struct job *job, struct arena *arena, const yyjson_val *spec,
+static enum status run_killed(struct job *job, struct arena *arena, const yyjson_val *spec,
                               struct str *result, struct error *err)
 {
     (void)job, (void)arena, (void)spec, (void)result, (void)err;
     kill(getpid(), SIGKILL);
     return STATUS_OK;
+}
+
+/* A sanitizer would end the process its own way, and takes the limit away; there the last wish is too much. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1:handle_abort=0";
+}
+
+static enum status run_greedy(struct job *job, struct arena *arena, const yyjson_val *spec,
+                              struct str *result, struct error *err)
+{
+    struct buffer pieces[4] = { 0 }, last = { 0 };
+
+    (void)job, (void)arena, (void)spec, (void)result, (void)err;
+    signal(SIGABRT, SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
+        buffer_reserve(&pieces[i], (size_t)256 << 20);
+    buffer_reserve(&last, (size_t)1 << 42);
+    return STATUS_OK;
+}
+
+/* A control group with little memory, of version 1 or 2; needs root and a hierarchy that may be written. */
+struct group {
+    const char *folder, *limit;
+};
+static const struct group groups[] = {
+    { "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
+    { "/sys/fs/cgroup", "memory.max" },
+};
+#define GROUP_MEMORY "100663296"
+
+static bool put_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+static const char *group_path(const struct group *group, pid_t owner, const char *file)
+{
+    static char path[256];
+
+    snprintf(path, sizeof(path), "%s/onggi-job-test-%d/%s", group->folder, (int)owner, file);
+    return path;
+}
+
+static const struct group *group_new(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+        if (mkdir(group_path(&groups[i], getpid(), ""), 0755) != 0)
+            continue;
+        if (put_text(group_path(&groups[i], getpid(), groups[i].limit), GROUP_MEMORY))
+            return &groups[i];
+        rmdir(group_path(&groups[i], getpid(), ""));
+    }
+    return NULL;
+}
+
+static enum status run_hog(struct job *job, struct arena *arena, const yyjson_val *spec,
+                           struct str *result, struct error *err)
+{
+    size_t bytes = (size_t)512 << 20;
+    struct buffer memory = { 0 };
+
+    (void)job, (void)arena, (void)spec, (void)result;
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        if (put_text(group_path(&groups[i], getppid(), "cgroup.procs"), "0"))
+            break;
+    memset(buffer_reserve(&memory, bytes), 1, bytes);
+    buffer_free(&memory);
+    return error_set(err, STATUS_INTERNAL, "memory was enough");
 }
 
 static _Noreturn enum status run_sleep(struct job *job, struct arena *arena,
@@ -54,8 +132,10 @@ static _Noreturn enum status run_sleep(struct job *job, struct arena *arena,
 }
 
 static const struct job_kind kinds[] = {
-    { "echo", run_echo },     { "fail", run_fail },   { "crash", run_crash },
-    { "starve", run_starve }, { "sleep", run_sleep }, { 0 },
+    { "echo", run_echo },     { "fail", run_fail },
+    { "crash", run_crash },   { "killed", run_killed },
+    { "greedy", run_greedy }, { "hog", run_hog },
+    { "sleep", run_sleep },   { 0 },
 };
 
 static struct arena *arena;
@@ -109,9 +189,35 @@ TEST(a_crash_is_told_with_its_last_words)
 {
     assert_fails(STATUS_INTERNAL, run("crash"));
     assert_str_contains(str_from(err.message), STR("last words"));
-    assert_fails(STATUS_LIMIT, run("starve"));
     assert_fails(STATUS_INVALID, run("unknown"));
     assert_str_contains(str_from(err.message), STR("unknown"));
+}
+
+TEST(a_kill_from_outside_is_no_limit)
+{
+    assert_fails(STATUS_UNAVAILABLE, run("killed"));
+    assert_str_contains(str_from(err.message), STR("killed by signal 9"));
+}
+
+TEST(its_own_memory_limit_is_a_limit)
+{
+    const struct job_spec spec = { .name = "greedy",
+                                   .spec = STR("{}"),
+                                   .limits = { .memory_bytes = 1 << 20 } };
+
+    assert_fails(STATUS_LIMIT, job_run(arena, &spec, &result, &err));
+    assert_str_contains(str_from(err.message), STR("more memory than it may take"));
+}
+
+TEST(a_system_without_memory_is_a_limit)
+{
+    const struct group *group = group_new();
+
+    if (group == NULL)
+        skip();
+    assert_fails(STATUS_LIMIT, run("hog"));
+    assert_str_contains(str_from(err.message), STR("ran out of memory"));
+    assert_int_equal(rmdir(group_path(group, getpid(), "")), 0);
 }
 
 TEST(a_cancelled_job_ends)
@@ -128,6 +234,9 @@ int main(int argc, char **argv)
         TEST_CASE(a_result_and_its_progress_arrive),
         TEST_CASE(an_error_keeps_its_status_and_words),
         TEST_CASE(a_crash_is_told_with_its_last_words),
+        TEST_CASE(a_kill_from_outside_is_no_limit),
+        TEST_CASE(its_own_memory_limit_is_a_limit),
+        TEST_CASE(a_system_without_memory_is_a_limit),
         TEST_CASE(a_cancelled_job_ends),
     };
     int failed;

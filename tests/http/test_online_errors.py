@@ -252,7 +252,8 @@ class OnlineErrors(unittest.TestCase):
         killed = self.kill_job()
         asking.join()
         if killed:
-            self.assertIn("killed", answers[0][1]["error"]["message"])
+            self.assertEqual(answers[0][0], 503)
+            self.assertIn("killed by signal 9", answers[0][1]["error"]["message"])
             self.assertEqual(self.values(), before)
         self.materialize()
         self.assertEqual(self.values()[:2], before[:2])

@@ -176,8 +176,8 @@ class TrainingSet(unittest.TestCase):
         os.kill(job, signal.SIGKILL)
         thread.join(30)
         status, body = answers[0]
-        self.assertEqual(status, 413, body)
-        self.assertIn("ran out of memory", json.loads(body)["error"]["message"])
+        self.assertEqual(status, 503, body)
+        self.assertIn("killed by signal 9", json.loads(body)["error"]["message"])
         self.assertEqual(self.ask(DOOR + "?service=now", ROWS)[0], 200)
 
     def test_a_client_that_leaves_ends_its_job(self):
