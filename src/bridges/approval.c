@@ -104,10 +104,9 @@ static void wake(struct pipeline_tasks *tasks, struct arena *arena, struct waite
                  STR_ARG(waiter->model), (long long)waiter->version, err.message);
 }
 
-void approval_on_decision(void *context, struct str model, int64_t version,
+void approval_on_decision(struct pipeline_tasks *tasks, struct str model, int64_t version,
                           const struct decision *decision)
 {
-    struct pipeline_tasks *tasks = context;
     struct arena *arena = arena_new();
     struct waiters waiters = { .arena = arena };
     struct error err;

@@ -59,17 +59,35 @@ static enum status load_model(struct deployer *deployer, struct arena *arena,
 
 struct record {
     struct deployer *deployer;
+    struct arena *arena;
     struct str endpoint;
     const struct model_version *version;
     struct str by;
+    const struct deployment *back_to; /* of a rollback; else NULL */
 };
 
 static enum status record_deployment(void *context, struct error *err)
 {
     const struct record *record = context;
 
+    if (record->back_to != NULL)
+        return deployment_record_rollback(record->deployer->registry, record->back_to,
+                                          record->by, err);
     return deployment_record(record->deployer->registry, record->endpoint,
                              record->version->model, record->version->version, record->by, err);
+}
+
+/* For what is on record already: it may have been rejected, or replaced, since we looked. */
+static enum status confirm_deployment(void *context, struct error *err)
+{
+    const struct record *record = context;
+    struct deployment now;
+
+    TRY(deployment_get(record->deployer->registry, record->arena, record->endpoint, &now, err));
+    if (now.version != record->version->version ||
+        !str_equal(now.model, record->version->model))
+        return error_set(err, STATUS_CONFLICT, "another version was deployed meanwhile");
+    return version_check_approved(now.model, now.version, now.status, err);
 }
 
 static bool is_served(struct deployer *deployer, struct arena *arena, struct str model,
@@ -117,8 +135,8 @@ static void served_now(struct deployer *deployer, struct arena *arena, struct st
 
 static enum status put_behind(struct deployer *deployer, struct arena *arena,
                               struct str endpoint, const struct model_version *version,
-                              struct record *record, struct model_speed *speed,
-                              struct error *err)
+                              proxy_before_deploy before, struct record *record,
+                              struct model_speed *speed, struct error *err)
 {
     struct model *model;
     struct str old_model;
@@ -127,8 +145,7 @@ static enum status put_behind(struct deployer *deployer, struct arena *arena,
 
     TRY(load_model(deployer, arena, version, &model, err));
     served_now(deployer, arena, endpoint, &old_model, &old_version);
-    status = proxy_deploy(deployer->proxy, endpoint, model,
-                          record == NULL ? NULL : record_deployment, record, err);
+    status = proxy_deploy(deployer->proxy, endpoint, model, before, record, err);
     *speed = model_speed(model);
     model_unref(&model);
     if (status == STATUS_OK)
@@ -156,57 +173,163 @@ static enum status model_of_endpoint(struct deployer *deployer, struct arena *ar
     return STATUS_OK;
 }
 
-enum status deploy_version(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                           struct str model, int64_t number, struct str by,
-                           struct deployed *out, struct error *err)
+static enum status deploy_locked(struct deployer *deployer, struct arena *arena,
+                                 struct str endpoint, struct str model, int64_t number,
+                                 struct str by, const struct deployment *back_to,
+                                 struct deployed *out, struct error *err)
 {
     uint64_t start = clock_monotonic_ns();
     struct model_version version;
-    struct record record = { deployer, endpoint, &version, by };
+    struct record record = { deployer, arena, endpoint, &version, by, back_to };
     struct model_speed speed;
-    enum status status;
 
-    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err));
     TRY(model_version_get(deployer->registry, arena, model, number, &version, err));
     TRY(version_check_approved(version.model, version.version, version.status, err));
-    pthread_mutex_lock(&deployer->one_at_a_time);
-    status = put_behind(deployer, arena, endpoint, &version, &record, &speed, err);
-    pthread_mutex_unlock(&deployer->one_at_a_time);
-    if (status != STATUS_OK)
+    if (put_behind(deployer, arena, endpoint, &version, record_deployment, &record, &speed,
+                   err) != STATUS_OK)
         return error_wrap(err, "deploy version %lld of '" STR_FMT "' to '" STR_FMT "'",
                           (long long)number, STR_ARG(model), STR_ARG(endpoint));
     *out = (struct deployed){ .endpoint = arena_str(arena, endpoint),
-                              .model = model,
+                              .model = arena_str(arena, model),
                               .version = number,
                               .speed = speed,
                               .seconds = (double)(clock_monotonic_ns() - start) / 1e9 };
     log_info("deploy: endpoint '" STR_FMT "' answers with '" STR_FMT
-             "' version %lld, by " STR_FMT,
-             STR_ARG(endpoint), STR_ARG(model), (long long)number, STR_ARG(by));
+             "' version %lld, %s" STR_FMT,
+             STR_ARG(endpoint), STR_ARG(model), (long long)number,
+             back_to == NULL ? "by " : "rolled back by ", STR_ARG(by));
     return STATUS_OK;
 }
 
-enum status deploy_rollback(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                            struct str by, struct deployed *out, struct error *err)
+enum status deploy_version(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                           struct str model, int64_t number, struct str by,
+                           struct deployed *out, struct error *err)
 {
-    struct deployment before;
+    enum status status;
 
-    TRY(deployment_get(deployer->registry, arena, endpoint, 1, &before, err));
-    return deploy_version(deployer, arena, endpoint, before.model, before.version, by, out,
-                          err);
+    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err));
+    pthread_mutex_lock(&deployer->one_at_a_time);
+    status = deploy_locked(deployer, arena, endpoint, model, number, by, NULL, out, err);
+    pthread_mutex_unlock(&deployer->one_at_a_time);
+    return status;
+}
+
+static enum status rollback_locked(struct deployer *deployer, struct arena *arena,
+                                   struct str endpoint, struct str by,
+                                   struct rollback *rollback, struct deployed *out,
+                                   struct error *err)
+{
+    TRY(deployment_rollback_find(deployer->registry, arena, endpoint, rollback, err));
+    TRY(model_of_endpoint(deployer, arena, endpoint, &rollback->to.model, err));
+    return deploy_locked(deployer, arena, endpoint, rollback->to.model, rollback->to.version,
+                         by, &rollback->to, out, err);
+}
+
+/* Where it leads is found under the lock: two at a time go back two deployments. */
+enum status deploy_rollback(struct deployer *deployer, struct arena *arena, struct str endpoint,
+                            struct str by, struct rollback *rollback, struct deployed *out,
+                            struct error *err)
+{
+    struct str model = STR_EMPTY;
+    enum status status;
+
+    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err)); /* or the nearest name */
+    pthread_mutex_lock(&deployer->one_at_a_time);
+    status = rollback_locked(deployer, arena, endpoint, by, rollback, out, err);
+    pthread_mutex_unlock(&deployer->one_at_a_time);
+    return status;
 }
 
 static enum status deploy_one(struct deployer *deployer, struct arena *arena,
                               const struct deployment *deployment, struct error *err)
 {
     struct model_version version;
+    struct record record = { deployer, arena, deployment->endpoint, &version, STR_EMPTY, NULL };
     struct model_speed speed;
 
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
     /* It may have been rejected since: a model can be stopped by that alone. */
     TRY(version_check_approved(version.model, version.version, version.status, err));
-    return put_behind(deployer, arena, deployment->endpoint, &version, NULL, &speed, err);
+    return put_behind(deployer, arena, deployment->endpoint, &version, confirm_deployment,
+                      &record, &speed, err);
+}
+
+/* ---- a decision about what is deployed */
+
+/* The opposite of confirm_deployment: goes on only if the endpoint must not serve what it serves. */
+static enum status confirm_stop(void *context, struct error *err)
+{
+    struct error reason;
+
+    if (confirm_deployment(context, &reason) == STATUS_OK)
+        return error_set(err, STATUS_CONFLICT, "it has been approved again");
+    return STATUS_OK;
+}
+
+/*
+ * Without the lock: a stop does not wait for a slow deployment. One that is under way checks the
+ * status in the same moment in which it changes the endpoint, so it is seen by one of the two.
+ */
+static void stop_one(struct deployer *deployer, struct arena *arena,
+                     const struct deployment *deployment)
+{
+    struct model_version version = { .model = deployment->model,
+                                     .version = deployment->version };
+    struct record record = { deployer, arena, deployment->endpoint, &version, STR_EMPTY, NULL };
+    struct error err;
+    enum status status = proxy_deploy(deployer->proxy, deployment->endpoint, NULL, confirm_stop,
+                                      &record, &err);
+
+    /* NOT_FOUND: the endpoint is defined no more; CONFLICT: there is nothing to stop. */
+    if (status == STATUS_OK)
+        log_warn("deploy: endpoint '" STR_FMT "' answers without a model: '" STR_FMT
+                 "' version %lld is not approved any more",
+                 STR_ARG(deployment->endpoint), STR_ARG(deployment->model),
+                 (long long)deployment->version);
+    else if (status != STATUS_NOT_FOUND && status != STATUS_CONFLICT)
+        log_error("deploy: stop endpoint '" STR_FMT "': %s", STR_ARG(deployment->endpoint),
+                  err.message);
+    withdraw_if_idle(deployer, arena, deployment->model, deployment->version);
+}
+
+static void start_one(struct deployer *deployer, struct arena *arena,
+                      const struct deployment *deployment)
+{
+    struct error err;
+    enum status status;
+
+    pthread_mutex_lock(&deployer->one_at_a_time);
+    status = deploy_one(deployer, arena, deployment, &err);
+    pthread_mutex_unlock(&deployer->one_at_a_time);
+    if (status != STATUS_OK)
+        log_warn("deploy: endpoint '" STR_FMT "' answers without its model: %s",
+                 STR_ARG(deployment->endpoint), err.message);
+}
+
+void deploy_on_decision(struct deployer *deployer, struct str model, int64_t version,
+                        enum version_status decided)
+{
+    struct arena *arena = arena_new();
+    struct deployment *list = NULL;
+    size_t count = 0;
+    struct error err;
+
+    if (deployment_list(deployer->registry, arena, &list, &count, &err) != STATUS_OK)
+        log_error("deploy: read deployments: %s", err.message);
+    for (size_t i = 0; i < count; i++) {
+        struct str served;
+        int64_t number;
+
+        if (list[i].version != version || !str_equal(list[i].model, model))
+            continue;
+        served_now(deployer, arena, list[i].endpoint, &served, &number);
+        if (decided != VERSION_APPROVED)
+            stop_one(deployer, arena, &list[i]);
+        else if (number != version || !str_equal(served, model))
+            start_one(deployer, arena, &list[i]);
+    }
+    arena_free(arena);
 }
 
 size_t deploy_all(struct deployer *deployer)
@@ -235,12 +358,9 @@ size_t deploy_all(struct deployer *deployer)
     return served;
 }
 
-static enum status answer(struct request *req, struct response *res,
-                          const struct deployed *deployed)
+static enum status answer(struct request *req, struct response *res, yyjson_mut_doc *doc,
+                          yyjson_mut_val *root, const struct deployed *deployed)
 {
-    yyjson_mut_doc *doc = json_mut_doc(req->arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-
     json_add_str(doc, root, "endpoint", deployed->endpoint);
     json_add_str(doc, root, "model", deployed->model);
     yyjson_mut_obj_add_int(doc, root, "version", deployed->version);
@@ -253,6 +373,7 @@ static enum status answer(struct request *req, struct response *res,
 static enum status on_deploy(struct request *req, struct response *res, struct error *err)
 {
     static const struct str known[] = { STR_INIT("model"), STR_INIT("version") };
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
     struct str model = STR_EMPTY;
     struct deployed deployed;
     int64_t version = 0;
@@ -266,16 +387,64 @@ static enum status on_deploy(struct request *req, struct response *res, struct e
         return error_set(err, STATUS_INVALID, "field 'version': expected a number from 1");
     TRY(deploy_version(req->context, req->arena, request_path_param(req, "endpoint"), model,
                        version, req->identity.user, &deployed, err));
-    return answer(req, res, &deployed);
+    return answer(req, res, doc, yyjson_mut_obj(doc), &deployed);
+}
+
+static void add_version(yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct deployment *deployment)
+{
+    json_add_str(doc, object, "model", deployment->model);
+    yyjson_mut_obj_add_int(doc, object, "version", deployment->version);
 }
 
 static enum status on_rollback(struct request *req, struct response *res, struct error *err)
 {
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *skipped;
+    struct rollback rollback;
     struct deployed deployed;
 
     TRY(deploy_rollback(req->context, req->arena, request_path_param(req, "endpoint"),
-                        req->identity.user, &deployed, err));
-    return answer(req, res, &deployed);
+                        req->identity.user, &rollback, &deployed, err));
+    add_version(doc, yyjson_mut_obj_add_obj(doc, root, "from"), &rollback.from);
+    skipped = yyjson_mut_obj_add_arr(doc, root, "skipped");
+    for (size_t i = 0; i < rollback.skipped_count; i++)
+        add_version(doc, yyjson_mut_arr_add_obj(doc, skipped), &rollback.skipped[i]);
+    if (rollback.next > 0)
+        yyjson_mut_obj_add_int(doc, root, "next", rollback.next);
+    else
+        yyjson_mut_obj_add_null(doc, root, "next");
+    return answer(req, res, doc, root, &deployed);
+}
+
+#define HISTORY_MAX 1000
+
+static enum status on_history(struct request *req, struct response *res, struct error *err)
+{
+    struct deployer *deployer = req->context;
+    yyjson_mut_doc *doc = json_mut_doc(req->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "deployments");
+    struct str endpoint = request_path_param(req, "endpoint"), model = STR_EMPTY;
+    struct deployment *deployments;
+    size_t count;
+
+    TRY(deployment_history(deployer->registry, req->arena, endpoint, HISTORY_MAX, &deployments,
+                           &count, err));
+    if (count == 0) /* a name that never was, or one that never served */
+        TRY(model_of_endpoint(deployer, req->arena, endpoint, &model, err));
+    for (size_t i = 0; i < count; i++) {
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
+        char time[TIME_TEXT_MAX];
+        size_t len = time_format_us(deployments[i].time_us, time);
+
+        add_version(doc, item, &deployments[i]);
+        yyjson_mut_obj_add_strncpy(doc, item, "time", time, len);
+        json_add_str(doc, item, "by", deployments[i].by);
+        yyjson_mut_obj_add_bool(doc, item, "rollback", deployments[i].back_to != 0);
+        yyjson_mut_obj_add_str(doc, item, "status", version_status_name(deployments[i].status));
+    }
+    return response_json(res, 200, json_mut_write(req->arena, root));
 }
 
 #define DEPLOY_SCHEMA \
@@ -286,7 +455,10 @@ static const struct route routes[] = {
     { "POST", "/api/v1/endpoints/{endpoint}/deploy", on_deploy, DEFERRED, PERMIT_EDIT,
       BODY_SMALL, "Serve an approved version", DEPLOY_SCHEMA, NULL, 0 },
     { "POST", "/api/v1/endpoints/{endpoint}/rollback", on_rollback, DEFERRED, PERMIT_EDIT,
-      BODY_SMALL, "Serve again what was served before", NULL, NULL, 0 },
+      BODY_SMALL, "Go one deployment back, over versions that are no longer approved", NULL,
+      NULL, 0 },
+    { "GET", "/api/v1/endpoints/{endpoint}/deployments", on_history, DEFERRED, PERMIT_VIEW,
+      BODY_NONE, "What the endpoint served, newest first, and who deployed it", NULL, NULL, 0 },
     ROUTES_END,
 };
 

@@ -32,15 +32,22 @@ struct deployed {
 MUST_USE enum status deploy_version(struct deployer *deployer, struct arena *arena,
                                     struct str endpoint, struct str model, int64_t version,
                                     struct str by, struct deployed *out, struct error *err);
-/* What it served before what it serves now. */
+/* One deployment back; `rollback` says from where, over what, and where the next would lead. */
 MUST_USE enum status deploy_rollback(struct deployer *deployer, struct arena *arena,
-                                     struct str endpoint, struct str by, struct deployed *out,
+                                     struct str endpoint, struct str by,
+                                     struct rollback *rollback, struct deployed *out,
                                      struct error *err);
+/*
+ * After a decision is on disk: endpoints whose deployed version is no longer approved stop serving
+ * it at once, and those whose version is approved again serve it again.
+ */
+void deploy_on_decision(struct deployer *deployer, struct str model, int64_t version,
+                        enum version_status decided);
 /*
  * At start: loads what the registry says is deployed. An endpoint that cannot get its model
  * answers with its fallback; the log tells. Returns how many serve.
  */
 size_t deploy_all(struct deployer *deployer);
 
-/* POST /api/v1/endpoints/{endpoint}/deploy and /rollback; the context is the deployer. */
+/* POST /api/v1/endpoints/{endpoint}/deploy and /rollback, GET …/deployments; the context is the deployer. */
 extern const struct door deployer_door;

@@ -180,6 +180,16 @@ static enum status run_deploy(struct task *task, void *context, struct str *outp
 
 static const struct task_type deploy_task = { .resource = "onggi:deploy", .run = run_deploy };
 
+/* Endpoints first: a rejection is there to stop a model. */
+static void on_decision(void *context, struct str model, int64_t version,
+                        const struct decision *decision)
+{
+    struct pipeline_tasks *tasks = context;
+
+    deploy_on_decision(tasks->given.deployer, model, version, decision->status);
+    approval_on_decision(tasks, model, version, decision);
+}
+
 /* --- all of them ------------------------------------------------------------ */
 
 enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
@@ -195,7 +205,7 @@ enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
     tasks->given = *config;
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         workflow_add_task_type(config->workflow, types[i], tasks);
-    registry_on_decision(config->registry, approval_on_decision, tasks);
+    registry_on_decision(config->registry, on_decision, tasks);
     tasks->records = (struct run_records){ config->workflow, config->registry };
     run_records_open(&tasks->records);
     *out = tasks;

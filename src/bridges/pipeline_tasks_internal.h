@@ -15,7 +15,7 @@ extern const struct task_type approval_task;
 extern const struct task_type score_task;
 
 MUST_USE enum status approval_migrate(struct sql *metadata, struct error *err);
-void approval_on_decision(void *context, struct str model, int64_t version,
+void approval_on_decision(struct pipeline_tasks *tasks, struct str model, int64_t version,
                           const struct decision *decision);
 void approval_settle(struct pipeline_tasks *tasks);
 

@@ -120,6 +120,46 @@ static void print_differences(struct cli *cli, const char *what, yyjson_val *lef
     table_print(table);
 }
 
+/* {"NAME": [left, right]} of what differs; null where one side has none. */
+static void add_differences(yyjson_mut_doc *doc, yyjson_mut_val *out, yyjson_val *left,
+                            yyjson_val *right, bool swapped)
+{
+    size_t index, max;
+    yyjson_val *key, *value;
+
+    yyjson_obj_foreach(left, index, max, key, value)
+    {
+        yyjson_val *other = json_find(right, json_str(key));
+        yyjson_mut_val *mine, *theirs, *pair;
+
+        if (other != NULL && (swapped || yyjson_equals(value, other)))
+            continue;
+        mine = yyjson_val_mut_copy(doc, value);
+        theirs = other == NULL ? yyjson_mut_null(doc) : yyjson_val_mut_copy(doc, other);
+        pair = yyjson_mut_arr(doc);
+        yyjson_mut_arr_append(pair, swapped ? theirs : mine);
+        yyjson_mut_arr_append(pair, swapped ? mine : theirs);
+        yyjson_mut_obj_add(out, yyjson_val_mut_copy(doc, key), pair);
+    }
+}
+
+static void print_differences_json(struct cli *cli, yyjson_val *left, yyjson_val *right)
+{
+    static const char *const parts[] = { "params", "metrics" };
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        yyjson_mut_val *part = yyjson_mut_obj_add_obj(doc, root, parts[i]);
+        yyjson_val *one = json_find(left, str_from(parts[i]));
+        yyjson_val *other = json_find(right, str_from(parts[i]));
+
+        add_differences(doc, part, one, other, false);
+        add_differences(doc, part, other, one, true);
+    }
+    print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, root)));
+}
+
 static enum status compare(struct cli *cli, struct str first, struct str second,
                            struct error *err)
 {
@@ -127,6 +167,10 @@ static enum status compare(struct cli *cli, struct str first, struct str second,
 
     TRY(cli_get(cli, first, &left, err));
     TRY(cli_get(cli, second, &right, err));
+    if (cli->json) {
+        print_differences_json(cli, left, right);
+        return STATUS_OK;
+    }
     print_differences(cli, "PARAMETER", json_find(left, STR("params")),
                       json_find(right, STR("params")));
     print_line("%s", "");
@@ -247,6 +291,26 @@ static enum status run_models_compare(struct cli *cli, struct error *err)
                    version_target(cli, cli_arg(cli, 0), cli_arg(cli, 2), ""), err);
 }
 
+/* What a decision does to endpoints that have the version deployed. */
+static void print_concerned(struct cli *cli, yyjson_val *answer)
+{
+    bool rejected = str_equal(json_str(json_find(answer, STR("status"))), STR("REJECTED"));
+    yyjson_val *endpoint;
+    size_t index, max;
+
+    yyjson_arr_foreach(json_find(answer, STR("endpoints")), index, max, endpoint)
+    {
+        const char *name = arena_cstr(cli->arena, json_str(endpoint));
+
+        if (rejected)
+            print_note("endpoint %s has stopped serving it and answers with its fallback; "
+                       "'onggi models rollback %s' goes back to the version before",
+                       name, name);
+        else
+            print_note("endpoint %s serves it", name);
+    }
+}
+
 static enum status decide(struct cli *cli, const char *verb, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
@@ -263,10 +327,12 @@ static enum status decide(struct cli *cli, const char *verb, struct error *err)
                  json_mut_write(cli->arena, body), &answer, err));
     if (cli->json)
         print_json(cli, answer);
-    else
+    else {
         print_note("%s version %s is %s, by %s", cli_field(cli, answer, "name"),
                    cli_field(cli, answer, "version"), cli_field(cli, answer, "status"),
                    cli_field(cli, answer, "by"));
+        print_concerned(cli, answer);
+    }
     return STATUS_OK;
 }
 
@@ -312,13 +378,64 @@ static enum status run_deploy(struct cli *cli, struct error *err)
     return STATUS_OK;
 }
 
+static void print_rollback(struct cli *cli, yyjson_val *answer)
+{
+    yyjson_val *from = json_find(answer, STR("from")), *skipped;
+    yyjson_val *next = json_find(answer, STR("next"));
+    size_t index, max;
+
+    print_note("endpoint %s serves %s version %s again, no longer version %s",
+               cli_field(cli, answer, "endpoint"), cli_field(cli, answer, "model"),
+               cli_field(cli, answer, "version"), cli_field(cli, from, "version"));
+    yyjson_arr_foreach(json_find(answer, STR("skipped")), index, max, skipped)
+        print_note("version %s lay in between and was skipped: it is not approved",
+                   cli_field(cli, skipped, "version"));
+    if (yyjson_is_int(next))
+        print_note("one more rollback would bring version %s", cli_field(cli, answer, "next"));
+    else
+        print_note("there is nothing further back");
+}
+
 static enum status run_rollback(struct cli *cli, struct error *err)
 {
     yyjson_val *answer;
 
     TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/rollback"),
                  STR("{}"), &answer, err));
-    print_deployment(cli, answer);
+    if (cli->json)
+        print_json(cli, answer);
+    else
+        print_rollback(cli, answer);
+    return STATUS_OK;
+}
+
+static enum status run_history(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = { "TIME", "MODEL",      "VERSION", "HOW",
+                                          "BY",   "STATUS NOW", NULL };
+    struct table *table;
+    yyjson_val *answer, *item;
+    size_t index, max;
+
+    TRY(cli_get(cli, cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/deployments"),
+                &answer, err));
+    if (cli->json) {
+        print_json(cli, answer);
+        return STATUS_OK;
+    }
+    table = table_new(cli->arena, titles);
+    yyjson_arr_foreach(json_find(answer, STR("deployments")), index, max, item)
+    {
+        bool rollback = yyjson_is_true(json_find(item, STR("rollback")));
+
+        table_cell(table, json_field_text(cli->arena, item, "time"));
+        table_cell(table, json_field_text(cli->arena, item, "model"));
+        table_cell(table, json_field_text(cli->arena, item, "version"));
+        table_cell(table, rollback ? STR("rollback") : STR("deploy"));
+        table_cell(table, json_field_text(cli->arena, item, "by"));
+        table_cell(table, json_field_text(cli->arena, item, "status"));
+    }
+    table_print(table);
     return STATUS_OK;
 }
 
@@ -355,7 +472,9 @@ const struct command registry_commands[] = {
     { "models deploy", "NAME VERSION", "let an endpoint serve an approved version",
       "onggi models deploy flight_delay 3 --endpoint flight_delay", deploy_options, 2, 2,
       ACCESS_WRITE, false, run_deploy },
-    { "models rollback", "ENDPOINT", "back to the version that served before",
+    { "models rollback", "ENDPOINT", "one deployment back, to the version before",
       "onggi models rollback flight_delay", NULL, 1, 1, ACCESS_WRITE, false, run_rollback },
+    { "models history", "ENDPOINT", "what an endpoint served, and who deployed it",
+      "onggi models history flight_delay", NULL, 1, 1, ACCESS_READ, false, run_history },
     COMMANDS_END,
 };

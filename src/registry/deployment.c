@@ -37,6 +37,7 @@ static enum status check_approved(struct sql_tx *tx, const struct deployment *wa
     return version_check_approved(wanted->model, wanted->version, version_status, err);
 }
 
+/* Beneath a plain deployment lies what was served; beneath a rollback what lay beneath its goal. */
 static enum status record(struct sql_tx *tx, void *context, struct error *err)
 {
     const struct deployment *wanted = context;
@@ -44,29 +45,54 @@ static enum status record(struct sql_tx *tx, void *context, struct error *err)
     /* In the same transaction as the insert: a rejection cannot slip in between. */
     TRY(check_approved(tx, wanted, err));
     return sql_run(tx,
-                   "INSERT INTO deployments (endpoint, model, version, time_us, deployed_by)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5)",
+                   "INSERT INTO deployments (endpoint, model, version, time_us, deployed_by,"
+                   " back_to, previous)"
+                   " SELECT ?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?6 <> 0 THEN ?7 ELSE"
+                   " coalesce((SELECT max(id) FROM deployments WHERE endpoint = ?1), 0) END",
                    SQL_ARGS(sql_arg_str(wanted->endpoint), sql_arg_str(wanted->model),
                             sql_arg_int64(wanted->version), sql_arg_int64(wanted->time_us),
-                            sql_arg_str(wanted->by)),
+                            sql_arg_str(wanted->by), sql_arg_int64(wanted->back_to),
+                            sql_arg_int64(wanted->previous)),
                    err);
 }
 
 enum status deployment_record(struct registry *registry, struct str endpoint, struct str model,
                               int64_t version, struct str by, struct error *err)
 {
-    struct deployment wanted = { endpoint, model, version, clock_now_us(), by };
+    struct deployment wanted = { .endpoint = endpoint,
+                                 .model = model,
+                                 .version = version,
+                                 .time_us = clock_now_us(),
+                                 .by = by };
 
+    return sql_write(registry->db, record, &wanted, err);
+}
+
+enum status deployment_record_rollback(struct registry *registry, const struct deployment *to,
+                                       struct str by, struct error *err)
+{
+    struct deployment wanted = *to;
+
+    wanted.time_us = clock_now_us();
+    wanted.by = by;
+    wanted.back_to = to->id;
     return sql_write(registry->db, record, &wanted, err);
 }
 
 struct deployments_work {
     struct arena *arena;
     struct str endpoint;
+    int64_t limit;
     struct deployment *list;
     size_t count;
     size_t capacity;
 };
+
+#define COLUMNS \
+    "d.endpoint, d.model, d.version, d.time_us, d.deployed_by, d.id, d.previous, d.back_to," \
+    " v.status"
+#define AND_THEIR_VERSIONS \
+    " AS d JOIN model_versions AS v ON v.model = d.model AND v.version = d.version"
 
 static enum status collect(struct sql_rows *rows, struct deployments_work *work,
                            struct error *err)
@@ -80,18 +106,72 @@ static enum status collect(struct sql_rows *rows, struct deployments_work *work,
             .version = sql_int64(rows, 2),
             .time_us = sql_int64(rows, 3),
             .by = sql_str(rows, work->arena, 4),
+            .id = sql_int64(rows, 5),
+            .previous = sql_int64(rows, 6),
+            .back_to = sql_int64(rows, 7),
+            .status = (enum version_status)sql_int64(rows, 8),
         };
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status read_of_endpoint(struct sql_tx *tx, void *context, struct error *err)
+static enum status read_history(struct sql_tx *tx, void *context, struct error *err)
 {
     struct deployments_work *work = context;
     struct sql_rows *rows;
 
     TRY(sql_query(tx,
-                  "SELECT endpoint, model, version, time_us, deployed_by FROM deployments"
-                  " WHERE endpoint = ?1 ORDER BY id DESC LIMIT 1000",
+                  "SELECT " COLUMNS " FROM deployments" AND_THEIR_VERSIONS
+                  " WHERE d.endpoint = ?1 ORDER BY d.id DESC LIMIT ?2",
+                  SQL_ARGS(sql_arg_str(work->endpoint), sql_arg_int64(work->limit)), &rows,
+                  err));
+    return collect(rows, work, err);
+}
+
+enum status deployment_history(struct registry *registry, struct arena *arena,
+                               struct str endpoint, int64_t limit, struct deployment **out,
+                               size_t *count, struct error *err)
+{
+    struct deployments_work work = { .arena = arena, .endpoint = endpoint, .limit = limit };
+
+    TRY(sql_read(registry->db, read_history, &work, err));
+    *out = work.list;
+    *count = work.count;
+    return STATUS_OK;
+}
+
+static enum status nothing_deployed(struct str endpoint, struct error *err)
+{
+    return error_set(err, STATUS_NOT_FOUND, "nothing is deployed to endpoint '" STR_FMT "'",
+                     STR_ARG(endpoint));
+}
+
+enum status deployment_get(struct registry *registry, struct arena *arena, struct str endpoint,
+                           struct deployment *out, struct error *err)
+{
+    struct deployment *list;
+    size_t count;
+
+    TRY(deployment_history(registry, arena, endpoint, 1, &list, &count, err));
+    if (count == 0)
+        return nothing_deployed(endpoint, err);
+    *out = list[0];
+    return STATUS_OK;
+}
+
+/* The present one, what lies beneath it, and so on down. */
+static enum status read_chain(struct sql_tx *tx, void *context, struct error *err)
+{
+    struct deployments_work *work = context;
+    struct sql_rows *rows;
+
+    TRY(sql_query(tx,
+                  "WITH RECURSIVE chain (id, previous, depth) AS ("
+                  " SELECT id, previous, 0 FROM deployments"
+                  " WHERE id = (SELECT max(id) FROM deployments WHERE endpoint = ?1)"
+                  " UNION ALL SELECT older.id, older.previous, depth + 1"
+                  " FROM chain JOIN deployments AS older ON older.id = chain.previous)"
+                  " SELECT " COLUMNS " FROM deployments" AND_THEIR_VERSIONS
+                  " JOIN chain ON chain.id = d.id ORDER BY chain.depth",
                   SQL_ARGS(sql_arg_str(work->endpoint)), &rows, err));
     return collect(rows, work, err);
 }
@@ -101,27 +181,51 @@ static bool same_version(const struct deployment *a, const struct deployment *b)
     return a->version == b->version && str_equal(a->model, b->model);
 }
 
-enum status deployment_get(struct registry *registry, struct arena *arena, struct str endpoint,
-                           int back, struct deployment *out, struct error *err)
+/* The first from `at` on that may be served and is another version than `unlike`; or the end. */
+static size_t next_served(const struct deployments_work *chain, size_t at,
+                          const struct deployment *unlike)
 {
-    struct deployments_work work = { .arena = arena, .endpoint = endpoint };
-    size_t at = 0;
+    while (at < chain->count && (same_version(&chain->list[at], unlike) ||
+                                 chain->list[at].status != VERSION_APPROVED))
+        at++;
+    return at;
+}
 
-    TRY(sql_read(registry->db, read_of_endpoint, &work, err));
-    for (; back > 0 && at < work.count; back--) {
-        const struct deployment *newer = &work.list[at];
+static void collect_skipped(const struct deployments_work *chain, size_t end,
+                            struct rollback *out)
+{
+    out->skipped = ARENA_ARRAY(chain->arena, struct deployment, end);
+    for (size_t i = 1; i < end; i++) {
+        const struct deployment *last = out->skipped_count == 0
+                                            ? &out->from
+                                            : &out->skipped[out->skipped_count - 1];
 
-        while (at < work.count && same_version(&work.list[at], newer))
-            at++;
+        if (!same_version(&chain->list[i], &out->from) && !same_version(&chain->list[i], last))
+            out->skipped[out->skipped_count++] = chain->list[i];
     }
-    if (work.count == 0)
-        return error_set(err, STATUS_NOT_FOUND, "nothing is deployed to endpoint '" STR_FMT "'",
-                         STR_ARG(endpoint));
-    if (at == work.count)
-        return error_set(err, STATUS_NOT_FOUND,
-                         "endpoint '" STR_FMT "' has served no other version",
-                         STR_ARG(endpoint));
-    *out = work.list[at];
+}
+
+enum status deployment_rollback_find(struct registry *registry, struct arena *arena,
+                                     struct str endpoint, struct rollback *out,
+                                     struct error *err)
+{
+    struct deployments_work chain = { .arena = arena, .endpoint = endpoint };
+    size_t at, next;
+
+    TRY(sql_read(registry->db, read_chain, &chain, err));
+    if (chain.count == 0)
+        return nothing_deployed(endpoint, err);
+    *out = (struct rollback){ .from = chain.list[0] };
+    at = next_served(&chain, 1, &out->from);
+    if (at == chain.count)
+        return error_set(err, STATUS_CONFLICT,
+                         "endpoint '" STR_FMT "' served no other version that is approved "
+                         "before version %lld; to stop it, reject that version",
+                         STR_ARG(endpoint), (long long)out->from.version);
+    out->to = chain.list[at];
+    collect_skipped(&chain, at, out);
+    next = next_served(&chain, at, &out->to);
+    out->next = next < chain.count ? chain.list[next].version : 0;
     return STATUS_OK;
 }
 
@@ -131,9 +235,9 @@ static enum status read_current(struct sql_tx *tx, void *context, struct error *
     struct sql_rows *rows;
 
     TRY(sql_query(tx,
-                  "SELECT endpoint, model, version, time_us, deployed_by FROM deployments"
-                  " WHERE id IN (SELECT max(id) FROM deployments GROUP BY endpoint)"
-                  " ORDER BY endpoint",
+                  "SELECT " COLUMNS " FROM deployments" AND_THEIR_VERSIONS
+                  " WHERE d.id IN (SELECT max(id) FROM deployments GROUP BY endpoint)"
+                  " ORDER BY d.endpoint",
                   NULL, 0, &rows, err));
     return collect(rows, work, err);
 }

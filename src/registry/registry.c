@@ -28,6 +28,11 @@ static const char *const steps[] = {
     " deployed_by TEXT NOT NULL,"
     " FOREIGN KEY (model, version) REFERENCES model_versions (model, version));"
     "CREATE INDEX deployments_by_endpoint ON deployments (endpoint);",
+    /* previous: what a rollback goes back to; back_to: what this rollback went back to. */
+    "ALTER TABLE deployments ADD COLUMN previous INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE deployments ADD COLUMN back_to INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE deployments SET previous = coalesce((SELECT max(older.id) FROM deployments AS older"
+    " WHERE older.endpoint = deployments.endpoint AND older.id < deployments.id), 0);",
 };
 
 enum status registry_open(struct sql *db, struct blob_store *blobs, struct registry **out,

@@ -131,6 +131,10 @@ struct deployment {
     int64_t version;
     int64_t time_us;
     struct str by;
+    int64_t id;
+    int64_t previous; /* the deployment that a rollback of this one goes back to; 0: none */
+    int64_t back_to;  /* of a rollback: the deployment it went back to; else 0 */
+    enum version_status status; /* of the version, now */
 };
 
 /* CONFLICT, with how to mend it, unless the status is APPROVED. */
@@ -140,10 +144,33 @@ MUST_USE enum status version_check_approved(struct str model, int64_t version,
 MUST_USE enum status deployment_record(struct registry *registry, struct str endpoint,
                                        struct str model, int64_t version, struct str by,
                                        struct error *err);
-/* back 0: what the endpoint serves; 1: what it served before, skipping equal neighbours. */
+/*
+ * The endpoint serves again what the deployment `to` brought. Where the next rollback leads is
+ * what came before that one: each goes one deployment further back.
+ */
+MUST_USE enum status deployment_record_rollback(struct registry *registry,
+                                                const struct deployment *to, struct str by,
+                                                struct error *err);
+/* What the endpoint serves, by the last record. */
 MUST_USE enum status deployment_get(struct registry *registry, struct arena *arena,
-                                    struct str endpoint, int back, struct deployment *out,
+                                    struct str endpoint, struct deployment *out,
                                     struct error *err);
+
+struct rollback {
+    struct deployment from, to;
+    struct deployment *skipped; /* versions in between that are no longer approved */
+    size_t skipped_count;
+    int64_t next; /* the version that one more rollback would bring; 0: none */
+};
+/* The last deployment before the present one with another, approved version. */
+MUST_USE enum status deployment_rollback_find(struct registry *registry, struct arena *arena,
+                                              struct str endpoint, struct rollback *out,
+                                              struct error *err);
 /* The current one of each endpoint. */
 MUST_USE enum status deployment_list(struct registry *registry, struct arena *arena,
                                      struct deployment **out, size_t *count, struct error *err);
+/* All of an endpoint, newest first, at most limit. */
+MUST_USE enum status deployment_history(struct registry *registry, struct arena *arena,
+                                        struct str endpoint, int64_t limit,
+                                        struct deployment **out, size_t *count,
+                                        struct error *err);

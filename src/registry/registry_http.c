@@ -274,6 +274,22 @@ static enum status on_version(struct request *req, struct response *res, struct 
     return response_json(res, 200, json_mut_write(req->arena, root));
 }
 
+/* Who decides sees whom it concerns: the endpoints whose deployed version this is. */
+static enum status add_endpoints(struct request *req, yyjson_mut_doc *doc, yyjson_mut_val *root,
+                                 struct str model, int64_t version, struct error *err)
+{
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "endpoints");
+    struct deployment *deployments;
+    size_t count;
+
+    TRY(deployment_list(req->context, req->arena, &deployments, &count, err));
+    for (size_t i = 0; i < count; i++)
+        if (deployments[i].version == version && str_equal(deployments[i].model, model))
+            yyjson_mut_arr_add_strn(doc, list, deployments[i].endpoint.data,
+                                    deployments[i].endpoint.len);
+    return STATUS_OK;
+}
+
 static enum status decide(struct request *req, struct response *res, enum version_status status,
                           struct error *err)
 {
@@ -296,6 +312,7 @@ static enum status decide(struct request *req, struct response *res, enum versio
     yyjson_mut_obj_add_str(doc, root, "status", version_status_name(status));
     json_add_str(doc, root, "by", req->identity.user);
     json_add_str(doc, root, "reason", reason);
+    TRY(add_endpoints(req, doc, root, model, number, err));
     return response_json(res, 200, json_mut_write(req->arena, root));
 }
 

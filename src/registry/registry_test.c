@@ -130,12 +130,10 @@ TEST(only_approved_versions_deploy)
         assert_ok(deployment_record(registry, STR("e"), STR("flight_delay"), version,
                                     STR("bob"), &err));
     }
-    assert_ok(deployment_get(registry, arena, STR("e"), 0, &deployment, &err));
+    assert_ok(deployment_get(registry, arena, STR("e"), &deployment, &err));
     assert_int_equal(deployment.version, 2);
-    assert_ok(deployment_get(registry, arena, STR("e"), 1, &deployment, &err));
-    assert_int_equal(deployment.version, 1);
     assert_fails(STATUS_NOT_FOUND,
-                 deployment_get(registry, arena, STR("e"), 2, &deployment, &err));
+                 deployment_get(registry, arena, STR("f"), &deployment, &err));
 
     assert_ok(model_version_decide(registry, STR("flight_delay"), 2, VERSION_REJECTED,
                                    STR("eve"), STR("drifts"), &err));
@@ -145,6 +143,85 @@ TEST(only_approved_versions_deploy)
                                       &count, &err));
     assert_int_equal(count, 2);
     assert_str_equal(decisions[0].reason, STR("drifts"));
+}
+
+static void decide(int64_t version, enum version_status status)
+{
+    assert_ok(model_version_decide(registry, STR("flight_delay"), version, status, STR("eve"),
+                                   STR("so it is"), &err));
+}
+
+static void deploy(int64_t version)
+{
+    assert_ok(
+        deployment_record(registry, STR("e"), STR("flight_delay"), version, STR("bob"), &err));
+}
+
+/* Goes one back, from a version to a version; `next` is where one more would lead. */
+static void roll_back(int64_t from, int64_t to, int64_t next, size_t skipped)
+{
+    struct rollback rollback;
+
+    assert_ok(deployment_rollback_find(registry, arena, STR("e"), &rollback, &err));
+    assert_int_equal(rollback.from.version, from);
+    assert_int_equal(rollback.to.version, to);
+    assert_int_equal(rollback.next, next);
+    assert_int_equal(rollback.skipped_count, skipped);
+    assert_ok(deployment_record_rollback(registry, &rollback.to, STR("eve"), &err));
+}
+
+static void no_way_back(void)
+{
+    struct rollback rollback;
+
+    assert_fails(STATUS_CONFLICT,
+                 deployment_rollback_find(registry, arena, STR("e"), &rollback, &err));
+}
+
+TEST(each_rollback_goes_one_deployment_further_back)
+{
+    struct deployment *history;
+    size_t count;
+
+    for (int64_t version = 1; version <= 4; version++) {
+        create_version(STR(""));
+        decide(version, VERSION_APPROVED);
+    }
+    for (int64_t version = 1; version <= 3; version++)
+        deploy(version);
+    deploy(3); /* again the same is no step */
+    roll_back(3, 2, 1, 0);
+    roll_back(2, 1, 0, 0);
+    no_way_back();
+    deploy(4);
+    roll_back(4, 1, 0, 0);
+    no_way_back();
+    deploy(2);
+    deploy(3);
+    roll_back(3, 2, 1, 0);
+    deploy(4); /* on top of 2; 3 was taken back */
+    roll_back(4, 2, 1, 0);
+    roll_back(2, 1, 0, 0);
+    assert_ok(deployment_history(registry, arena, STR("e"), 3, &history, &count, &err));
+    assert_int_equal(count, 3);
+    assert_int_equal(history[0].version, 1);
+    assert_true(history[0].back_to != 0);
+    assert_true(history[2].back_to == 0);
+}
+
+TEST(a_rollback_passes_over_what_is_rejected)
+{
+    for (int64_t version = 1; version <= 3; version++) {
+        create_version(STR(""));
+        decide(version, VERSION_APPROVED);
+        deploy(version);
+    }
+    decide(3, VERSION_REJECTED); /* why one rolls back */
+    decide(2, VERSION_REJECTED);
+    roll_back(3, 1, 0, 1);
+    decide(1, VERSION_REJECTED);
+    no_way_back();
+    assert_str_contains(str_from(err.message), STR("no other version that is approved"));
 }
 
 TEST(unknown_names_get_the_nearest)
@@ -166,6 +243,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_collects_what_it_is_told, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_key_makes_one_version, open_all, close_all),
         cmocka_unit_test_setup_teardown(only_approved_versions_deploy, open_all, close_all),
+        cmocka_unit_test_setup_teardown(each_rollback_goes_one_deployment_further_back,
+                                        open_all, close_all),
+        cmocka_unit_test_setup_teardown(a_rollback_passes_over_what_is_rejected, open_all,
+                                        close_all),
         cmocka_unit_test_setup_teardown(unknown_names_get_the_nearest, open_all, close_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

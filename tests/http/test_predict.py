@@ -138,7 +138,7 @@ class Predict(unittest.TestCase):
         cls.project.serve()
         cls.project.must("features", "materialize")
         cls.project.must("pipeline", "run", "whole", "--follow")
-        for bias in ("-0.5", "1.5"):
+        for bias in ("-0.5", "1.5", "0.5"):
             cls.project.must("pipeline", "run", "small", "--param", f"bias={bias}", "--follow")
 
     @classmethod
@@ -262,6 +262,55 @@ class Predict(unittest.TestCase):
         code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
         self.assertEqual((code, answer["version"]), (200, 1), answer)
         self.assertNotIn("fallback", answer)
+
+    def served(self):
+        """What the endpoint answers with: a version, or the fallback's reason."""
+        code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+        self.assertEqual(code, 200, answer)
+        return answer.get("fallback") or answer["version"]
+
+    def decide(self, verb, version):
+        code, answer = self.ask(f"/api/v1/models/small/versions/{version}/{verb}", {"reason": "the test says so"})
+        self.assertEqual(code, 200, answer)
+        return answer
+
+    def test_70_each_rollback_goes_further_back(self):
+        for version in (1, 2, 3):
+            self.deploy(version)
+        told = self.project.run("models", "rollback", "small")
+        self.assertEqual((told.returncode, self.served()), (0, 2), told.stderr)
+        self.assertIn("serves small version 2 again, no longer version 3", told.stderr)
+        self.assertIn("one more rollback would bring version 1", told.stderr)
+        code, answer = self.ask("/api/v1/endpoints/small/rollback", {})
+        self.assertEqual((code, answer["version"], answer["from"]["version"]), (200, 1, 2), answer)
+        self.assertEqual(self.served(), 1)
+        code, answer = self.ask("/api/v1/endpoints/small/deployments")
+        self.assertEqual([(item["version"], item["rollback"], item["by"]) for item in answer["deployments"][:5]],
+                         [(1, True, "local"), (2, True, "local"), (3, False, "local"), (2, False, "local"),
+                          (1, False, "local")])
+        self.assertIn("rollback", self.project.must("models", "history", "small"))
+        self.refused(404, ["did you mean 'small'"], "/api/v1/endpoints/smal/rollback", {})
+        self.refused(404, ["nothing is deployed"], "/api/v1/endpoints/cautious/rollback", {})
+
+    def test_71_a_rejection_stops_a_model_at_once(self):
+        self.deploy(1)
+        self.deploy(2)
+        told = self.project.run("models", "reject", "small", "2", "--reason", "it drifts")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertIn("endpoint small has stopped serving it", told.stderr)
+        self.assertEqual(self.served(), "no_model")
+        self.assertEqual(self.ask("/v2/models/small/versions/2/ready")[0], 404)
+        self.refused(409, ["rejected"], "/api/v1/endpoints/small/deploy", {"version": 2})
+        self.project.stop()
+        self.project.serve()
+        self.assertEqual(self.served(), "no_model")
+        self.assertEqual(self.decide("approve", 2)["endpoints"], ["small"])
+        self.assertEqual(self.served(), 2)
+        self.decide("reject", 2)
+        code, answer = self.ask("/api/v1/endpoints/small/rollback", {})
+        self.assertEqual((code, answer["version"]), (200, 1), answer)
+        self.assertEqual(self.decide("reject", 2)["endpoints"], [])
+        self.assertEqual(self.served(), 1)
 
     def test_8_where_the_model_comes_from(self):
         code, answer = self.ask("/api/v1/models/small/versions/1")
