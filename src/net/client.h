@@ -22,7 +22,9 @@ struct http_options {
     size_t answer_max;   /* 0: 64 MiB; LIMIT beyond */
     unsigned connect_ms; /* 0: 5 s */
     unsigned timeout_ms; /* of the whole call; 0: none */
-    const char *ca_file; /* NULL: the system's certificates */
+    const char *ca_file; /* PEM; NULL: the system's certificates */
+    /* Asked ten times a second while it waits; true ends the call with UNAVAILABLE. May be NULL. */
+    bool (*is_cancelled)(void);
     event_sink events;   /* called for each server-sent event of a text/event-stream answer */
     void *events_context;
 };
@@ -59,9 +61,11 @@ void http_client_free(struct http_client **client);
 typedef void (*http_done)(void *context, const struct http_answer *answer,
                           const struct error *err);
 /*
- * Plain http only. Options that concern files and events are not used. Always calls done, once, never before
- * it has returned. A call that failed on a kept connection before a byte came back is tried
- * again on a fresh one if its method is safe to repeat.
+ * http and https; the certificate is checked against the host's name, and ca_file is read when a host is
+ * first asked with it. connect_ms covers the TLS handshake. An answer over TLS that ends with the connection
+ * needs TLS's own good-bye, else it counts as cut off. Options that concern files and events are not used.
+ * Always calls done, once, never before it has returned. A call that failed on a kept connection before a
+ * byte came back is tried again on a fresh one if its method is safe to repeat.
  */
 void http_client_call(struct http_client *client, const char *url,
                       const struct http_options *options, http_done done, void *context);

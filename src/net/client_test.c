@@ -8,6 +8,9 @@
 
 #include "support/test.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct error err;
@@ -282,7 +285,7 @@ TEST(calls_on_a_loop_fail_by_callback)
     http_client_call(outcome.client, "http://127.0.0.1:1/", &options, on_done, &outcome);
     run_until(&loop, &outcome, 1);
     assert_int_equal(outcome.status, STATUS_UNAVAILABLE);
-    http_client_call(outcome.client, "https://a/", &options, on_done, &outcome);
+    http_client_call(outcome.client, "ftp://a/", &options, on_done, &outcome);
     assert_int_equal(outcome.answers, 1);
     run_until(&loop, &outcome, 2);
     assert_int_equal(outcome.status, STATUS_INVALID);
@@ -331,10 +334,59 @@ TEST(a_kept_connection_that_went_away_is_replaced)
     buffer_free(&outcome.bodies);
 }
 
+/* Answers when the first bytes are here, says that the connection goes on, and reads no more. */
+static void *answer_early(void *argument)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
+    const int *listener = argument;
+    char bytes[512];
+    int fds[2];
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = accept(*listener, NULL, NULL);
+        if (recv(fds[i], bytes, sizeof(bytes), 0) > 0)
+            send(fds[i], answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    return NULL;
+}
+
+/* The rest of a body must neither be sent from freed memory nor run into the next request. */
+TEST(who_answers_before_all_is_asked_is_not_asked_again)
+{
+    const struct http_client_config config = { .connections_max = 1 };
+    size_t size = 40 << 20;
+    const struct http_options options = { .body = { arena_alloc(arena, size), size },
+                                          .timeout_ms = 10000 };
+    struct outcome outcome = { 0 };
+    pthread_t thread;
+    unsigned port;
+    int listener;
+    uv_loop_t loop;
+
+    assert_ok(server_listen("127.0.0.1:0", &listener, 1, &port, &err));
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(fcntl(listener, F_SETFL, 0), 0); /* accept() waits */
+    assert_int_equal(pthread_create(&thread, NULL, answer_early, &listener), 0);
+    snprintf(base, sizeof(base), "http://localhost:%u", port);
+    uv_loop_init(&loop);
+    outcome.client = http_client_new(&loop, &config);
+    for (int i = 0; i < 2; i++)
+        http_client_call(outcome.client, url("/echo"), &options, on_done, &outcome);
+    run_until(&loop, &outcome, 2);
+    assert_str_equal(buffer_str(&outcome.bodies), STR("earlyearly"));
+    end_client(&loop, &outcome.client);
+    pthread_join(thread, NULL);
+    close(listener);
+    buffer_free(&outcome.bodies);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TEST_MAIN(CASE(a_get_and_a_post), CASE(an_error_of_the_server_is_an_answer),
           CASE(files_go_both_ways), CASE(events_arrive_one_by_one),
           TEST_CASE(events_are_read_however_they_are_cut), CASE(what_does_not_answer_is_said),
           CASE(calls_on_a_loop_share_connections), CASE(calls_on_a_loop_fail_by_callback),
-          CASE(a_kept_connection_that_went_away_is_replaced))
+          CASE(a_kept_connection_that_went_away_is_replaced),
+          CASE(who_answers_before_all_is_asked_is_not_asked_again))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/wire.h"
 
+#include "net/client_tls.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,12 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LOOK_EVERY_MS 100
+
 struct wire {
     int fd;
     SSL_CTX *context; /* NULL: plain */
     SSL *ssl;
     uint64_t deadline_ns;
-    sigset_t old_mask; /* TLS only: OpenSSL writes without MSG_NOSIGNAL */
+    bool (*is_cancelled)(void); /* may be NULL */
+    bool is_masked; /* TLS only: OpenSSL writes without MSG_NOSIGNAL */
+    sigset_t old_mask;
 };
 
 void wire_set_deadline(struct wire *wire, uint64_t deadline_ns)
@@ -49,9 +54,15 @@ static enum status wait_for(struct wire *wire, short events, const char *what,
     struct pollfd ready = { .fd = wire->fd, .events = events };
 
     for (;;) {
-        int ms = left_ms(wire);
-        int count = ms == 0 ? 0 : poll(&ready, 1, ms);
+        int ms = left_ms(wire), count;
 
+        if (wire->is_cancelled != NULL && wire->is_cancelled())
+            return error_set(err, STATUS_UNAVAILABLE, "%s: interrupted", what);
+        /* A signal just before poll() would not end it, so its time is short. */
+        if (wire->is_cancelled != NULL && (ms < 0 || ms > LOOK_EVERY_MS))
+            count = poll(&ready, 1, LOOK_EVERY_MS);
+        else
+            count = ms == 0 ? 0 : poll(&ready, 1, ms);
         if (count > 0)
             return STATUS_OK;
         if (ms == 0)
@@ -104,17 +115,6 @@ static enum status connect_any(struct wire *wire, const struct url *url, struct 
     return status == STATUS_OK ? STATUS_OK : err->status;
 }
 
-static enum status tls_failed(struct error *err, const char *what)
-{
-    char reason[200] = "the other side gave up";
-    unsigned long code = ERR_get_error();
-
-    if (code != 0)
-        ERR_error_string_n(code, reason, sizeof(reason));
-    ERR_clear_error();
-    return error_set(err, STATUS_UNAVAILABLE, "%s: %s", what, reason);
-}
-
 /* What the engine waits for; its other failures are the end. */
 static enum status tls_wait(struct wire *wire, int result, const char *what, struct error *err)
 {
@@ -124,7 +124,7 @@ static enum status tls_wait(struct wire *wire, int result, const char *what, str
     case SSL_ERROR_WANT_WRITE:
         return wait_for(wire, POLLOUT, what, err);
     default:
-        return tls_failed(err, what);
+        return client_tls_failed(wire->ssl, what, err);
     }
 }
 
@@ -135,6 +135,7 @@ static void block_sigpipe(struct wire *wire)
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &wire->old_mask);
+    wire->is_masked = true;
 }
 
 static void restore_sigpipe(struct wire *wire)
@@ -150,59 +151,32 @@ static void restore_sigpipe(struct wire *wire)
     pthread_sigmask(SIG_SETMASK, &wire->old_mask, NULL);
 }
 
-static enum status trust(SSL_CTX *context, const char *ca_file, struct error *err)
-{
-    int loaded = ca_file == NULL ? SSL_CTX_set_default_verify_paths(context)
-                                 : SSL_CTX_load_verify_locations(context, ca_file, NULL);
-
-    if (loaded != 1)
-        return tls_failed(err, ca_file == NULL ? "read the system's certificates" : ca_file);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    return STATUS_OK;
-}
-
-/* The certificate must be for this name, or for this address. */
-static enum status expect_name(SSL *ssl, const char *host, struct error *err)
-{
-    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-
-    if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1)
-        return STATUS_OK;
-    ERR_clear_error();
-    if (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)
-        return tls_failed(err, host);
-    return STATUS_OK;
-}
-
 static enum status begin_tls(struct wire *wire, const struct url *url, const char *ca_file,
                              struct error *err)
 {
     int result;
 
     block_sigpipe(wire);
-    wire->context = SSL_CTX_new(TLS_client_method());
-    if (wire->context == NULL)
-        return tls_failed(err, "start OpenSSL");
-    TRY(trust(wire->context, ca_file, err));
+    TRY(client_tls_context(ca_file, &wire->context, err));
     wire->ssl = SSL_new(wire->context);
     if (wire->ssl == NULL)
-        return tls_failed(err, "start OpenSSL");
+        return client_tls_failed(NULL, "start OpenSSL", err);
     SSL_set_fd(wire->ssl, wire->fd);
-    TRY(expect_name(wire->ssl, url->host, err));
+    TRY(client_tls_expect(wire->ssl, url->host, err));
     while ((result = SSL_connect(wire->ssl)) != 1)
         TRY(tls_wait(wire, result, "TLS handshake", err));
     return STATUS_OK;
 }
 
 enum status wire_open(const struct url *url, const char *ca_file, unsigned connect_ms,
-                      struct wire **out, struct error *err)
+                      bool (*is_cancelled)(void), struct wire **out, struct error *err)
 {
     struct wire *wire = calloc(1, sizeof(*wire));
 
     if (wire == NULL)
         abort();
     wire->fd = -1;
+    wire->is_cancelled = is_cancelled;
     wire->deadline_ns = clock_monotonic_ns() + connect_ms * UINT64_C(1000000);
     if (connect_any(wire, url, err) != STATUS_OK ||
         (url->is_tls && begin_tls(wire, url, ca_file, err) != STATUS_OK)) {
@@ -225,10 +199,9 @@ void wire_close(struct wire **pointer)
         ERR_clear_error();
         SSL_free(wire->ssl);
     }
-    if (wire->context != NULL) {
-        SSL_CTX_free(wire->context);
+    SSL_CTX_free(wire->context);
+    if (wire->is_masked)
         restore_sigpipe(wire);
-    }
     if (wire->fd >= 0)
         close(wire->fd);
     free(wire);
