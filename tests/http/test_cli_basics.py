@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -47,35 +46,15 @@ COMMANDS = ["init", "validate", "apply", "status", "doctor", "version", "serve",
             "pipeline run", "pipeline executions", "pipeline logs", "pipeline stop",
             "pipeline redrive", "runs list", "runs show", "runs compare", "models list",
             "models show", "models compare", "models approve", "models reject", "models deploy",
-            "models rollback", "predict", "bench predict", "users list", "users add",
+            "models rollback", "models history", "predict", "bench predict", "users list", "users add",
             "users remove"]
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Basics(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        self.project = onggi.Project(self.path)
-
-    def tearDown(self):
-        self.project.stop()
-        self.folder.cleanup()
-
+class Basics(onggi.ProjectCase):
     def make(self):
-        (self.path / "features").mkdir()
-        (self.path / "data").mkdir()
-        (self.path / "onggi.yaml").write_text("")
-        (self.path / "features" / "all.yaml").write_text(DEFINITIONS)
-        (self.path / "data" / "sales.csv").write_text(SALES)
-        (self.path / "rows.csv").write_text(ROWS)
-
-    def refused(self, code, words, *arguments):
-        done = self.project.run(*arguments)
-        self.assertEqual(done.returncode, code, done.stderr)
-        for word in words:
-            self.assertIn(word, done.stderr)
-        self.assertEqual(done.stdout, "")
+        for name, text in {"onggi.yaml": "", "features/all.yaml": DEFINITIONS, "data/sales.csv": SALES,
+                           "rows.csv": ROWS}.items():
+            self.project.write(name, text)
 
     def test_every_command_has_help_with_an_example(self):
         overview = self.project.must()
@@ -86,14 +65,14 @@ class Basics(unittest.TestCase):
             self.assertIn("examples:", text)
 
     def test_mistakes_say_what_was_meant(self):
-        self.refused(2, ["did you mean 'onggi apply'"], "aply")
-        self.refused(2, ["did you mean 'onggi features get'"], "features", "gte")
-        self.refused(2, ["did you mean '--service'"], "features", "get", "--servce", "x")
-        self.refused(2, ["needs a value"], "features", "get", "--service")
-        self.refused(2, ["usage: onggi models approve NAME VERSION"], "models", "approve", "a")
+        self.declined(2, ["did you mean 'onggi apply'"], "aply")
+        self.declined(2, ["did you mean 'onggi features get'"], "features", "gte")
+        self.declined(2, ["did you mean '--service'"], "features", "get", "--servce", "x")
+        self.declined(2, ["needs a value"], "features", "get", "--service")
+        self.declined(2, ["usage: onggi models approve NAME VERSION"], "models", "approve", "a")
 
     def test_outside_of_a_project(self):
-        self.refused(3, ["no onggi.yaml", "onggi init"], "apply")
+        self.declined(3, ["no onggi.yaml", "onggi init"], "apply")
 
     def test_init_makes_a_project_and_keeps_what_is_there(self):
         self.project.must("init", "shop")
@@ -102,7 +81,7 @@ class Basics(unittest.TestCase):
         (shop.folder / "onggi.yaml").write_text("python: other\n")
         self.project.must("init", "shop")
         self.assertEqual((shop.folder / "onggi.yaml").read_text(), "python: other\n")
-        self.refused(3, ["there is no example 'flihgts'", "flights"], "init", "x", "--example",
+        self.declined(3, ["there is no example 'flihgts'", "flights"], "init", "x", "--example",
                      "flihgts")
 
     def answers(self):
@@ -133,19 +112,19 @@ class Basics(unittest.TestCase):
         text = (self.path / "without.csv").read_text()
         self.assertEqual(text, (self.path / "with.csv").read_text())
         self.assertEqual(len(text.splitlines()), 3)
-        self.refused(1, ["--entities FILE"], *arguments[:4], "--out", "x.csv")
-        self.refused(1, [".parquet or .csv"], *arguments, "--out", "x.txt")
-        self.refused(3, ["there is no file 'none.csv'"], *arguments[:4], "--entities",
+        self.declined(1, ["--entities FILE"], *arguments[:4], "--out", "x.csv")
+        self.declined(1, [".parquet or .csv"], *arguments, "--out", "x.txt")
+        self.declined(3, ["there is no file 'none.csv'"], *arguments[:4], "--entities",
                      "none.csv", "--out", "x.csv")
 
     def test_words_of_a_request_are_checked(self):
         self.make()
         self.project.must("apply")
         get = ["features", "get", "--service", "now"]
-        self.refused(1, ["did you mean 'shop'"], *get, "shpo=north")
-        self.refused(1, ["expected name=value"], *get, "shop")
-        self.refused(1, ["offered"], *get, "shop=north", "offered=many")
-        self.refused(3, ["now"], "features", "get", "--service", "nwo", "shop=north")
+        self.declined(1, ["did you mean 'shop'"], *get, "shpo=north")
+        self.declined(1, ["expected name=value"], *get, "shop")
+        self.declined(1, ["offered"], *get, "shop=north", "offered=many")
+        self.declined(3, ["now"], "features", "get", "--service", "nwo", "shop=north")
 
     def test_mistakes_in_definitions_have_their_place(self):
         self.make()
@@ -158,9 +137,9 @@ class Basics(unittest.TestCase):
         self.assertIn("nothing was recorded", done.stderr)
 
     def test_a_server_that_is_away(self):
-        self.refused(5, ["127.0.0.1:1"], "--server", "http://127.0.0.1:1", "status")
+        self.declined(5, ["127.0.0.1:1"], "--server", "http://127.0.0.1:1", "status")
         self.make()
-        self.refused(5, ["onggi serve"], "bench", "predict", "x", "a=1")
+        self.declined(5, ["onggi serve"], "bench", "predict", "x", "a=1")
 
     def test_a_full_disk_shows_in_the_exit_code(self):
         with open("/dev/full", "w", encoding="utf-8") as full:

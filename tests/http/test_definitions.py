@@ -4,13 +4,10 @@
 
 import json
 import sys
-import tempfile
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -55,21 +52,8 @@ at,customer_id,amount,shop
 """
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Definitions(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        for name in ("features", "data"):
-            (self.path / name).mkdir()
-        (self.path / "onggi.yaml").write_text("")
-        (self.path / "data" / "payments.csv").write_text(PAYMENTS)
-        self.define(DEFINITIONS)
-        self.project = onggi.Project(self.path)
-
-    def tearDown(self):
-        self.project.stop()
-        self.folder.cleanup()
+class Definitions(onggi.ProjectCase):
+    files = {"onggi.yaml": "", "data/payments.csv": PAYMENTS, "features/all.yaml": DEFINITIONS}
 
     def define(self, text):
         (self.path / "features" / "all.yaml").write_text(text)
@@ -90,13 +74,6 @@ class Definitions(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         return done.stderr
 
-    def get(self, path):
-        try:
-            with urllib.request.urlopen(self.project.url + path, timeout=30) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
     def test_a_plan_is_shown_then_applied_then_empty(self):
         everything = ["+entity customer", "+source payments", "+source large", "+view activity",
                       "+view shape", "+service fraud"]
@@ -112,13 +89,13 @@ class Definitions(unittest.TestCase):
         (self.path / "data" / "payments.csv").unlink()
         (self.path / "features" / "all.yaml").unlink()
         self.project.serve()
-        status, view = self.get("/api/v1/definitions/view/activity")
+        status, view = self.ask("/api/v1/definitions/view/activity")
         self.assertEqual(status, 200)
         self.assertEqual({f["name"]: f["type"] for f in view["features"]},
                          {"count_1d": "int64", "avg_7d": "float64", "large_7d": "float64",
                           "newest": "string"})
         self.assertEqual(view["owner"], "risk@example.com")
-        status, service = self.get("/api/v1/definitions/service/fraud")
+        status, service = self.ask("/api/v1/definitions/service/fraud")
         self.assertEqual([f["name"] for f in service["features"]], ["count_1d", "ratio", "night"])
         self.assertEqual(service["entities"], [{"name": "customer_id", "type": "int64"}])
         self.assertEqual(service["request"], [{"name": "amount", "type": "float64"},
@@ -128,11 +105,11 @@ class Definitions(unittest.TestCase):
     def test_definitions_are_listed_and_found(self):
         self.project.must("apply")
         self.project.serve()
-        names = lambda path: [d["name"] for d in self.get(path)[1]["definitions"]]
+        names = lambda path: [d["name"] for d in self.ask(path)[1]["definitions"]]
         self.assertEqual(names("/api/v1/definitions?kind=view"), ["activity", "shape"])
         self.assertEqual(names("/api/v1/definitions?search=CUSTOMER%20pays"), ["activity"])
         self.assertEqual(names("/api/v1/definitions?name=fraud"), ["fraud"])
-        status, answer = self.get("/api/v1/definitions/view/activty")
+        status, answer = self.ask("/api/v1/definitions/view/activty")
         self.assertEqual(status, 404)
         self.assertIn("there is no view 'activty'; did you mean 'activity'?",
                       answer["error"]["message"])
@@ -156,7 +133,7 @@ class Definitions(unittest.TestCase):
             {"file": "features/all.yaml", "line": 20, "column": 22,
              "message": "source 'large' has no column 'amout'; did you mean 'amount'?"}])
         self.project.serve()
-        self.assertEqual(self.get("/api/v1/definitions/view/activity")[0], 200)
+        self.assertEqual(self.ask("/api/v1/definitions/view/activity")[0], 200)
 
     def test_bad_yaml_and_bad_files(self):
         self.assertIn("features/all.yaml:2:1: tabs may not indent; use spaces",
@@ -170,6 +147,14 @@ class Definitions(unittest.TestCase):
         self.assertIn("features/all.yaml:2:7: source 's':",
                       self.mistakes("source: s\npath: data/cut.parquet\n"))
 
+    def test_a_key_of_another_type_than_its_column(self):
+        for kind in ("bytes", "string", "timestamp", "bool"):
+            self.assertIn(f"features/all.yaml:16:9: key 'customer_id' of entity 'customer' is {kind}, but it is "
+                          "BIGINT in source 'large'", self.mistakes(DEFINITIONS.replace("int64\n", f"{kind}\n", 1)))
+        shops = DEFINITIONS.replace("key: customer_id", "key: shop")
+        self.assertIn("key 'shop' of entity 'customer' is bytes, but it is VARCHAR",
+                      self.mistakes(shops.replace("int64\n", "bytes\n", 1)))
+
     def test_applying_on_a_running_server_takes_effect_at_once(self):
         self.project.must("apply")
         self.project.serve()
@@ -177,8 +162,8 @@ class Definitions(unittest.TestCase):
         answer = self.project.post("/api/v1/apply", {})
         self.assertTrue(answer["applied"])
         self.assertEqual(answer["revision"], 2)
-        self.assertEqual(self.get("/api/v1/definitions/service/other")[0], 200)
-        self.assertEqual(self.get("/api/v1/definitions/service/fraud")[0], 404)
+        self.assertEqual(self.ask("/api/v1/definitions/service/other")[0], 200)
+        self.assertEqual(self.ask("/api/v1/definitions/service/fraud")[0], 404)
 
 
 if __name__ == "__main__":

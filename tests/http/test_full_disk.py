@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A full disk: each write says so, what serves goes on serving, and with room again all goes on."""
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 from test_predict import FILES  # noqa: E402
 
@@ -33,10 +30,7 @@ class FullDisk(unittest.TestCase):
         if not mounted(self.folder):
             self.folder.rmdir()
             self.skipTest("a small file system cannot be mounted here (needs root)")
-        for name, text in FILES.items():
-            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text(text)
-        self.project = onggi.Project(self.folder)
+        self.project = onggi.Project(self.folder, FILES)
         os.environ["ONGGI_PYTHON"] = sys.executable
         self.project.must("apply")
         self.project.serve()
@@ -59,22 +53,13 @@ class FullDisk(unittest.TestCase):
                     pass
                 piece //= 2
 
-    def ask(self, path, body):
-        request = urllib.request.Request(self.project.url + path, json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
     def refused(self, path, body):
-        code, text = self.ask(path, body)
-        self.assertGreaterEqual(code, 400, text)
-        self.assertRegex(json.loads(text)["error"]["message"].lower(), "disk|space", text)
+        code, answer = self.project.ask(path, body)
+        self.assertGreaterEqual(code, 400, answer)
+        self.assertRegex(answer["error"]["message"].lower(), "disk|space", answer)
 
     def test_what_writes_says_so_and_what_serves_goes_on(self):
-        values = json.loads(self.ask("/api/v1/features/get", GET)[1])["rows"]
+        values = self.project.post("/api/v1/features/get", GET)["rows"]
         self.fill()
         self.refused("/api/v1/features/materialize", {})
         self.refused("/api/v1/features/training-set",
@@ -84,18 +69,18 @@ class FullDisk(unittest.TestCase):
         with open(endpoint, "r+", encoding="utf-8") as file:
             file.write(FILES["endpoints/small.yaml"].replace("timeout: 5s", "timeout: 4s"))
         self.refused("/api/v1/apply", {})
-        code, text = self.ask("/api/v1/pipelines/small/executions", {})
+        code, text = self.project.ask("/api/v1/pipelines/small/executions", {})
         self.assertGreaterEqual(code, 400, text)
-        self.assertEqual(json.loads(self.ask("/api/v1/features/get", GET)[1])["rows"], values)
-        code, text = self.ask("/api/v1/endpoints/small/predict",
+        self.assertEqual(self.project.post("/api/v1/features/get", GET)["rows"], values)
+        code, text = self.project.ask("/api/v1/endpoints/small/predict",
                               {"entities": {"shop": "north"}, "request": {"moment": "2020-01-01T12:00:00Z", "offered": 1}})
         self.assertEqual(code, 200, text)
 
         (self.folder / "filler").unlink()
-        code, text = self.ask("/api/v1/apply", {})
-        self.assertTrue(json.loads(text)["applied"], text)
-        self.assertEqual(self.ask("/api/v1/features/materialize", {})[0], 200)
-        self.assertEqual(json.loads(self.ask("/api/v1/features/get", GET)[1])["rows"], values)
+        code, text = self.project.ask("/api/v1/apply", {})
+        self.assertTrue(text["applied"], text)
+        self.assertEqual(self.project.ask("/api/v1/features/materialize", {})[0], 200)
+        self.assertEqual(self.project.post("/api/v1/features/get", GET)["rows"], values)
         self.project.must("pipeline", "run", "small", "--follow")
 
 

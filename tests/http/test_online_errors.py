@@ -6,15 +6,12 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -66,41 +63,16 @@ def question(**changes):
     return body
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class OnlineErrors(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        (self.path / "features").mkdir()
-        (self.path / "data").mkdir()
-        (self.path / "onggi.yaml").write_text("")
-        (self.path / "features" / "all.yaml").write_text(DEFINITIONS)
-        (self.path / "data" / "sales.csv").write_text(SALES)
-        self.project = onggi.Project(self.path)
-        self.project.must("apply")
-        self.project.serve()
+class OnlineErrors(onggi.ProjectCase):
+    files = {"onggi.yaml": "", "features/all.yaml": DEFINITIONS, "data/sales.csv": SALES}
+    serving = True
 
-    def tearDown(self):
-        self.project.stop()
-        self.folder.cleanup()
-
-    def ask(self, path, body):
-        """(code, answer)"""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.project.url + path, data,
-                                         {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+    @classmethod
+    def prepare(cls, project):
+        project.must("apply")
 
     def refused(self, code, words, body, path=GET):
-        got, answer = self.ask(path, body)
-        message = answer["error"]["message"]
-        self.assertEqual(got, code, message)
-        for word in words:
-            self.assertIn(word, message)
+        return super().refused(code, words, path, body)
 
     def materialize(self, **body):
         code, answer = self.ask("/api/v1/features/materialize", body)

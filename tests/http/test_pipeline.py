@@ -1,22 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Pipelines from outside: the API, logs while they grow, kill -9 in the middle, mistakes."""
-import json
-import os
-import pathlib
 import random
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
+import sys
 import threading
 import time
 import unittest
-import urllib.error
-import urllib.request
+from pathlib import Path
 
-BINARY = os.environ.get("ONGGI_BINARY", "build/release/onggi")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import onggi  # noqa: E402
 
 PIPELINE = """\
 pipeline: chain
@@ -40,119 +33,39 @@ SCRIPTS = {
 }
 
 
-class Project:
-    def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="onggi-pipeline-"))
-        (self.folder / "onggi.yaml").write_text("")
-        self.process = None
-        self.stderr = open(self.folder / "stderr", "a")
-        self.add("chain", PIPELINE, SCRIPTS)
+class PipelineTest(onggi.ProjectCase):
+    files = {"onggi.yaml": "", "pipelines/chain/pipeline.yaml": PIPELINE,
+             **{f"pipelines/chain/{name}": text for name, text in SCRIPTS.items()}}
+    serving = True
 
     def add(self, name, text, scripts=None, file="pipeline.yaml"):
-        folder = self.folder / "pipelines" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(text)
-        for script, content in (scripts or {}).items():
-            (folder / script).write_text(content)
+        for path, content in {file: text, **(scripts or {})}.items():
+            self.project.write(f"pipelines/{name}/{path}", content)
 
-    def serve(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--project", str(self.folder), "--listen", f"127.0.0.1:{self.port}"],
-            stdout=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                self.ask("GET", "/healthz")
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError("no answer: " + (self.folder / "stderr").read_text()[-2000:])
-
-    def kill(self):
-        """The whole session: the supervisor and its child, at once, as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def ask(self, method, path, body=None, raw=False):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            content = answer.read()
-        return content.decode() if raw else json.loads(content or b"null")
-
-    def events(self, path):
-        """(event, data) of a stream, to its end."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}",
-                                         headers={"Accept": "text/event-stream"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            name = None
-            for line in answer:
-                line = line.decode().rstrip("\n")
-                if line.startswith("event:"):
-                    name = line[6:].strip()
-                elif line.startswith("data:"):
-                    yield name, json.loads(line[5:])
-
-    def run(self, name="chain", **params):
-        return self.ask("POST", f"/api/v1/pipelines/{name}/executions",
-                        {"params": params})["execution"]
-
-    def wait(self, execution, seconds=60):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            answer = self.ask("GET", f"/api/v1/executions/{execution}")
-            if answer["status"] != "RUNNING":
-                return answer
-            time.sleep(0.05)
-        raise AssertionError(f"does not end: {answer}")
-
-    def close(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-        self.stderr.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class PipelineTest(unittest.TestCase):
-    def setUp(self):
-        self.project = Project()
-        self.addCleanup(self.project.close)
-
-    def refused(self, code, method, path, body=None):
-        with self.assertRaises(urllib.error.HTTPError) as caught:
-            self.project.ask(method, path, body)
-        self.assertEqual(caught.exception.code, code)
-        return json.loads(caught.exception.read())["error"]["message"]
+    def history(self, execution):
+        return self.good(f"/api/v1/executions/{execution}/history")["events"]
 
     def test_a_pipeline_runs_and_tells_of_itself(self):
-        self.project.serve()
-        listed = self.project.ask("GET", "/api/v1/pipelines")["pipelines"]
+        listed = self.good("/api/v1/pipelines")["pipelines"]
         self.assertEqual([(p["name"], p["steps"]) for p in listed], [("chain", 4)])
-        asl = self.project.ask("GET", "/api/v1/pipelines/chain/asl")
+        asl = self.good("/api/v1/pipelines/chain/asl")
         self.assertEqual(asl["StartAt"], "make")
-        execution = self.project.run(word="two")
+        execution = self.project.execute("chain", word="two")
         answer = self.project.wait(execution)
         self.assertEqual(answer["status"], "SUCCEEDED", answer)
         self.assertEqual(answer["output"]["last"]["metrics"], {"lines": 3})
         self.assertEqual([(s["name"], s["status"]) for s in answer["steps"]],
                          [(n, "SUCCEEDED") for n in ("make", "more", "last", "gate")])
-        history = self.project.ask("GET", f"/api/v1/executions/{execution}/history")["events"]
+        history = self.history(execution)
         self.assertEqual([e["id"] for e in history], list(range(1, len(history) + 1)))
         self.assertEqual(history[-1]["type"], "ExecutionSucceeded")
-        log = self.project.ask("GET", f"/api/v1/executions/{execution}/logs/make", raw=True)
+        log = self.project.read(f"/api/v1/executions/{execution}/logs/make").decode()
         self.assertIn("making two\nmade\n", log)
-        self.assertEqual(self.project.ask("GET", "/api/v1/executions")["executions"][0]["id"],
+        self.assertEqual(self.good("/api/v1/executions")["executions"][0]["id"],
                          execution)
 
     def test_events_and_logs_are_followed_while_it_runs(self):
-        self.project.serve()
-        execution = self.project.run()
+        execution = self.project.execute("chain")
         lines = []
         reader = threading.Thread(target=lambda: lines.extend(
             self.project.events(f"/api/v1/executions/{execution}/logs/make?follow=true")))
@@ -171,8 +84,7 @@ class PipelineTest(unittest.TestCase):
 
     def test_ten_kills_at_random_moments_leave_the_same_result(self):
         chance = random.Random(7)
-        self.project.serve()
-        execution = self.project.run(pause=0.3)
+        execution = self.project.execute("chain", pause=0.3)
         for _ in range(10):
             time.sleep(chance.uniform(0, 0.5))
             self.project.kill()
@@ -185,62 +97,53 @@ class PipelineTest(unittest.TestCase):
         self.assertEqual(word.read_text(), "one\nmore\nmore\n")
 
     def test_a_graceful_stop_is_an_interruption_too(self):
-        self.project.serve()
-        self.project.add("long", "pipeline: long\nsteps:\n  a: {script: a.sh, out: [text]}\n",
+        self.add("long", "pipeline: long\nsteps:\n  a: {script: a.sh, out: [text]}\n",
                          {"a.sh": 'cd "$SAGEMAKER_BASE_DIR/.."; echo x > "$SM_OUTPUT_DATA_DIR/text/x"\n'
                                   '[ -e seen ] && exit 0; touch seen; sleep 60\n'})
-        execution = self.project.run("long")
+        execution = self.project.execute("long")
         time.sleep(0.7)
-        self.project.process.terminate()
-        self.project.process.wait(30)
+        self.project.stop()
         self.project.serve()
         answer = self.project.wait(execution)
         self.assertEqual(answer["status"], "SUCCEEDED", answer)
-        history = self.project.ask("GET", f"/api/v1/executions/{execution}/history")["events"]
+        history = self.history(execution)
         failed = [e["taskFailedEventDetails"]["error"] for e in history if e["type"] == "TaskFailed"]
         self.assertEqual(failed, ["Onggi.Interrupted"])
 
     def test_stop_and_redrive(self):
-        self.project.serve()
-        execution = self.project.run(pause=1.2)
+        execution = self.project.execute("chain", pause=1.2)
         time.sleep(0.5)
-        self.project.ask("POST", f"/api/v1/executions/{execution}/stop", {"cause": "enough"})
+        self.good(f"/api/v1/executions/{execution}/stop", {"cause": "enough"})
         answer = self.project.wait(execution)
         self.assertEqual((answer["status"], answer["cause"]), ("ABORTED", "enough"))
-        self.refused(409, "POST", f"/api/v1/executions/{execution}/stop", {})
+        self.refused(409, "does not run any more", f"/api/v1/executions/{execution}/stop", {})
         for _ in range(100):  # the script is still being ended
-            try:
-                self.project.ask("POST", f"/api/v1/executions/{execution}/redrive", {})
+            code, answer = self.ask(f"/api/v1/executions/{execution}/redrive", {})
+            if code < 300:
                 break
-            except urllib.error.HTTPError as error:
-                self.assertEqual(error.code, 409)
-                time.sleep(0.1)
+            self.assertEqual(code, 409, answer)
+            time.sleep(0.1)
         self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
 
     def test_mistakes_are_told(self):
-        self.project.add("bad", "pipeline: bad\nsteps:\n  a: {scirpt: a.py}\n")
-        self.project.add("exit3", "pipeline: exit3\nsteps:\n  a: {script: a.sh}\n",
+        self.add("bad", "pipeline: bad\nsteps:\n  a: {scirpt: a.py}\n")
+        self.add("exit3", "pipeline: exit3\nsteps:\n  a: {script: a.sh}\n",
                          {"a.sh": "echo no coffee >&2; exit 3\n"})
-        self.project.serve()
-        self.assertIn("did you mean 'chain'?",
-                      self.refused(404, "POST", "/api/v1/pipelines/chian/executions", {}))
-        self.assertIn("did you mean 'word'?", self.refused(
-            400, "POST", "/api/v1/pipelines/chain/executions", {"params": {"wrod": "x"}}))
-        self.assertIn("pipelines/bad/pipeline.yaml:3:6: a step says what it does",
-                      self.refused(400, "POST", "/api/v1/pipelines/bad/executions", {}))
-        self.assertIn("there is no execution", self.refused(404, "GET", "/api/v1/executions/NO"))
-        message = self.refused(400, "POST", "/api/v1/executions", {"definition": {
-            "StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "onggi:scrpt",
-                                             "End": True}}}})
-        self.assertIn("$.States.A: Resource: 'onggi:scrpt' is not known; did you mean "
-                      "'onggi:script'?", message)
-        answer = self.project.wait(self.project.run("exit3"))
+        self.refused(404, "did you mean 'chain'?", "/api/v1/pipelines/chian/executions", {})
+        self.refused(400, "did you mean 'word'?", "/api/v1/pipelines/chain/executions", {"params": {"wrod": "x"}})
+        self.refused(400, "pipelines/bad/pipeline.yaml:3:6: a step says what it does",
+                     "/api/v1/pipelines/bad/executions", {})
+        self.refused(404, "there is no execution", "/api/v1/executions/NO")
+        self.refused(400, "$.States.A: Resource: 'onggi:scrpt' is not known; did you mean 'onggi:script'?",
+                     "/api/v1/executions", {"definition": {
+                         "StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "onggi:scrpt", "End": True}}}})
+        answer = self.project.wait(self.project.execute("exit3"))
         self.assertEqual(answer["error"], "Onggi.ScriptFailed")
         self.assertIn("a.sh ended with exit code 3", answer["cause"])
         self.assertIn("no coffee", answer["cause"])
         self.assertEqual(answer["steps"][0]["status"], "FAILED")
         # The rest keeps serving.
-        self.assertEqual(self.project.wait(self.project.run())["status"], "SUCCEEDED")
+        self.assertEqual(self.project.wait(self.project.execute("chain"))["status"], "SUCCEEDED")
 
 
 if __name__ == "__main__":

@@ -5,18 +5,13 @@ import csv
 import json
 import math
 import os
-import shutil
 import sys
-import tempfile
 import threading
-import time
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "brute"))
+sys.path.insert(0, str(TESTS / "support"))
 import onggi  # noqa: E402
 
 FILES = {
@@ -123,45 +118,20 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Predict(unittest.TestCase):
+class Predict(onggi.ProjectCase):
+    files = FILES
+    shared = True
+
     @classmethod
-    def setUpClass(cls):
+    def prepare(cls, project):
         os.environ["TINY_ONNX"] = str(TESTS / "support")
         os.environ["ONGGI_PYTHON"] = sys.executable
-        cls.folder = Path(tempfile.mkdtemp(prefix="onggi-predict-"))
-        for name, text in FILES.items():
-            (cls.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (cls.folder / name).write_text(text)
-        cls.project = onggi.Project(cls.folder)
-        cls.project.must("apply")
-        cls.project.serve()
-        cls.project.must("features", "materialize")
-        cls.project.must("pipeline", "run", "whole", "--follow")
+        project.must("apply")
+        project.serve()
+        project.must("features", "materialize")
+        project.must("pipeline", "run", "whole", "--follow")
         for bias in ("-0.5", "1.5", "0.5"):
-            cls.project.must("pipeline", "run", "small", "--param", f"bias={bias}", "--follow")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.project.stop()
-        shutil.rmtree(cls.folder)
-
-    def ask(self, path, body=None, method=None):
-        """(code, answer)"""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.project.url + path, data, {"Content-Type": "application/json"},
-                                         method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
-    def refused(self, code, words, path, body):
-        got, answer = self.ask(path, body)
-        self.assertEqual(got, code, answer)
-        for word in words:
-            self.assertIn(word, answer["error"]["message"])
+            project.must("pipeline", "run", "small", "--param", f"bias={bias}", "--follow")
 
     def deploy(self, version, endpoint="small", model="small"):
         self.ask(f"/api/v1/models/{model}/versions/{version}/approve", {"reason": "the test says so"})
@@ -327,13 +297,13 @@ class Predict(unittest.TestCase):
         self.assertEqual(run["status"], "FINISHED")
         self.assertEqual(sorted(item["path"] for item in run["artifacts"]),
                          ["model/model.onnx", "train/metrics.json", "train/report.html"])
-        with urllib.request.urlopen(f"{self.project.url}/api/v1/runs/{answer['run']}/artifacts/train/report.html") as page:
+        with self.project.open(f"/api/v1/runs/{answer['run']}/artifacts/train/report.html") as page:
             self.assertEqual(page.read(), b"<h1>report</h1>")
             self.assertIn("sandbox", page.headers["Content-Security-Policy"])
 
     def batch(self, rows, *arguments):
         """The result's rows, as dictionaries of texts."""
-        source, result = self.folder / "rows.csv", self.folder / "scored.csv"
+        source, result = self.path / "rows.csv", self.path / "scored.csv"
         source.write_text("".join(",".join(map(str, line)) + "\n"
                                   for line in [rows[0], *(row.values() for row in rows)]))
         self.project.must("predict", "small", "--entities", source, "--out", result, *arguments)
@@ -367,9 +337,9 @@ class Predict(unittest.TestCase):
         moments = [f"2020-01-0{day}T{hour:02}:30:00Z" for day in (1, 2) for hour in range(24)]
         scored = self.batch([{"shop": shop, "moment": moment, "offered": 4}
                              for moment in moments for shop in ("north", "south")])
-        self.project.must("features", "training-set", "--service", "now", "--entities", self.folder / "rows.csv",
-                          "--out", self.folder / "features.csv")
-        with (self.folder / "features.csv").open(newline="") as file:
+        self.project.must("features", "training-set", "--service", "now", "--entities", self.path / "rows.csv",
+                          "--out", self.path / "features.csv")
+        with (self.path / "features.csv").open(newline="") as file:
             known = list(csv.DictReader(file))
         self.assertEqual(len({row["count_1d"] for row in known}), 3)
         for got, row in zip(scored, known):
@@ -385,8 +355,7 @@ class Predict(unittest.TestCase):
         self.assertEqual(code, 200, answer)
         self.assertEqual((answer["endpoint"], answer["model"], answer["version"], answer["rows"]),
                          ("small", "small", 1, 3))
-        with urllib.request.urlopen(f"{self.project.url}/api/v1/results/{answer['id']}") as reply:
-            first = reply.read().decode().splitlines()[0].split(",")
+        first = self.project.read(f"/api/v1/results/{answer['id']}").decode().splitlines()[0].split(",")
         self.assertEqual(first, ["moment", "shop", "offered", "count_1d", "avg_1d", "hour", "price",
                                  "score", "probability", "decision", "fallback"])
         self.assertEqual(len(first), answer["columns"])
@@ -404,7 +373,7 @@ class Predict(unittest.TestCase):
         self.refused(400, ["entities_sql"], score, {})
         code, answer = self.ask(score, {"entities_sql": rows + " WHERE amount > 100"})
         self.assertEqual((code, answer.get("rows")), (200, 0), answer)
-        done = self.project.run("predict", "small", "--entities", self.folder / "no.csv", "--out", "x.csv")
+        done = self.project.run("predict", "small", "--entities", self.path / "no.csv", "--out", "x.csv")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no.csv", done.stderr)
 
@@ -415,8 +384,7 @@ class Predict(unittest.TestCase):
         some = rows.format("nullif(i % 100, 7)")
         code, answer = self.ask("/api/v1/endpoints/whole/score", {"entities_sql": some, "format": "csv"})
         self.assertEqual(code, 200, answer)
-        with urllib.request.urlopen(f"{self.project.url}/api/v1/results/{answer['id']}") as reply:
-            scored = list(csv.DictReader(reply.read().decode().splitlines()))
+        scored = list(csv.DictReader(self.project.read(f"/api/v1/results/{answer['id']}").decode().splitlines()))
         self.assertEqual(len(scored), 1000)
         for i, row in enumerate(scored):
             if i % 100 == 7:
@@ -429,7 +397,7 @@ class Predict(unittest.TestCase):
         self.refused(400, ["row 8", "no fallback", "price"], "/api/v1/endpoints/cautious/score", {"entities_sql": some})
 
     def test_95_a_batch_as_a_step(self):
-        folder = self.folder / "pipelines" / "nightly"
+        folder = self.path / "pipelines" / "nightly"
         folder.mkdir()
         (folder / "pipeline.yaml").write_text("""\
 pipeline: nightly
@@ -441,7 +409,7 @@ steps:
         code, answer = self.ask("/api/v1/executions?pipeline=nightly")
         code, answer = self.ask("/api/v1/executions/" + answer["executions"][0]["id"])
         self.assertEqual((code, answer["status"]), (200, "SUCCEEDED"), answer)
-        left = list(self.folder.glob(".onggi/**/predictions*/**/data.parquet"))
+        left = list(self.path.glob(".onggi/**/predictions*/**/data.parquet"))
         self.assertEqual(len(left), 1, answer)
         self.assertEqual(left[0].read_bytes()[:4], b"PAR1")
 

@@ -10,15 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 
@@ -65,17 +63,8 @@ class Asker(threading.Thread):
         return self
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Supervisor(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        (self.path / "onggi.yaml").write_text("server: {threads: 2}\n")
-        self.project = onggi.Project(self.path)
-
-    def tearDown(self):
-        self.project.stop()
-        self.folder.cleanup()
+class Supervisor(onggi.ProjectCase):
+    files = {"onggi.yaml": "server: {threads: 2}\n"}
 
     def start(self):
         self.project.serve()
@@ -83,11 +72,8 @@ class Supervisor(unittest.TestCase):
         return wait_for(lambda: children(self.pid))[0]
 
     def healthy(self):
-        with urllib.request.urlopen(self.project.url + "/healthz", timeout=20) as reply:
+        with self.project.open("/healthz", timeout=20) as reply:
             return reply.status == 200
-
-    def log(self):
-        return (self.path / "serve.log").read_text()
 
     def test_crash_costs_a_fraction_of_a_second_and_leaves_its_stack(self):
         child = self.start()
@@ -98,9 +84,9 @@ class Supervisor(unittest.TestCase):
         self.assertTrue(wait_for(self.healthy))
         self.assertLess(time.monotonic() - began, 5)
         traces = list((self.path / ".onggi" / "logs").glob(f"crash-*-{child}.txt"))
-        self.assertEqual(len(traces), 1, self.log())
+        self.assertEqual(len(traces), 1, self.project.log())
         self.assertIn("signal 11", traces[0].read_text())
-        self.assertIn(traces[0].name, self.log())
+        self.assertIn(traces[0].name, self.project.log())
 
     def test_kill_9_again_and_again_is_survived(self):
         child = self.start()
@@ -113,9 +99,9 @@ class Supervisor(unittest.TestCase):
         self.start()
         self.assertTrue((self.path / ".onggi" / "server.json").exists())
         self.project.server.terminate()
-        self.assertEqual(self.project.server.wait(20), 0, self.log())
+        self.assertEqual(self.project.server.wait(20), 0, self.project.log())
         self.assertFalse((self.path / ".onggi" / "server.json").exists())
-        self.assertNotIn("error", self.log().lower())
+        self.assertNotIn("error", self.project.log().lower())
 
     def test_a_killed_supervisor_takes_its_child_along(self):
         child = self.start()
@@ -130,11 +116,11 @@ class Supervisor(unittest.TestCase):
         self.start()
         (self.path / "onggi.yaml").write_text("server: {threads: 2}\nbad\n")
         os.kill(self.pid, signal.SIGHUP)
-        wait_for(lambda: "onggi.yaml:2:1" in self.log())
+        wait_for(lambda: "onggi.yaml:2:1" in self.project.log())
         self.assertTrue(self.healthy())
         (self.path / "onggi.yaml").write_text("server: {threads: 2}\n")
         os.kill(self.pid, signal.SIGHUP)
-        wait_for(lambda: "configuration read again" in self.log())
+        wait_for(lambda: "configuration read again" in self.project.log())
 
     def test_a_new_binary_takes_over_and_nobody_notices(self):
         binary, name = self.path / "onggi-copy", onggi.BINARY
@@ -191,7 +177,7 @@ class Supervisor(unittest.TestCase):
         time.sleep(0.3)
         self.start()
         held.wait()
-        self.assertIn("waiting", self.log())
+        self.assertIn("waiting", self.project.log())
 
     def test_status_and_doctor_speak_of_the_server(self):
         self.start()

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -14,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -67,40 +66,25 @@ WANTED = [["1", "north", "1", "5"], ["0", "south", "1", "9"], ["2", "", "0", ""]
 DOOR = "/api/v1/features/training-set"
 
 
-class TrainingSet(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        folder = Path(cls.folder.name)
-        (folder / "features").mkdir()
-        (folder / "data").mkdir()
-        (folder / "onggi.yaml").write_text("")
-        (folder / "features" / "shop.yaml").write_text(DEFINITIONS)
-        (folder / "data" / "sales.csv").write_text(SALES)
-        cls.project = onggi.Project(folder)
-        cls.project.must("apply")
-        cls.project.serve()
+class TrainingSet(onggi.ProjectCase):
+    files = {"onggi.yaml": "", "features/shop.yaml": DEFINITIONS, "data/sales.csv": SALES}
+    shared = True
+    serving = True
 
     @classmethod
-    def tearDownClass(cls):
-        cls.project.stop()
-        cls.folder.cleanup()
+    def prepare(cls, project):
+        project.must("apply")
 
-    def ask(self, path, body=None, content_type="text/csv"):
-        """(status, body) of a POST with a body, else of a GET."""
-        data = None if body is None else body if isinstance(body, bytes) else body.encode()
-        request = urllib.request.Request(self.project.url + path, data,
-                                         {"Content-Type": content_type})
+    def fetch(self, path, body=None, content_type="text/csv"):
+        """(status, bytes) of a POST with a body, else of a GET."""
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with self.project.open(path, body, content_type=content_type) as reply:
                 return reply.status, reply.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
     def refused(self, code, part, path, body, content_type="text/csv"):
-        status, answer = self.ask(path, body, content_type)
-        message = json.loads(answer)["error"]["message"]
-        self.assertEqual((status, part in message), (code, True), f"{status}: {message}")
+        return super().refused(code, part, path, body, content_type=content_type)
 
     def json(self, **body):
         return json.dumps(body)
@@ -112,25 +96,25 @@ class TrainingSet(unittest.TestCase):
         return [line[:2] + line[3:] for line in lines[1:]]
 
     def test_a_result_is_fetched_once(self):
-        status, answer = self.ask(DOOR + "?service=now&format=csv", ROWS)
+        status, answer = self.fetch(DOOR + "?service=now&format=csv", ROWS)
         result = json.loads(answer)
         self.assertEqual((status, result["rows"], result["columns"]), (200, 3, 5), answer)
         self.assertRegex(result["fingerprint"], "^[0-9a-f]{64}$")
-        status, text = self.ask("/api/v1/results/" + result["id"])
+        status, text = self.fetch("/api/v1/results/" + result["id"])
         self.assertEqual((status, len(text)), (200, result["bytes"]))
         self.assertEqual(self.cells(text), WANTED)
-        self.assertEqual(self.ask("/api/v1/results/" + result["id"])[0], 404)
+        self.assertEqual(self.fetch("/api/v1/results/" + result["id"])[0], 404)
 
     def test_results_are_not_a_way_to_other_files(self):
         for name in ("..%2F..%2F..%2Fonggi.yaml", "x", "%00", "../../meta.db"):
-            self.assertIn(self.ask("/api/v1/results/" + name)[0], (400, 404), name)
+            self.assertIn(self.fetch("/api/v1/results/" + name)[0], (400, 404), name)
 
     def test_rows_may_be_sql(self):
         sql = 'SELECT 1 AS label, shop, "at" FROM sales WHERE shop = \'south\''
-        status, answer = self.ask(DOOR, self.json(service="now", entities_sql=sql, format="csv"),
+        status, answer = self.fetch(DOOR, self.json(service="now", entities_sql=sql, format="csv"),
                                   "application/json")
         self.assertEqual(status, 200, answer)
-        text = self.ask("/api/v1/results/" + json.loads(answer)["id"])[1]
+        text = self.fetch("/api/v1/results/" + json.loads(answer)["id"])[1]
         self.assertEqual(self.cells(text), [["1", "south", "0", ""]])
 
     def test_what_is_asked_wrongly(self):
@@ -156,7 +140,7 @@ class TrainingSet(unittest.TestCase):
         self.refused(400, "entity rows", path, b"\x00\xff\xfe" * 100)
 
     def test_a_source_that_broke_after_apply(self):
-        sales = Path(self.folder.name) / "data" / "sales.csv"
+        sales = self.path / "data" / "sales.csv"
         try:
             sales.unlink()
             self.refused(400, "source 'sales': there is no file data/sales.csv",
@@ -170,7 +154,7 @@ class TrainingSet(unittest.TestCase):
     def test_a_killed_job_takes_nobody_along(self):
         answers = []
         thread = threading.Thread(target=lambda: answers.append(
-            self.ask(DOOR + "?service=forever", ROWS)))
+            self.fetch(DOOR + "?service=forever", ROWS)))
         thread.start()
         job = self.wait_for_job()
         os.kill(job, signal.SIGKILL)
@@ -178,7 +162,7 @@ class TrainingSet(unittest.TestCase):
         status, body = answers[0]
         self.assertEqual(status, 503, body)
         self.assertIn("killed by signal 9", json.loads(body)["error"]["message"])
-        self.assertEqual(self.ask(DOOR + "?service=now", ROWS)[0], 200)
+        self.assertEqual(self.fetch(DOOR + "?service=now", ROWS)[0], 200)
 
     def test_a_client_that_leaves_ends_its_job(self):
         request = urllib.request.Request(
@@ -210,8 +194,7 @@ class TrainingSet(unittest.TestCase):
         try:
             text = Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()
             parent = int(text[1])
-            return Path("/proc", str(parent), "cwd").resolve() == Path(
-                self.folder.name).resolve()
+            return Path("/proc", str(parent), "cwd").resolve() == self.path.resolve()
         except (OSError, ValueError, IndexError):
             return False
 

@@ -3,52 +3,33 @@
 """Users: tokens are shown once, roles are asked for, and the text of onggi.yaml stays as it was."""
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 CONFIG = "# ours, with a comment\npython: python3  # and another\n"
 
 
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Users(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name)
-        self.config = self.path / "onggi.yaml"
-        self.config.write_text(CONFIG)
-        self.project = onggi.Project(self.path)
+class Users(onggi.ProjectCase):
+    files = {"onggi.yaml": CONFIG}
 
-    def tearDown(self):
-        self.project.stop()
-        self.folder.cleanup()
+    def setUp(self):
+        super().setUp()
+        self.config = self.path / "onggi.yaml"
 
     def add(self, name, role):
         return self.project.must("users", "add", name, "--role", role).strip()
 
     def ask(self, path, token=None, method="GET", body=None):
-        headers = {"Content-Type": "application/json"}
-        if token:
-            headers["Authorization"] = "Bearer " + token
-        request = urllib.request.Request(self.project.url + path, body, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return reply.status, reply.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
+        """The same as a user with this token."""
+        return super().ask(path, body, method, token=token)
 
     def command(self, token, *arguments):
-        env = dict(os.environ, ONGGI_TOKEN=token)
-        return subprocess.run([onggi.BINARY, *arguments], cwd=self.path, env=env, text=True,
-                              capture_output=True, timeout=60)
+        return self.project.run(*arguments, env={"ONGGI_TOKEN": token})
 
     def test_the_first_user_must_be_an_admin(self):
         done = self.project.run("users", "add", "anna", "--role", "viewer")
