@@ -8,7 +8,7 @@ static bool key_fits(enum value_type key, enum value_type column)
     bool both_ints = (key == TYPE_INT32 || key == TYPE_INT64) &&
                      (column == TYPE_INT32 || column == TYPE_INT64);
 
-    return key == column || both_ints || (key == TYPE_BYTES && column == TYPE_STRING);
+    return key == column || both_ints;
 }
 
 static void check_keys(struct build *build, struct draft *draft, const struct view *view)

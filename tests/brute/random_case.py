@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oracle import DAY, HOUR, MINUTE, Feature, Overflow, View, values
+from oracle import DAY, HOUR, MINUTE, Feature, Overflow, View, statuses, values
 
 ENTITIES = {
     "customer": {"customer_id": "int64"},
@@ -42,6 +42,7 @@ class Case:
 
     def __init__(self, seed, source_rows=260, entity_rows=160):
         self.random = random.Random(seed)
+        self.key_types = {"customer_id": "int64", "shop": "string"}
         # One project in three lies before 1970, where rounding towards zero would show.
         epoch = self.random.choice([-400 * DAY, 0, 11_000 * DAY])
         self.edges = sorted(epoch + self.random.randrange(40) * self.random.choice(HOPS)
@@ -147,8 +148,6 @@ class Case:
         column = {"sum": choose.choice(["i", "big", "f", "wild", "g"]),
                   "avg": choose.choice(NUMBERS),
                   "count": choose.choice(["*", "*", *TYPES])}.get(function, choose.choice(list(TYPES)))
-        if function in ("min", "max") and column in ("s", "b"):
-            column = "i"
         return Feature(name, function, column, choose.choice([None, *WINDOWS]),
                        choose.choice(DELAYS), choose.random() < 0.3, choose.random() < 0.3)
 
@@ -168,6 +167,29 @@ class Case:
         except Overflow:
             return True
         return False
+
+    # --- What must come out -------------------------------------------------------------------
+
+    request_fields = []
+
+    def outputs(self, row, as_known=False):
+        """Every feature of the service, by its full name."""
+        wanted = {}
+        for view, _, _ in self.views:
+            names = [f"{view.name}__{name}" for name in view.outputs()]
+            wanted |= zip(names, values(view, [row[name] for name in view.keys], row["now"], as_known))
+        return wanted
+
+    def statuses(self, row):
+        """The same of the online store, for a time not before the newest rows."""
+        told = {}
+        for view, _, _ in self.views:
+            names = [f"{view.name}__{name}" for name in view.outputs()]
+            told |= zip(names, statuses(view, [row[name] for name in view.keys], row["now"]))
+        return told
+
+    def entity_options(self):
+        return ["--entities", "entities.parquet"]
 
     # --- What is written ----------------------------------------------------------------------
 

@@ -149,7 +149,7 @@ class Definitions(onggi.ProjectCase):
 
     def test_a_key_of_another_type_than_its_column(self):
         for kind in ("bytes", "string", "timestamp", "bool"):
-            self.assertIn(f"features/all.yaml:16:9: key 'customer_id' of entity 'customer' is {kind}, but it is "
+            self.assertIn(f"features/all.yaml:15:9: key 'customer_id' of entity 'customer' is {kind}, but it is "
                           "BIGINT in source 'large'", self.mistakes(DEFINITIONS.replace("int64\n", f"{kind}\n", 1)))
         shops = DEFINITIONS.replace("key: customer_id", "key: shop")
         self.assertIn("key 'shop' of entity 'customer' is bytes, but it is VARCHAR",

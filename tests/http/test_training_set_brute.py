@@ -12,14 +12,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
 import onggi  # noqa: E402
 
 try:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from oracle import values
     from random_case import Case, arrow_table
+    from wide_case import WideCase
 except ImportError:
     pq = None
 
 SEEDS = range(1, 5)
+WIDE_SEEDS = range(6)  # each unit of time and each form of entity rows
 
 
 def bits(value):
@@ -34,8 +36,10 @@ def rows(path):
     table = pq.read_table(path)
     for index, field in enumerate(table.schema):
         if str(field.type).startswith("timestamp"):
-            micros = table.column(index).cast("timestamp[us]").cast("int64")
-            table = table.set_column(index, field.name, micros)
+            steps = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0}[field.type.unit]
+            micros = [None if cell is None else cell * steps if steps else cell // 1000
+                      for cell in table.column(index).cast("int64").to_pylist()]
+            table = table.set_column(index, field.name, pa.array(micros, pa.int64()))
     return table.to_pylist()
 
 
@@ -48,11 +52,7 @@ def differences(case, seed, set_rows, as_known):
     """(cells compared, what differs). The set has the entity rows first, unchanged and in order."""
     cells, wrong = 0, []
     for place, (row, got) in enumerate(zip(case.entity_rows, set_rows)):
-        wanted = dict(row)
-        for view, _, _ in case.views:
-            key = [row[name] for name in view.keys]
-            names = [f"{view.name}__{name}" for name in view.outputs()]
-            wanted |= zip(names, values(view, key, row["now"], as_known))
+        wanted = row | case.outputs(row, as_known)
         if list(wanted) != list(got):
             return cells, [f"seed {seed}: columns are {list(got)}, should be {list(wanted)}"]
         cells += len(wanted)
@@ -64,20 +64,20 @@ def differences(case, seed, set_rows, as_known):
 @unittest.skipIf(pq is None, "pyarrow is missing: dev/setup makes build/venv/test")
 @unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
 class TrainingSet(unittest.TestCase):
-    def build(self, folder, *options):
+    def build(self, case, folder, *options):
         project = onggi.Project(folder)
-        project.must("features", "training-set", "--service", "everything", "--entities",
-                     "entities.parquet", "--out", "set.parquet", "--full-names", *options)
+        project.must("features", "training-set", "--service", "everything", *case.entity_options(),
+                     "--out", "set.parquet", "--full-names", *options)
         return rows(Path(folder) / "set.parquet")
 
-    def check(self, as_known):
+    def check(self, kind, seeds, as_known):
         cells, wrong = 0, []
-        for seed in SEEDS:
-            case = Case(seed)
+        for seed in seeds:
+            case = kind(seed)
             with tempfile.TemporaryDirectory() as folder:
                 case.write(folder)
                 onggi.Project(folder).must("apply")
-                got = self.build(folder, *(["--as-known"] if as_known else []))
+                got = self.build(case, folder, *(["--as-known"] if as_known else []))
             self.assertEqual(len(got), len(case.entity_rows), f"rows of seed {seed}")
             more, different = differences(case, seed, got, as_known)
             cells, wrong = cells + more, wrong + different
@@ -85,10 +85,16 @@ class TrainingSet(unittest.TestCase):
         self.assertEqual(wrong[:10], [])
 
     def test_no_cell_differs(self):
-        self.check(as_known=False)
+        self.check(Case, SEEDS, as_known=False)
 
     def test_no_cell_differs_as_known(self):
-        self.check(as_known=True)
+        self.check(Case, SEEDS, as_known=True)
+
+    def test_no_cell_differs_whatever_the_types(self):
+        self.check(WideCase, WIDE_SEEDS, as_known=False)
+
+    def test_no_cell_differs_whatever_the_types_as_known(self):
+        self.check(WideCase, WIDE_SEEDS[:3], as_known=True)
 
     def test_a_sum_beyond_int64_is_an_error_that_names_the_feature(self):
         case = Case(1)

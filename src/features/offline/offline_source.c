@@ -96,6 +96,15 @@ static enum file_format format_by_content(const char *path)
     return got == 4 && memcmp(magic, "PAR1", 4) == 0 ? FORMAT_PARQUET : FORMAT_CSV;
 }
 
+/*
+ * What DuckDB reads a text as. To it, a TIMESTAMP is what a clock on a wall shows: it drops a zone that the
+ * text names, and "10:00+09:00" would be nine hours off.
+ */
+static const char *text_type(enum value_type type)
+{
+    return type == TYPE_TIMESTAMP ? "TIMESTAMP WITH TIME ZONE" : sql_type_name(type);
+}
+
 /* The types of a CSV have to be known before it is read: 007 as a number is 7. */
 static void put_csv_types(struct buffer *sql, const struct source_spec *source)
 {
@@ -107,7 +116,7 @@ static void put_csv_types(struct buffer *sql, const struct source_spec *source)
         if (i > 0)
             buffer_append_byte(sql, ',');
         sql_put_text(sql, source->type_columns[i]);
-        buffer_printf(sql, ":'%s'", sql_type_name(source->types[i]));
+        buffer_printf(sql, ":'%s'", text_type(source->types[i]));
     }
     buffer_append_byte(sql, '}');
 }
@@ -143,9 +152,11 @@ static void put_overrides(struct buffer *sql, const struct source_spec *source)
     buffer_append(sql, STR("SELECT *"));
     for (size_t i = 0; i < source->type_count; i++) {
         buffer_append(sql, i == 0 ? STR(" REPLACE (") : STR(", "));
-        buffer_append(sql, STR("CAST("));
+        buffer_append(sql, STR("CAST(CAST("));
         sql_put_name(sql, source->type_columns[i]);
-        buffer_printf(sql, " AS %s) AS ", sql_type_name(source->types[i]));
+        /* The session's zone is UTC. */
+        buffer_printf(sql, " AS %s) AS %s) AS ", text_type(source->types[i]),
+                      sql_type_name(source->types[i]));
         sql_put_name(sql, source->type_columns[i]);
     }
     buffer_append(sql, source->type_count > 0 ? STR(") FROM ") : STR(" FROM "));
