@@ -240,6 +240,7 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
         .body = request->body,
         .body_file = request->body_file,
         .answer_file = request->out_file,
+        .is_cancelled = cli_interrupted,
         .events = request->events ? on_event : NULL,
         .events_context = listener,
     };
@@ -265,6 +266,8 @@ static enum status ask(struct cli *cli, const struct cli_request *request, struc
                                  : ask_local(cli, request, &listener, out, err);
     progress_clear(&listener.progress);
     TRY(status);
+    if (request->events && listener.result.len == 0 && cli_interrupted())
+        return error_set(err, STATUS_UNAVAILABLE, "interrupted");
     if (listener.failure.len > 0)
         return failure(cli, 0, listener.failure, err);
     if (listener.result.len > 0)

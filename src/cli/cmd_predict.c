@@ -161,6 +161,8 @@ static enum status run_bench(struct cli *cli, struct error *err)
     options.connections = (unsigned)connections;
     TRY(load_run(cli->arena, &options, &result, err));
     print_load(cli, &result);
+    if (cli_interrupted())
+        return error_set(err, STATUS_UNAVAILABLE, "interrupted");
     if (result.requests == 0)
         return error_set(err, STATUS_UNAVAILABLE,
                          "no request was answered; the last code was %d", result.error_code);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -153,6 +154,8 @@ enum status project_lock(const struct project *project, enum lock_mode mode, con
 
         if (status != STATUS_CONFLICT || (holder.is_server && holder.alive))
             return status;
+        if (cli_interrupted())
+            return error_set(err, STATUS_UNAVAILABLE, "interrupted");
         if ((clock_monotonic_ns() - start) / 1000000 > timeout_ms)
             return gave_up(timeout_ms, err);
         if (!said)

@@ -25,7 +25,7 @@ struct http_options {
     const char *ca_file; /* PEM; NULL: the system's certificates */
     /* Asked ten times a second while it waits; true ends the call with UNAVAILABLE. May be NULL. */
     bool (*is_cancelled)(void);
-    event_sink events;   /* called for each server-sent event of a text/event-stream answer */
+    event_sink events; /* called for each server-sent event of a text/event-stream answer */
     void *events_context;
 };
 

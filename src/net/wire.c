@@ -26,7 +26,7 @@ struct wire {
     SSL *ssl;
     uint64_t deadline_ns;
     bool (*is_cancelled)(void); /* may be NULL */
-    bool is_masked; /* TLS only: OpenSSL writes without MSG_NOSIGNAL */
+    bool is_masked;             /* TLS only: OpenSSL writes without MSG_NOSIGNAL */
     sigset_t old_mask;
 };
 

@@ -5,9 +5,13 @@
 
 struct wire;
 
-/* ca_file: NULL for the system's certificates. UNAVAILABLE when nobody listens. */
+/*
+ * ca_file: NULL for the system's certificates. UNAVAILABLE when nobody listens. is_cancelled is asked
+ * ten times a second by all that waits, also later on; true ends it with UNAVAILABLE. May be NULL.
+ */
 MUST_USE enum status wire_open(const struct url *url, const char *ca_file, unsigned connect_ms,
-                               struct wire **out, struct error *err);
+                               bool (*is_cancelled)(void), struct wire **out,
+                               struct error *err);
 void wire_close(struct wire **wire);
 /* Of all that follows, on the monotonic clock; 0: none. */
 void wire_set_deadline(struct wire *wire, uint64_t deadline_ns);
