@@ -119,6 +119,26 @@ static enum status spec_file(const struct job_spec *spec, int *out, struct error
     return STATUS_OK;
 }
 
+/*
+ * Ours, with huge pages for what malloc takes from the system: a job fills columns of hundreds of
+ * megabytes, and a tenth of its time would go into the faults of small pages.
+ */
+static char **job_environment(struct arena *arena)
+{
+    static char huge_pages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+    char **variables;
+    size_t count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    variables = ARENA_ARRAY(arena, char *, count + 2);
+    memcpy(variables, environ, count * sizeof(*variables));
+    if (getenv("GLIBC_TUNABLES") == NULL)
+        variables[count++] = huge_pages;
+    variables[count] = NULL;
+    return variables;
+}
+
 static int spawn(struct child *child, int spec, int report, int words)
 {
     char *argv[] = { "onggi", "job", (char *)(uintptr_t)child->spec->name, NULL };
@@ -140,7 +160,8 @@ static int spawn(struct child *child, int spec, int report, int words)
                                               POSIX_SPAWN_SETPGROUP);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    rc = posix_spawn(&child->pid, "/proc/self/exe", &files, &attributes, argv, environ);
+    rc = posix_spawn(&child->pid, "/proc/self/exe", &files, &attributes, argv,
+                     job_environment(child->arena));
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return rc;

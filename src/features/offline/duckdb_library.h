@@ -17,17 +17,15 @@
     X(pending_prepared_streaming) X(pending_error) \
     X(execute_pending) X(destroy_pending) \
     X(result_error) X(destroy_result) X(fetch_chunk) X(column_count) X(column_name) \
-    X(column_type) X(column_logical_type) X(rows_changed) \
-    X(destroy_data_chunk) X(data_chunk_get_size) X(data_chunk_set_size) \
-    X(data_chunk_get_vector) \
+    X(column_type) X(rows_changed) \
+    X(destroy_data_chunk) X(data_chunk_get_size) X(data_chunk_get_vector) \
     X(vector_get_data) X(vector_get_validity) X(vector_ensure_validity_writable) \
-    X(vector_assign_string_element_len) X(vector_reference_vector) \
+    X(vector_assign_string_element_len) \
     X(create_logical_type) X(destroy_logical_type) \
-    X(create_table_function) X(destroy_table_function) X(table_function_set_name) \
-    X(table_function_set_extra_info) X(table_function_set_bind) X(table_function_set_init) \
-    X(table_function_set_function) X(register_table_function) \
-    X(bind_get_extra_info) X(bind_add_result_column) X(bind_set_cardinality) \
-    X(init_set_max_threads) X(function_get_extra_info) X(function_set_error)
+    X(create_scalar_function) X(destroy_scalar_function) X(scalar_function_set_name) \
+    X(scalar_function_add_parameter) X(scalar_function_set_return_type) \
+    X(scalar_function_set_extra_info) X(scalar_function_set_function) \
+    X(register_scalar_function) X(scalar_function_get_extra_info) X(scalar_function_set_error)
 /* clang-format on */
 
 #define DUCKDB_MEMBER(name) __typeof__(&duckdb_##name) name;

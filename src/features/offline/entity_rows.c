@@ -107,9 +107,10 @@ static enum status take(struct reading *reading, struct offline_query *query,
     return status;
 }
 
-static enum status take_chunk(struct reading *reading, struct offline_query *query,
+static enum status take_chunk(void *context, struct offline_query *query,
                               duckdb_data_chunk chunk, struct error *err)
 {
+    struct reading *reading = context;
     const struct training_set_spec *spec = reading->spec;
     struct entity_rows *rows = reading->rows;
     size_t index = 0;
@@ -127,23 +128,6 @@ static enum status take_chunk(struct reading *reading, struct offline_query *que
         return error_set(err, STATUS_LIMIT, "more than %u rows are too many for one job",
                          UINT32_MAX - 1);
     return STATUS_OK;
-}
-
-static enum status read_columns(struct reading *reading, struct str sql, struct error *err)
-{
-    struct offline_query query;
-    duckdb_data_chunk chunk;
-    enum status status;
-
-    TRY(offline_query_open(reading->offline, sql, &query, err));
-    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
-        status = take_chunk(reading, &query, chunk, err);
-        reading->offline->duckdb->destroy_data_chunk(&chunk);
-        if (status != STATUS_OK)
-            break;
-    }
-    offline_query_close(&query);
-    return status;
 }
 
 /* --- all of it ------------------------------------------------------------ */
@@ -179,7 +163,7 @@ static enum status read_rows(struct reading *reading, struct arena *arena, struc
                                   &rows->columns, &rows->column_count, err));
     status = put_select(reading, &sql, err);
     if (status == STATUS_OK)
-        status = read_columns(reading, buffer_str(&sql), err);
+        status = offline_select(reading->offline, buffer_str(&sql), take_chunk, reading, err);
     buffer_free(&sql);
     settle_null_times(&rows->times);
     return status;

@@ -19,12 +19,13 @@ struct key_table {
     enum value_type *types;
     size_t column_count;
     struct arena *arena;
-    struct buffer bytes;   /* all keys, encoded, one after the other */
-    struct buffer scratch; /* the key that is looked for */
+    struct buffer bytes; /* all keys, encoded, one after the other */
     struct entry *entries;
     size_t count, capacity;
     uint32_t *slots; /* entry + 1; 0 is free; a power of two of them, at most half in use */
     size_t slot_count;
+    uint64_t *hashes; /* of the rows that are looked up */
+    size_t hash_capacity;
 };
 
 static void *must_resize(void *memory, size_t count, size_t size)
@@ -50,6 +51,7 @@ struct key_table *key_table_new(const enum value_type *types, size_t column_coun
     table->slot_count = SLOTS_MIN;
     table->slots = must_resize(NULL, SLOTS_MIN, sizeof(*table->slots));
     memset(table->slots, 0, SLOTS_MIN * sizeof(*table->slots));
+    buffer_reserve(&table->bytes, SLOTS_MIN); /* so that an offset of 0 is in it */
     return table;
 }
 
@@ -58,7 +60,7 @@ void key_table_free(struct key_table **table)
     if (*table == NULL)
         return;
     buffer_free(&(*table)->bytes);
-    buffer_free(&(*table)->scratch);
+    free((*table)->hashes);
     free((*table)->entries);
     free((*table)->slots);
     arena_free((*table)->arena);
@@ -77,35 +79,80 @@ static bool is_text(enum value_type type)
     return type == TYPE_STRING || type == TYPE_BYTES;
 }
 
-/* Text gets its length in front, unless it is the whole key. */
-static void put_part(struct buffer *out, struct value value, bool alone)
-{
-    uint64_t len = value.text.len;
+/* A number in the eight bytes in which a key holds it. */
+union number {
+    int64_t integer;
+    double real;
+};
 
-    if (is_text(value.type)) {
-        if (!alone)
-            buffer_append_bytes(out, &len, sizeof(len));
-        buffer_append(out, value.text);
-    } else if (value.type == TYPE_BOOL) {
-        buffer_append_byte(out, value.boolean);
-    } else {
-        /* Integers, instants and floats are eight bytes each in a value. */
-        buffer_append_bytes(out, &value.integer, sizeof(value.integer));
+/* Bytes of one part, in the column or in `number`. */
+static inline struct str part_bytes(const struct column *column, size_t row,
+                                    union number *number)
+{
+    switch (column->type) {
+    case TYPE_STRING:
+    case TYPE_BYTES:
+        return column->texts[row];
+    case TYPE_BOOL:
+        return (struct str){ (const char *)&column->booleans[row], 1 };
+    case TYPE_INT32:
+        number->integer = column->int32s[row];
+        break;
+    case TYPE_INT64:
+    case TYPE_TIMESTAMP:
+        number->integer = column->int64s[row];
+        break;
+    case TYPE_FLOAT32:
+        number->real = (double)column->float32s[row];
+        break;
+    case TYPE_FLOAT64:
+        number->real = column->float64s[row];
+        break;
+    }
+    return (struct str){ (const char *)number, sizeof(*number) };
+}
+
+/* Text gets its length in front, unless it is the whole key. */
+static bool has_length(const struct key_table *table, size_t column)
+{
+    return table->column_count > 1 && is_text(table->types[column]);
+}
+
+static void append_key(struct key_table *table, const struct column *const *columns, size_t row)
+{
+    union number number;
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        struct str part = part_bytes(columns[i], row, &number);
+        uint64_t len = part.len;
+
+        if (has_length(table, i))
+            buffer_append_bytes(&table->bytes, &len, sizeof(len));
+        buffer_append(&table->bytes, part);
     }
 }
 
-/* False if a part is null. */
-static bool encode(struct key_table *table, const struct column *const *columns, size_t row)
+/* Is the key that begins at `at` that of the row? The rest may belong to the next key. */
+static bool is_key(const struct key_table *table, struct str rest,
+                   const struct column *const *columns, size_t row)
 {
-    buffer_clear(&table->scratch);
-    for (size_t i = 0; i < table->column_count; i++) {
-        struct value value = column_get(columns[i], row);
+    union number number;
 
-        if (value.is_null)
+    for (size_t i = 0; i < table->column_count; i++) {
+        struct str part = part_bytes(columns[i], row, &number);
+        uint64_t len = part.len;
+
+        if (has_length(table, i)) {
+            if (memcmp(rest.data, &len, sizeof(len)) != 0)
+                return false;
+            rest = str_slice(rest, sizeof(len), rest.len);
+        }
+        if (part.len > rest.len ||
+            (part.len > 0 && memcmp(rest.data, part.data, part.len) != 0))
             return false;
-        put_part(&table->scratch, value, table->column_count == 1);
+        rest = str_slice(rest, part.len, rest.len);
     }
-    return true;
+    return rest.len == 0;
 }
 
 void key_table_values(const struct key_table *table, uint32_t id, struct value *out)
@@ -148,10 +195,12 @@ struct str key_table_text(const struct key_table *table, struct arena *arena, ui
 
 /* --- looking up ----------------------------------------------------------- */
 
-/* The slot that holds the key in scratch, or the free one where it belongs. */
-static uint32_t *slot_of(const struct key_table *table, uint64_t hash)
+/* The slot that holds the row's key, or the free one where it belongs. */
+static uint32_t *slot_of(const struct key_table *table, const struct column *const *columns,
+                         size_t row)
 {
     size_t mask = table->slot_count - 1;
+    uint64_t hash = table->hashes[row];
 
     for (size_t i = hash & mask;; i = (i + 1) & mask) {
         const struct entry *entry;
@@ -159,9 +208,9 @@ static uint32_t *slot_of(const struct key_table *table, uint64_t hash)
         if (table->slots[i] == 0)
             return &table->slots[i];
         entry = &table->entries[table->slots[i] - 1];
-        if (entry->hash == hash && entry->len == table->scratch.len &&
-            (entry->len == 0 ||
-             memcmp(table->bytes.data + entry->offset, table->scratch.data, entry->len) == 0))
+        if (entry->hash == hash &&
+            is_key(table, (struct str){ table->bytes.data + entry->offset, entry->len },
+                   columns, row))
             return &table->slots[i];
     }
 }
@@ -183,14 +232,18 @@ static void widen(struct key_table *table)
     }
 }
 
-static uint32_t add_key(struct key_table *table, uint32_t *slot, uint64_t hash)
+static uint32_t add_key(struct key_table *table, uint32_t *slot,
+                        const struct column *const *columns, size_t row)
 {
+    size_t offset = table->bytes.len;
+
     if (table->count == table->capacity) {
         table->capacity = table->capacity == 0 ? SLOTS_MIN : table->capacity * 2;
         table->entries = must_resize(table->entries, table->capacity, sizeof(*table->entries));
     }
-    table->entries[table->count] = (struct entry){ hash, table->bytes.len, table->scratch.len };
-    buffer_append(&table->bytes, buffer_str(&table->scratch));
+    append_key(table, columns, row);
+    table->entries[table->count] = (struct entry){ table->hashes[row], offset,
+                                                   table->bytes.len - offset };
     table->count++;
     *slot = (uint32_t)table->count;
     if (table->count * 2 > table->slot_count)
@@ -198,24 +251,51 @@ static uint32_t add_key(struct key_table *table, uint32_t *slot, uint64_t hash)
     return (uint32_t)table->count - 1;
 }
 
+/* Column by column; ids[row] becomes KEY_NONE where a part is null, else 0. */
+static void hash_rows(struct key_table *table, const struct column *const *columns, size_t rows,
+                      uint32_t *ids)
+{
+    if (rows > table->hash_capacity) {
+        table->hashes = must_resize(table->hashes, rows, sizeof(*table->hashes));
+        table->hash_capacity = rows;
+    }
+    memset(table->hashes, 0, rows * sizeof(*table->hashes));
+    memset(ids, 0, rows * sizeof(*ids));
+    for (size_t i = 0; i < table->column_count; i++) {
+        for (size_t row = 0; row < rows; row++) {
+            union number number;
+            struct str part;
+
+            if (column_is_null(columns[i], row)) {
+                ids[row] = KEY_NONE;
+                continue;
+            }
+            part = part_bytes(columns[i], row, &number);
+            table->hashes[row] = hash64(part.data, part.len, table->hashes[row]);
+        }
+    }
+}
+
 enum status key_table_ids(struct key_table *table, const struct column *const *columns,
                           size_t rows, bool add, uint32_t *ids, struct error *err)
 {
+    if (rows == 0)
+        return STATUS_OK;
+    hash_rows(table, columns, rows, ids);
     for (size_t row = 0; row < rows; row++) {
         uint32_t *slot;
-        uint64_t hash;
 
-        ids[row] = KEY_NONE;
-        if (!encode(table, columns, row))
+        if (ids[row] == KEY_NONE)
             continue;
-        hash = hash64(table->scratch.data, table->scratch.len, 0);
-        slot = slot_of(table, hash);
+        slot = slot_of(table, columns, row);
         if (*slot != 0)
             ids[row] = *slot - 1;
-        else if (add && table->count >= KEY_NONE - 1)
+        else if (!add)
+            ids[row] = KEY_NONE;
+        else if (table->count >= KEY_NONE - 1)
             return error_set(err, STATUS_LIMIT, "there are more than %u keys", KEY_NONE - 1);
-        else if (add)
-            ids[row] = add_key(table, slot, hash);
+        else
+            ids[row] = add_key(table, slot, columns, row);
     }
     return STATUS_OK;
 }

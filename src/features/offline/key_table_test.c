@@ -3,6 +3,8 @@
 
 #include "support/test.h"
 
+#include <math.h>
+
 static struct error err;
 
 static void append_text(struct column *column, const char *text)
@@ -68,5 +70,62 @@ TEST(keys_are_found_again_however_many_there_are)
     key_table_free(&table);
 }
 
-TEST_MAIN(TEST_CASE(parts_do_not_run_into_each_other),
+/* Of each type, alone and beside others; -0 and 0 are two keys, as their bytes are. */
+TEST(parts_of_every_type_come_back)
+{
+    static const enum value_type types[] = { TYPE_BOOL,    TYPE_INT32,    TYPE_INT64,
+                                             TYPE_FLOAT32, TYPE_FLOAT64,  TYPE_STRING,
+                                             TYPE_BYTES,   TYPE_TIMESTAMP };
+    const struct value rows[][ARRAY_LEN(types)] = {
+        { { .boolean = true },
+          { .integer = -7 },
+          { .integer = INT64_MIN },
+          { .number = 0.5 },
+          { .number = -0.0 },
+          { .text = STR_EMPTY },
+          { .text = STR("\0x") },
+          { .integer = 1 } },
+        { { .boolean = true },
+          { .integer = -7 },
+          { .integer = INT64_MIN },
+          { .number = 0.5 },
+          { .number = 0.0 },
+          { .text = STR_EMPTY },
+          { .text = STR("\0x") },
+          { .integer = 1 } },
+    };
+    struct key_table *table = key_table_new(types, ARRAY_LEN(types));
+    struct column columns[ARRAY_LEN(types)];
+    const struct column *parts[ARRAY_LEN(types)];
+    struct value values[ARRAY_LEN(types)];
+    uint32_t ids[2];
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        column_init(&columns[i], types[i]);
+        parts[i] = &columns[i];
+        for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+            struct value value = rows[row][i];
+
+            value.type = types[i];
+            assert_ok(column_append(&columns[i], value, &err));
+        }
+    }
+    assert_ok(key_table_ids(table, parts, 2, true, ids, &err));
+    assert_int_equal(ids[0], 0);
+    assert_int_equal(ids[1], 1);
+    key_table_values(table, 0, values);
+    assert_true(values[0].boolean);
+    assert_int_equal(values[1].integer, -7);
+    assert_int_equal(values[2].integer, INT64_MIN);
+    assert_true(values[3].number == 0.5);
+    assert_true(signbit(values[4].number));
+    assert_str_equal(values[5].text, STR_EMPTY);
+    assert_str_equal(values[6].text, STR("\0x"));
+    assert_int_equal(values[7].integer, 1);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        column_free(&columns[i]);
+    key_table_free(&table);
+}
+
+TEST_MAIN(TEST_CASE(parts_do_not_run_into_each_other), TEST_CASE(parts_of_every_type_come_back),
           TEST_CASE(keys_are_found_again_however_many_there_are))

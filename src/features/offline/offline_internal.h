@@ -40,7 +40,6 @@ MUST_USE enum status offline_run(struct offline *offline, struct str sql, struct
 MUST_USE enum status offline_run_count(struct offline *offline, struct str sql, uint64_t *rows,
                                        struct error *err);
 
-/* One SELECT, chunk by chunk. */
 struct offline_query {
     struct offline *offline;
     duckdb_prepared_statement statement;
@@ -48,12 +47,12 @@ struct offline_query {
     duckdb_result result;
     bool has_result;
 };
-MUST_USE enum status offline_query_open(struct offline *offline, struct str sql,
-                                        struct offline_query *out, struct error *err);
-/* *chunk: destroyed by the caller; NULL behind the last one. */
-MUST_USE enum status offline_query_next(struct offline_query *query, duckdb_data_chunk *chunk,
-                                        struct error *err);
-void offline_query_close(struct offline_query *query);
+/* Gets the chunks of one SELECT in their order, which are gone when it returns. */
+typedef enum status (*offline_chunk_sink)(void *context, struct offline_query *query,
+                                          duckdb_data_chunk chunk, struct error *err);
+/* The sink is called on the caller's thread, while DuckDB makes the next chunks on another. */
+MUST_USE enum status offline_select(struct offline *offline, struct str sql,
+                                    offline_chunk_sink sink, void *context, struct error *err);
 
 /*
  * Column `index` of the chunk, its first `count` rows, as ours; `to` keeps its memory from one
@@ -63,8 +62,8 @@ MUST_USE enum status offline_take_column(struct offline *offline, duckdb_data_ch
                                          size_t index, duckdb_type type, struct column *to,
                                          struct error *err);
 /*
- * Writes a relation, with columns of ours behind its own, to a file. Both have the same rows, and
- * the same order; the options are those of COPY. Once per job.
+ * Writes a table, with columns of ours behind its own, to a file. Both have the same rows, and
+ * the same order; the options are those of COPY. Rows have never been deleted from it. Once per job.
  */
 MUST_USE enum status offline_copy_beside(struct offline *offline, struct str relation,
                                          const struct table *table, struct str path,

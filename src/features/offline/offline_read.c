@@ -287,9 +287,10 @@ static void compact(struct reading *reading)
         batch->columns[i].count = kept;
 }
 
-static enum status read_chunk(struct reading *reading, struct offline_query *query,
+static enum status read_chunk(void *context, struct offline_query *query,
                               duckdb_data_chunk chunk, struct error *err)
 {
+    struct reading *reading = context;
     struct table *batch = &reading->batch;
 
     for (size_t i = 0; i < batch->column_count; i++)
@@ -301,23 +302,6 @@ static enum status read_chunk(struct reading *reading, struct offline_query *que
     if (batch->rows == 0)
         return STATUS_OK;
     return reading->sink(reading->context, batch, err);
-}
-
-static enum status read_all(struct reading *reading, struct str sql, struct error *err)
-{
-    struct offline_query query;
-    duckdb_data_chunk chunk;
-    enum status status;
-
-    TRY(offline_query_open(reading->offline, sql, &query, err));
-    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
-        status = read_chunk(reading, &query, chunk, err);
-        reading->offline->duckdb->destroy_data_chunk(&chunk);
-        if (status != STATUS_OK)
-            break;
-    }
-    offline_query_close(&query);
-    return status;
 }
 
 enum status offline_read(struct offline *offline, const struct source_spec *source,
@@ -338,7 +322,7 @@ enum status offline_read(struct offline *offline, const struct source_spec *sour
     batch_init(&reading, want);
     status = put_select(&reading, &sql, want, err);
     if (status == STATUS_OK)
-        status = read_all(&reading, buffer_str(&sql), err);
+        status = offline_select(offline, buffer_str(&sql), read_chunk, &reading, err);
     table_free(&reading.batch);
     buffer_free(&sql);
     arena_free(reading.arena);

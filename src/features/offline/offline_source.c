@@ -282,21 +282,29 @@ static void add_descriptions(struct arena *arena, const struct column *names,
     *count += names->count;
 }
 
+struct describing {
+    struct arena *arena;
+    struct offline_column *columns;
+    size_t count;
+};
+
 /* DESCRIBE gives names and types as its first two columns. */
-static enum status take_descriptions(struct offline *offline, struct arena *arena,
-                                     duckdb_data_chunk chunk, struct offline_column **columns,
-                                     size_t *count, struct error *err)
+static enum status take_descriptions(void *context, struct offline_query *query,
+                                     duckdb_data_chunk chunk, struct error *err)
 {
+    struct describing *describing = context;
     struct column names, types;
     enum status status;
 
     column_init(&names, TYPE_STRING);
     column_init(&types, TYPE_STRING);
-    status = offline_take_column(offline, chunk, 0, DUCKDB_TYPE_VARCHAR, &names, err);
+    status = offline_take_column(query->offline, chunk, 0, DUCKDB_TYPE_VARCHAR, &names, err);
     if (status == STATUS_OK)
-        status = offline_take_column(offline, chunk, 1, DUCKDB_TYPE_VARCHAR, &types, err);
+        status = offline_take_column(query->offline, chunk, 1, DUCKDB_TYPE_VARCHAR, &types,
+                                     err);
     if (status == STATUS_OK)
-        add_descriptions(arena, &names, &types, columns, count);
+        add_descriptions(describing->arena, &names, &types, &describing->columns,
+                         &describing->count);
     column_free(&names);
     column_free(&types);
     return status;
@@ -306,25 +314,16 @@ enum status offline_describe_relation(struct offline *offline, struct arena *are
                                       struct str name, struct offline_column **columns,
                                       size_t *count, struct error *err)
 {
+    struct describing describing = { .arena = arena };
     struct buffer sql = { 0 };
-    struct offline_query query;
-    duckdb_data_chunk chunk;
     enum status status;
 
     buffer_append(&sql, STR("DESCRIBE "));
     sql_put_name(&sql, name);
-    status = offline_query_open(offline, buffer_str(&sql), &query, err);
+    status = offline_select(offline, buffer_str(&sql), take_descriptions, &describing, err);
     buffer_free(&sql);
-    TRY(status);
-    *columns = NULL;
-    *count = 0;
-    while ((status = offline_query_next(&query, &chunk, err)) == STATUS_OK && chunk != NULL) {
-        status = take_descriptions(offline, arena, chunk, columns, count, err);
-        offline->duckdb->destroy_data_chunk(&chunk);
-        if (status != STATUS_OK)
-            break;
-    }
-    offline_query_close(&query);
+    *columns = describing.columns;
+    *count = describing.count;
     return status;
 }
 

@@ -1,57 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "features/offline/offline_internal.h"
 
-/*
- * A relation with columns of ours beside it, as a table function: DuckDB asks for it chunk by
- * chunk, in order, on one thread. The relation's chunks are passed on as they are; a positional
- * join would do the same, but keeps one side in memory and costs as much as the writing.
- */
+#include <stdio.h>
 
-struct provider {
-    struct offline reader; /* with a connection of its own: the other one runs the statement */
-    struct offline_query query;
-    const struct table *table;
-    size_t next; /* row */
-};
+/*
+ * A table of DuckDB's with columns of ours beside it: each is a scalar function of the row's number.
+ * The scan of a table of its own is what DuckDB shares out to threads and still writes in order; a
+ * table function would have it all on one, and a positional join costs as much as the writing.
+ */
 
 /* The callbacks get no place for it; it is loaded once per process anyway. */
 static const struct duckdb_library *duckdb;
 
-static void bind_relation(struct provider *provider, duckdb_bind_info info)
-{
-    idx_t count = duckdb->column_count(&provider->query.result);
+/* A column of the table's own by this name hides the row's number; it gets another for the while. */
+#define ROW_NUMBER "rowid"
+#define RENAMED "onggi_rowid"
 
-    for (idx_t i = 0; i < count; i++) {
-        duckdb_logical_type type = duckdb->column_logical_type(&provider->query.result, i);
-
-        duckdb->bind_add_result_column(info, duckdb->column_name(&provider->query.result, i),
-                                       type);
-        duckdb->destroy_logical_type(&type);
-    }
-}
-
-static void on_bind(duckdb_bind_info info)
-{
-    struct provider *provider = duckdb->bind_get_extra_info(info);
-    const struct table *table = provider->table;
-    struct arena *arena = arena_new();
-
-    bind_relation(provider, info);
-    for (size_t i = 0; i < table->column_count; i++) {
-        duckdb_logical_type type = duckdb->create_logical_type(
-            duckdb_type_of(table->columns[i].type));
-
-        duckdb->bind_add_result_column(info, arena_cstr(arena, table->names[i]), type);
-        duckdb->destroy_logical_type(&type);
-    }
-    duckdb->bind_set_cardinality(info, table->rows, true);
-    arena_free(arena);
-}
-
-static void on_init(duckdb_init_info info)
-{
-    duckdb->init_set_max_threads(info, 1);
-}
+/* --- a column as a function ----------------------------------------------- */
 
 static void give_nulls(duckdb_vector vector, const struct column *column, size_t from,
                        size_t rows)
@@ -68,8 +33,8 @@ static void give_nulls(duckdb_vector vector, const struct column *column, size_t
     }
 }
 
-static void give_column(duckdb_vector vector, const struct column *column, size_t from,
-                        size_t rows)
+static void give_rows(duckdb_vector vector, const struct column *column, size_t from,
+                      size_t rows)
 {
     size_t width = column_width(column->type);
 
@@ -87,62 +52,103 @@ static void give_column(duckdb_vector vector, const struct column *column, size_
     }
 }
 
-/* The relation's next chunk goes in front; gives its rows, 0 at the end. */
-static enum status give_relation(struct provider *provider, duckdb_data_chunk out, size_t *rows,
-                                 struct error *err)
+/* The rows of a chunk follow each other: nothing is ever deleted from the table. */
+static bool is_run(const int64_t *numbers, size_t rows)
 {
-    idx_t count = duckdb->column_count(&provider->query.result);
-    duckdb_data_chunk chunk;
+    for (size_t i = 1; i < rows; i++) {
+        if (numbers[i] != numbers[0] + (int64_t)i)
+            return false;
+    }
+    return true;
+}
 
-    *rows = 0;
-    TRY(offline_query_next(&provider->query, &chunk, err));
-    if (chunk == NULL)
-        return STATUS_OK;
-    *rows = duckdb->data_chunk_get_size(chunk);
-    /* What is referred to lives on when the chunk is gone. */
-    for (idx_t i = 0; i < count; i++)
-        duckdb->vector_reference_vector(duckdb->data_chunk_get_vector(out, i),
-                                        duckdb->data_chunk_get_vector(chunk, i));
-    duckdb->destroy_data_chunk(&chunk);
-    if (provider->next + *rows > provider->table->rows)
-        return error_set(err, STATUS_INTERNAL, "the rows changed while they were read");
+/* On any of DuckDB's threads: all that it reads stays as it is. */
+static void on_rows(duckdb_function_info info, duckdb_data_chunk chunk, duckdb_vector out)
+{
+    const struct column *column = duckdb->scalar_function_get_extra_info(info);
+    size_t rows = duckdb->data_chunk_get_size(chunk);
+    const int64_t *numbers = duckdb->vector_get_data(duckdb->data_chunk_get_vector(chunk, 0));
+
+    if (rows == 0)
+        return;
+    if (!is_run(numbers, rows) || numbers[0] < 0 || (size_t)numbers[0] + rows > column->count) {
+        duckdb->scalar_function_set_error(info, "the rows changed while they were read");
+        return;
+    }
+    give_rows(out, column, (size_t)numbers[0], rows);
+}
+
+static enum status register_column(struct offline *offline, const char *name,
+                                   const struct column *column, struct error *err)
+{
+    duckdb_scalar_function function = duckdb->create_scalar_function();
+    duckdb_logical_type number = duckdb->create_logical_type(DUCKDB_TYPE_BIGINT);
+    duckdb_logical_type type = duckdb->create_logical_type(duckdb_type_of(column->type));
+    duckdb_state state;
+
+    duckdb->scalar_function_set_name(function, name);
+    duckdb->scalar_function_add_parameter(function, number);
+    duckdb->scalar_function_set_return_type(function, type);
+    duckdb->scalar_function_set_extra_info(function, (void *)column, NULL);
+    duckdb->scalar_function_set_function(function, on_rows);
+    state = duckdb->register_scalar_function(offline->connection, function);
+    duckdb->destroy_logical_type(&type);
+    duckdb->destroy_logical_type(&number);
+    duckdb->destroy_scalar_function(&function);
+    if (state != DuckDBSuccess)
+        return error_set(err, STATUS_INTERNAL, "DuckDB does not take the function '%s'", name);
     return STATUS_OK;
 }
 
-static void on_chunk(duckdb_function_info info, duckdb_data_chunk chunk)
-{
-    struct provider *provider = duckdb->function_get_extra_info(info);
-    const struct table *table = provider->table;
-    idx_t first = duckdb->column_count(&provider->query.result);
-    struct error err;
-    size_t rows;
+/* --- the statement -------------------------------------------------------- */
 
-    if (give_relation(provider, chunk, &rows, &err) != STATUS_OK) {
-        duckdb->function_set_error(info, err.message);
-        return;
+/* The table's own column of that name, renamed; its name, or empty. */
+static enum status free_row_number(struct offline *offline, struct str relation,
+                                   struct str *renamed, struct error *err)
+{
+    struct offline_column *columns;
+    struct buffer sql = { 0 };
+    enum status status;
+    size_t count;
+
+    *renamed = STR_EMPTY;
+    TRY(offline_describe_relation(offline, offline->arena, relation, &columns, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal_nocase(columns[i].name, STR(ROW_NUMBER)))
+            *renamed = columns[i].name;
     }
-    for (size_t i = 0; i < table->column_count && rows > 0; i++)
-        give_column(duckdb->data_chunk_get_vector(chunk, first + i), &table->columns[i],
-                    provider->next, rows);
-    duckdb->data_chunk_set_size(chunk, rows);
-    provider->next += rows;
+    if (renamed->len == 0)
+        return STATUS_OK;
+    buffer_append(&sql, STR("ALTER TABLE "));
+    sql_put_name(&sql, relation);
+    buffer_append(&sql, STR(" RENAME COLUMN " ROW_NUMBER " TO " RENAMED));
+    status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    return status;
 }
 
-static enum status register_function(struct offline *offline, const char *name,
-                                     struct provider *provider, struct error *err)
+static enum status put_copy(struct offline *offline, struct str relation,
+                            const struct table *table, struct buffer *sql, struct error *err)
 {
-    duckdb_table_function function = duckdb->create_table_function();
-    duckdb_state state;
+    struct str renamed;
+    char name[40];
 
-    duckdb->table_function_set_name(function, name);
-    duckdb->table_function_set_extra_info(function, provider, NULL);
-    duckdb->table_function_set_bind(function, on_bind);
-    duckdb->table_function_set_init(function, on_init);
-    duckdb->table_function_set_function(function, on_chunk);
-    state = duckdb->register_table_function(offline->connection, function);
-    duckdb->destroy_table_function(&function);
-    if (state != DuckDBSuccess)
-        return error_set(err, STATUS_INTERNAL, "DuckDB does not take the table '%s'", name);
+    TRY(free_row_number(offline, relation, &renamed, err));
+    buffer_append(sql, STR("COPY (SELECT *"));
+    if (renamed.len > 0) {
+        buffer_append(sql, STR(" RENAME (" RENAMED " AS "));
+        sql_put_name(sql, renamed);
+        buffer_append_byte(sql, ')');
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        snprintf(name, sizeof(name), "onggi_column_%zu", i);
+        TRY(register_column(offline, name, &table->columns[i], err));
+        buffer_printf(sql, ", %s(" ROW_NUMBER ") AS ", name);
+        sql_put_name(sql, table->names[i]);
+    }
+    buffer_append(sql, STR(" FROM "));
+    sql_put_name(sql, relation);
+    buffer_append_byte(sql, ')');
     return STATUS_OK;
 }
 
@@ -150,29 +156,17 @@ enum status offline_copy_beside(struct offline *offline, struct str relation,
                                 const struct table *table, struct str path, const char *options,
                                 uint64_t *rows, struct error *err)
 {
-    struct provider *provider = ARENA_NEW(offline->arena, struct provider);
     struct buffer sql = { 0 };
     enum status status;
 
     duckdb = offline->duckdb;
-    provider->table = table;
-    provider->reader = *offline;
-    if (duckdb->connect(offline->database, &provider->reader.connection) != DuckDBSuccess)
-        return error_set(err, STATUS_INTERNAL, "DuckDB takes no second connection");
-    buffer_append(&sql, STR("SELECT * FROM "));
-    sql_put_name(&sql, relation);
-    status = offline_query_open(&provider->reader, buffer_str(&sql), &provider->query, err);
+    status = put_copy(offline, relation, table, &sql, err);
     if (status == STATUS_OK) {
-        status = register_function(offline, "onggi_beside", provider, err);
-        buffer_clear(&sql);
-        buffer_append(&sql, STR("COPY (SELECT * FROM onggi_beside()) TO "));
+        buffer_append(&sql, STR(" TO "));
         sql_put_text(&sql, path);
         buffer_printf(&sql, " (%s)", options);
-        if (status == STATUS_OK)
-            status = offline_run_count(offline, buffer_str(&sql), rows, err);
-        offline_query_close(&provider->query);
+        status = offline_run_count(offline, buffer_str(&sql), rows, err);
     }
-    duckdb->disconnect(&provider->reader.connection);
     buffer_free(&sql);
     return status;
 }

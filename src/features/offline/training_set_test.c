@@ -9,6 +9,7 @@
 
 #include "support/test.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,6 +167,56 @@ TEST(the_fingerprint_goes_by_content)
 #define FINGERPRINT(json) str_slice(json, str_index(json, 'f'), (json).len)
     assert_str_equal(FINGERPRINT(one), FINGERPRINT(two));
     assert_false(str_equal(FINGERPRINT(one), FINGERPRINT(three)));
+}
+
+/* DuckDB calls the number of a row so, and hides it behind a column of that name. */
+TEST(a_column_of_the_entity_rows_may_be_called_rowid)
+{
+    struct str result;
+
+    write_events();
+    write_text("rows.csv", "RowId,when,id,factor\n"
+                           "70,2024-01-01 10:00:00,1,2\n"
+                           "60,2024-01-01 12:00:00,1,3\n");
+    assert_ok(build(rows_file(), "", &result));
+    assert_str_equal(read_out(),
+                     STR("RowId,when,id,factor,last_code,last_amount,n,total,best,double_n\n"
+                         "70,2024-01-01 10:00:00,1,2,008,0.2,0,,,0\n"
+                         "60,2024-01-01 12:00:00,1,3,010,1e+308,1,1e+308,010,3\n"));
+}
+
+/* Enough rows for several threads to write: each row still meets its own features, in its place. */
+TEST(many_rows_keep_their_order)
+{
+    enum { MANY = 300000 };
+    const struct job_spec spec = {
+        .name = "training-set",
+        .spec = arena_printf(
+            arena,
+            "{\"project\":\"%s\",\"out\":\"%s/many.csv\",\"format\":\"csv\",\"time\":\"t\","
+            "\"entities\":{\"sql\":\"SELECT i AS id, TIMESTAMP '2024-01-01 10:00:00' AS t FROM "
+            "range(%d) r(i)\"}," KEYS ",\"request\":[{\"name\":\"id\",\"type\":\"int64\"}],"
+            "\"sources\":[],\"views\":[],\"slots\":1,\"expressions\":[{\"name\":\"f\","
+            "\"type\":\"int64\",\"text\":\"id * 2\",\"slot\":0,\"inputs\":[{\"name\":\"id\","
+            "\"type\":\"int64\",\"request\":true,\"index\":0}]}],"
+            "\"outputs\":[{\"name\":\"f\",\"slot\":0}]}",
+            folder, folder, MANY),
+        .limits = { .memory_bytes = UINT64_C(512) << 20, .threads = 4 },
+    };
+    struct str result, text;
+    const char *line;
+
+    assert_ok(job_run(arena, &spec, &result, &err));
+    assert_ok(file_read(arena, in_folder("many.csv"), 64 << 20, &text, &err));
+    line = strchr(arena_cstr(arena, text), '\n');
+    for (long row = 0; row < MANY; row++, line = strchr(line + 1, '\n')) {
+        char *end;
+
+        assert_non_null(line);
+        assert_int_equal(strtol(line + 1, &end, 10), row);
+        assert_int_equal(strtol(strchr(end + 1, ',') + 1, NULL, 10), row * 2);
+    }
+    assert_int_equal(strlen(line), 1); /* the last line's end */
 }
 
 /* What fails leaves no file, and the message says where. */
@@ -326,6 +377,8 @@ int main(int argc, char **argv)
         TEST_CASE(every_row_comes_out_once_in_its_order),
         TEST_CASE(as_known_sees_nothing_that_was_created_later),
         TEST_CASE(rows_may_come_from_sql_over_sources),
+        TEST_CASE(a_column_of_the_entity_rows_may_be_called_rowid),
+        TEST_CASE(many_rows_keep_their_order),
         TEST_CASE(the_fingerprint_goes_by_content),
         TEST_CASE(bad_entity_rows_are_told_with_their_mend),
         TEST_CASE(bad_sources_are_told_by_name),
