@@ -55,6 +55,13 @@ static inline enum status status_of_failure(enum status status)
         __builtin_unreachable();
     return status;
 }
+/* The same for what tells a failure by false. */
+static inline bool false_of_failure(bool done)
+{
+    if (done)
+        __builtin_unreachable();
+    return false;
+}
 #define error_set(...) status_of_failure((error_set)(__VA_ARGS__))
 #define error_wrap(...) status_of_failure((error_wrap)(__VA_ARGS__))
 #define error_errno(...) status_of_failure((error_errno)(__VA_ARGS__))

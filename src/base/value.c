@@ -57,6 +57,7 @@ bool value_identical(struct value a, struct value b)
     case TYPE_FLOAT32:
     case TYPE_FLOAT64:
         return (isnan(a.number) && isnan(b.number)) ||
+               /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): -0 is not 0 here */
                memcmp(&a.number, &b.number, sizeof(a.number)) == 0;
     case TYPE_STRING:
     case TYPE_BYTES:
@@ -163,6 +164,7 @@ static bool to_integer(struct value value, int64_t *out)
     }
     if (value.type != TYPE_FLOAT32 && value.type != TYPE_FLOAT64)
         return false;
+    /* NOLINTNEXTLINE(cppcheck-incorrectLogicOperator): it cannot read 0x1p63 */
     if (!(value.number >= -0x1p63 && value.number < 0x1p63) ||
         value.number != floor(value.number))
         return false;

@@ -112,7 +112,7 @@ static enum status scalar_of(struct loader *loader, struct fy_event *event,
 static enum status next_event(struct loader *loader, struct fy_event **event, struct error *err)
 {
     *event = fy_parser_parse(loader->parser);
-    return *event == NULL ? parse_failed(loader, err) : STATUS_OK;
+    return *event == NULL ? status_of_failure(parse_failed(loader, err)) : STATUS_OK;
 }
 
 static enum status read_node(struct loader *loader, struct fy_event *event, int depth,

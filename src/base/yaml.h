@@ -39,6 +39,7 @@ MUST_USE enum status yaml_parse(struct arena *arena, struct str file_name, struc
 /* "file:line:column: " in front of the message. Returns the status given. */
 enum status yaml_error(const struct yaml_node *node, enum status status, struct error *err,
                        const char *format, ...) PRINTF_LIKE(4, 5);
+#define yaml_error(...) status_of_failure((yaml_error)(__VA_ARGS__))
 /* "text", "nothing", "a list" or "a mapping": for "expected a list, found …". */
 const char *yaml_kind_name(const struct yaml_node *node);
 

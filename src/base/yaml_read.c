@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/yaml.h"
 
-enum status yaml_error(const struct yaml_node *node, enum status status, struct error *err,
-                       const char *format, ...)
+enum status(yaml_error)(const struct yaml_node *node, enum status status, struct error *err,
+                        const char *format, ...)
 {
     char message[sizeof(err->message)];
     va_list args;

@@ -29,11 +29,15 @@ static enum status folder_open(struct str location, struct blob_store **out, str
     struct folder_store *store;
     char *root = strndup(location.data, location.len);
 
+    if (root == NULL)
+        abort();
     if (folder_create(root, err) != STATUS_OK) {
         free(root);
         return error_wrap(err, "open blob store");
     }
     store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        abort();
     store->base.driver = &blob_folder;
     store->root = root;
     *out = &store->base;

@@ -202,6 +202,8 @@ enum status pipeline_tasks_open(const struct pipeline_tasks_config *config,
 
     TRY(approval_migrate(config->metadata, err));
     tasks = calloc(1, sizeof(*tasks));
+    if (tasks == NULL)
+        abort();
     tasks->given = *config;
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         workflow_add_task_type(config->workflow, types[i], tasks);

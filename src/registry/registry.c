@@ -43,6 +43,8 @@ enum status registry_open(struct sql *db, struct blob_store *blobs, struct regis
     if (sql_migrate(db, "registry", steps, ARRAY_LEN(steps), err) != STATUS_OK)
         return error_wrap(err, "open registry");
     registry = calloc(1, sizeof(*registry));
+    if (registry == NULL)
+        abort();
     *registry = (struct registry){ .db = db, .blobs = blobs };
     *out = registry;
     return STATUS_OK;

@@ -135,7 +135,7 @@ bool compile_reference(struct compiler *compiler, const struct yaml_node *node, 
         return check_param(compiler, node, rest);
     }
     if (step == NULL)
-        return fault_step(compiler, node, head);
+        return false_of_failure(fault_step(compiler, node, head));
     if (rest.len == 0 && !main_output(compiler, node, step, &output))
         return false;
     if (rest.len > 0 && str_equal(step->kind->word, STR("script")) &&

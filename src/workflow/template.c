@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool fault_set(const struct scope *scope, struct fault *fault, struct str error,
-               const char *format, ...)
+bool(fault_set)(const struct scope *scope, struct fault *fault, struct str error,
+                const char *format, ...)
 {
     va_list args, again;
     int len;

@@ -35,3 +35,4 @@ MUST_USE bool path_value(const struct scope *scope, struct str field,
 /* Sets the fault; always false, for `return`. */
 bool fault_set(const struct scope *scope, struct fault *fault, struct str error,
                const char *format, ...) PRINTF_LIKE(4, 5);
+#define fault_set(...) false_of_failure((fault_set)(__VA_ARGS__))
