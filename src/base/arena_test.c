@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "support/test.h"
 
 TEST(pieces_are_zeroed_and_apart)
@@ -68,7 +69,26 @@ TEST(printing_is_terminated)
     arena_free(arena);
 }
 
+TEST(a_buffer_in_an_arena_moves_when_it_grows)
+{
+    struct arena *arena = arena_new();
+    char *room = arena_alloc(arena, 8);
+    struct buffer text = { .data = room, .capacity = 8, .arena = arena };
+
+    buffer_append(&text, STR("12345678"));
+    assert_ptr_equal(text.data, room);
+    for (int i = 0; i < 1000; i++)
+        buffer_append_byte(&text, 'x');
+    assert_ptr_not_equal(text.data, room);
+    assert_int_equal(text.len, 1008);
+    assert_memory_equal(text.data, "12345678xx", 10);
+    assert_memory_equal(room, "12345678", 8); /* the old piece stays the arena's */
+    buffer_free(&text);
+    arena_free(arena);
+}
+
 TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart),
           TEST_CASE(rewinding_gives_zeroed_memory_again),
           TEST_CASE(a_large_piece_gets_its_own_block), TEST_CASE(pushing_keeps_what_was_there),
-          TEST_CASE(printing_is_terminated))
+          TEST_CASE(printing_is_terminated),
+          TEST_CASE(a_buffer_in_an_arena_moves_when_it_grows))

@@ -7,13 +7,26 @@
 
 void buffer_free(struct buffer *buffer)
 {
-    free(buffer->data);
+    if (buffer->arena == NULL)
+        free(buffer->data);
     *buffer = (struct buffer){ 0 };
 }
 
 void buffer_clear(struct buffer *buffer)
 {
     buffer->len = 0;
+}
+
+static char *moved(const struct buffer *buffer, size_t capacity)
+{
+    char *data;
+
+    if (buffer->arena == NULL)
+        return realloc(buffer->data, capacity);
+    data = arena_alloc(buffer->arena, capacity);
+    if (buffer->len > 0)
+        memcpy(data, buffer->data, buffer->len);
+    return data;
 }
 
 void buffer_grow(struct buffer *buffer, size_t more)
@@ -23,7 +36,7 @@ void buffer_grow(struct buffer *buffer, size_t more)
 
     while (capacity < wanted)
         capacity *= 2;
-    buffer->data = realloc(buffer->data, capacity);
+    buffer->data = moved(buffer, capacity);
     if (buffer->data == NULL) {
         fprintf(stderr, "onggi: out of memory: %zu bytes were wanted\n", capacity);
         abort();

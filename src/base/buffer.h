@@ -3,14 +3,16 @@
 /*
  * Bytes that grow: for replies, files and texts whose length is not known
  * beforehand. The buffer owns its memory; as with the arena, appending does
- * not fail. A zeroed struct is an empty buffer.
+ * not fail. A zeroed struct is an empty buffer. With an arena set, the memory is
+ * the arena's: it is as old as its other pieces, and buffer_free gives none back.
  */
-#include "base/str.h"
+#include "base/arena.h"
 
 struct buffer {
     char *data;
     size_t len;
     size_t capacity;
+    struct arena *arena; /* NULL: from malloc */
 };
 
 void buffer_free(struct buffer *buffer);

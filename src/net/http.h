@@ -11,6 +11,7 @@
  * the response has left.
  */
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/status.h"
 
 struct request;
@@ -120,6 +121,12 @@ MUST_USE enum status response_file(struct response *res, int code, const char *c
 char *response_reserve(struct response *res, size_t max);
 enum status response_commit(struct response *res, int code, const char *content_type,
                             size_t len);
+/*
+ * The same where the length is not known: a buffer over room for so many bytes, which moves where
+ * they do not suffice. It needs no freeing. Nothing else may be reserved before it is sent.
+ */
+struct buffer response_buffer(struct response *res, size_t expected);
+enum status response_json_buffer(struct response *res, int code, const struct buffer *json);
 
 /*
  * Streams, only from DEFERRED handlers: chunked, each write handed to the loop, with

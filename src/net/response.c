@@ -63,6 +63,22 @@ enum status response_json(struct response *res, int code, struct str json)
     return response_bytes(res, code, "application/json", json);
 }
 
+struct buffer response_buffer(struct response *res, size_t expected)
+{
+    char *room = response_reserve(res, expected);
+
+    return (struct buffer){ .data = room,
+                            .capacity = expected,
+                            .arena = exchange_of_response(res)->request.arena };
+}
+
+enum status response_json_buffer(struct response *res, int code, const struct buffer *json)
+{
+    if (json->data != res->room)
+        return response_json(res, code, buffer_str(json)); /* it was more than expected */
+    return response_commit(res, code, "application/json", json->len);
+}
+
 enum status response_empty(struct response *res, int code)
 {
     res->room = NULL;

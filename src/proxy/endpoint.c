@@ -4,6 +4,20 @@
 
 #include <stdlib.h>
 
+static const char *const reason_names[FALLBACK_REASONS] = {
+    [FALLBACK_NONE] = "none",
+    [FALLBACK_TIMEOUT] = "timeout",
+    [FALLBACK_NO_MODEL] = "no_model",
+    [FALLBACK_NO_FEATURES] = "features_unavailable",
+    [FALLBACK_NULL_INPUT] = "null_input",
+    [FALLBACK_MODEL_ERROR] = "model_error",
+};
+
+const char *fallback_reason_name(enum fallback_reason reason)
+{
+    return reason_names[reason];
+}
+
 /* What the runtime makes of a value by itself, without loss but for rounding. */
 static bool can_feed(enum value_type from, enum value_type to)
 {
@@ -201,6 +215,19 @@ static struct metric *stage_metric(const struct endpoint *endpoint, const char *
                             "Time of the stages of a prediction request", labels.data);
 }
 
+static void count_fallbacks(struct endpoint *endpoint)
+{
+    for (unsigned i = FALLBACK_NONE + 1; i < FALLBACK_REASONS; i++) {
+        struct str labels = arena_printf(endpoint->arena,
+                                         "endpoint=\"" STR_FMT "\",reason=\"%s\"",
+                                         STR_ARG(endpoint->spec.name), reason_names[i]);
+
+        endpoint->fallbacks[i] = metric_counter(
+            "onggi_predict_fallbacks_total", "Predictions answered by the endpoint's fallback",
+            labels.data);
+    }
+}
+
 static struct endpoint_spec copy_spec(struct arena *arena, const struct endpoint_spec *spec)
 {
     struct endpoint_spec copy = *spec;
@@ -236,6 +263,7 @@ static struct endpoint *begin(const struct endpoint_spec *spec)
     endpoint->lookup_time = stage_metric(endpoint, "features");
     endpoint->model_time = stage_metric(endpoint, "model");
     endpoint->rules_time = stage_metric(endpoint, "rules");
+    count_fallbacks(endpoint);
     return endpoint;
 }
 

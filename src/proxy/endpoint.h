@@ -65,6 +65,17 @@ struct endpoint_program {
     size_t input_count;
 };
 
+enum fallback_reason {
+    FALLBACK_NONE,
+    FALLBACK_TIMEOUT,
+    FALLBACK_NO_MODEL,
+    FALLBACK_NO_FEATURES, /* the online store did not answer */
+    FALLBACK_NULL_INPUT,  /* a null for an input that cannot be NaN */
+    FALLBACK_MODEL_ERROR,
+    FALLBACK_REASONS,
+};
+const char *fallback_reason_name(enum fallback_reason reason);
+
 /* One endpoint as it answers now. */
 struct endpoint {
     struct arena *arena; /* everything here lives in it */
@@ -87,6 +98,7 @@ struct endpoint {
     size_t program_count;
     bool is_inline; /* fast enough for a loop thread */
     struct metric *lookup_time, *model_time, *rules_time;
+    struct metric *fallbacks[FALLBACK_REASONS]; /* none for FALLBACK_NONE */
 };
 
 /*

@@ -5,20 +5,6 @@
 
 #include <math.h>
 
-static const char *const reason_names[] = {
-    [FALLBACK_NONE] = "none",
-    [FALLBACK_TIMEOUT] = "timeout",
-    [FALLBACK_NO_MODEL] = "no_model",
-    [FALLBACK_NO_FEATURES] = "features_unavailable",
-    [FALLBACK_NULL_INPUT] = "null_input",
-    [FALLBACK_MODEL_ERROR] = "model_error",
-};
-
-const char *fallback_reason_name(enum fallback_reason reason)
-{
-    return reason_names[reason];
-}
-
 /* One reading of the clock a stage: the next one begins where it ends. */
 static uint64_t end_stage(struct prediction *prediction, struct metric *metric)
 {

@@ -3,16 +3,6 @@
 /* One prediction, without HTTP: features, model, rules. */
 #include "proxy/endpoint.h"
 
-enum fallback_reason {
-    FALLBACK_NONE,
-    FALLBACK_TIMEOUT,
-    FALLBACK_NO_MODEL,
-    FALLBACK_NO_FEATURES, /* the online store did not answer */
-    FALLBACK_NULL_INPUT,  /* a null for an input that cannot be NaN */
-    FALLBACK_MODEL_ERROR,
-};
-const char *fallback_reason_name(enum fallback_reason reason);
-
 struct prediction {
     size_t rows;
     struct value *features;       /* rows × the plan's outputs; NULL if the look-up failed */

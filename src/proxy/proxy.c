@@ -1,44 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/proxy.h"
 
+#include "base/grace.h"
 #include "base/log.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/*
- * The lock is held for a look-up among a few names, which gives a reference;
- * an endpoint itself never changes, so nothing else needs one.
- */
+/* The endpoints there are, sorted by name. Never changed, only replaced. */
+struct table {
+    size_t count;
+    struct endpoint *endpoints[]; /* a reference to each */
+};
+
 struct proxy {
     struct feature_store *store;
-    pthread_mutex_t lock;
-    struct endpoint **endpoints; /* sorted by name */
-    size_t count;
-    pthread_mutex_t change; /* one sync or deploy at a time */
+    _Atomic(struct table *) table;
+    pthread_mutex_t change; /* held by who replaces the table: one sync or deploy at a time */
 };
+
+static struct table *table_new(size_t count)
+{
+    struct table *table = calloc(1, sizeof(*table) + count * sizeof(table->endpoints[0]));
+
+    if (table == NULL)
+        abort();
+    table->count = count;
+    return table;
+}
 
 struct proxy *proxy_new(struct feature_store *store)
 {
     struct proxy *proxy = calloc(1, sizeof(*proxy));
 
+    if (proxy == NULL)
+        abort();
     proxy->store = store;
-    pthread_mutex_init(&proxy->lock, NULL);
+    atomic_init(&proxy->table, table_new(0));
     pthread_mutex_init(&proxy->change, NULL);
     return proxy;
 }
 
-void proxy_free(struct proxy **proxy)
+void proxy_free(struct proxy **at)
 {
-    if (*proxy == NULL)
+    struct proxy *proxy = *at;
+    struct table *table;
+
+    if (proxy == NULL)
         return;
-    for (size_t i = 0; i < (*proxy)->count; i++)
-        proxy_release(*proxy, (*proxy)->endpoints[i]);
-    free((*proxy)->endpoints);
-    pthread_mutex_destroy(&(*proxy)->lock);
-    pthread_mutex_destroy(&(*proxy)->change);
-    free(*proxy);
-    *proxy = NULL;
+    table = atomic_load(&proxy->table);
+    for (size_t i = 0; i < table->count; i++)
+        proxy_release(proxy, table->endpoints[i]);
+    free(table);
+    pthread_mutex_destroy(&proxy->change);
+    free(proxy);
+    *at = NULL;
 }
 
 void proxy_release(struct proxy *proxy, struct endpoint *endpoint)
@@ -48,15 +64,21 @@ void proxy_release(struct proxy *proxy, struct endpoint *endpoint)
         endpoint_free(endpoint);
 }
 
-/* The index of the name, or of where it would stand. Call with the lock. */
-static size_t place_of(const struct proxy *proxy, struct str name, bool *found)
+static struct endpoint *reference(struct endpoint *endpoint)
 {
-    size_t low = 0, high = proxy->count;
+    atomic_fetch_add_explicit(&endpoint->references, 1, memory_order_relaxed);
+    return endpoint;
+}
+
+/* The index of the name, or of where it would stand. */
+static size_t place_of(const struct table *table, struct str name, bool *found)
+{
+    size_t low = 0, high = table->count;
 
     *found = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = str_compare(proxy->endpoints[middle]->spec.name, name);
+        int order = str_compare(table->endpoints[middle]->spec.name, name);
 
         if (order == 0) {
             *found = true;
@@ -73,16 +95,16 @@ static size_t place_of(const struct proxy *proxy, struct str name, bool *found)
 static struct endpoint *acquire(struct proxy *proxy, struct str name)
 {
     struct endpoint *endpoint = NULL;
+    const struct table *table;
     bool found;
     size_t at;
 
-    pthread_mutex_lock(&proxy->lock);
-    at = place_of(proxy, name, &found);
-    if (found) {
-        endpoint = proxy->endpoints[at];
-        atomic_fetch_add(&endpoint->references, 1);
-    }
-    pthread_mutex_unlock(&proxy->lock);
+    grace_enter();
+    table = atomic_load(&proxy->table);
+    at = place_of(table, name, &found);
+    if (found)
+        endpoint = reference(table->endpoints[at]);
+    grace_leave();
     return endpoint;
 }
 
@@ -123,39 +145,47 @@ enum status proxy_acquire(struct proxy *proxy, struct str name, struct endpoint 
 
 size_t proxy_list(struct proxy *proxy, struct arena *arena, struct endpoint ***out)
 {
+    const struct table *table;
     size_t count;
 
-    pthread_mutex_lock(&proxy->lock);
-    count = proxy->count;
+    grace_enter();
+    table = atomic_load(&proxy->table);
+    count = table->count;
     *out = ARENA_ARRAY(arena, struct endpoint *, count);
-    for (size_t i = 0; i < count; i++) {
-        (*out)[i] = proxy->endpoints[i];
-        atomic_fetch_add(&(*out)[i]->references, 1);
-    }
-    pthread_mutex_unlock(&proxy->lock);
+    for (size_t i = 0; i < count; i++)
+        (*out)[i] = reference(table->endpoints[i]);
+    grace_leave();
     return count;
+}
+
+/* What was is freed when nobody can be looking into it any more. Call with the lock. */
+static void replace(struct proxy *proxy, struct table *next)
+{
+    struct table *before = atomic_exchange(&proxy->table, next);
+
+    grace_wait();
+    free(before);
 }
 
 /* Puts it in the place of the one with its name, or among the others; takes over the reference. */
 static void put(struct proxy *proxy, struct endpoint *endpoint)
 {
+    const struct table *now = atomic_load(&proxy->table);
     struct endpoint *old = NULL;
+    struct table *next;
+    size_t at, kept;
     bool found;
-    size_t at;
 
-    pthread_mutex_lock(&proxy->lock);
-    at = place_of(proxy, endpoint->spec.name, &found);
-    if (found) {
-        old = proxy->endpoints[at];
-    } else {
-        proxy->endpoints = realloc(proxy->endpoints,
-                                   (proxy->count + 1) * sizeof(*proxy->endpoints));
-        memmove(proxy->endpoints + at + 1, proxy->endpoints + at,
-                (proxy->count - at) * sizeof(*proxy->endpoints));
-        proxy->count++;
-    }
-    proxy->endpoints[at] = endpoint;
-    pthread_mutex_unlock(&proxy->lock);
+    at = place_of(now, endpoint->spec.name, &found);
+    kept = found ? at + 1 : at; /* from here on they follow the new one */
+    next = table_new(now->count + (found ? 0 : 1));
+    if (found)
+        old = now->endpoints[at];
+    memcpy(next->endpoints, now->endpoints, at * sizeof(next->endpoints[0]));
+    next->endpoints[at] = endpoint;
+    memcpy(next->endpoints + at + 1, now->endpoints + kept,
+           (now->count - kept) * sizeof(next->endpoints[0]));
+    replace(proxy, next);
     proxy_release(proxy, old);
 }
 
@@ -166,19 +196,20 @@ static bool is_defined(const struct definitions *definitions, struct str name)
 
 static void remove_undefined(struct proxy *proxy, const struct definitions *definitions)
 {
+    const struct table *now = atomic_load(&proxy->table);
     struct arena *arena = arena_new();
-    struct endpoint **gone = ARENA_ARRAY(arena, struct endpoint *, proxy->count);
-    size_t gone_count = 0, kept = 0;
+    struct endpoint **gone = ARENA_ARRAY(arena, struct endpoint *, now->count);
+    struct table *next = table_new(now->count);
+    size_t gone_count = 0;
 
-    pthread_mutex_lock(&proxy->lock);
-    for (size_t i = 0; i < proxy->count; i++) {
-        if (is_defined(definitions, proxy->endpoints[i]->spec.name))
-            proxy->endpoints[kept++] = proxy->endpoints[i];
+    next->count = 0;
+    for (size_t i = 0; i < now->count; i++) {
+        if (is_defined(definitions, now->endpoints[i]->spec.name))
+            next->endpoints[next->count++] = now->endpoints[i];
         else
-            gone[gone_count++] = proxy->endpoints[i];
+            gone[gone_count++] = now->endpoints[i];
     }
-    proxy->count = kept;
-    pthread_mutex_unlock(&proxy->lock);
+    replace(proxy, next);
     for (size_t i = 0; i < gone_count; i++)
         proxy_release(proxy, gone[i]);
     arena_free(arena);

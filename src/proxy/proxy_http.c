@@ -7,13 +7,16 @@
 #include "proxy/proxy.h"
 
 #include <math.h>
-#include <stdio.h>
 
 /* What is larger holds a loop thread too long, however fast the model is. */
 #define INLINE_ROWS_MAX 8
 #define INLINE_BODY_MAX ((size_t)64 << 10)
 /* FEATURE_ROWS_MAX rows and room to spare. */
 #define PREDICT_BODY_MAX ((size_t)8 << 20)
+
+/* More than most replies need; a longer one moves once or twice. */
+#define REPLY_EXPECTED 384
+#define REPLY_ROW_EXPECTED 128
 
 struct ask {
     struct endpoint *endpoint;
@@ -262,16 +265,9 @@ static void write_answer(struct buffer *out, const struct request *req, const st
 
 static void count_fallback(const struct endpoint *endpoint, const struct prediction *prediction)
 {
-    const char *reason = fallback_reason_name(prediction->fallback);
-    char labels[300];
-
-    snprintf(labels, sizeof(labels), "endpoint=\"" STR_FMT "\",reason=\"%s\"",
-             STR_ARG(endpoint->spec.name), reason);
-    metric_add(metric_counter("onggi_predict_fallbacks_total",
-                              "Predictions answered by the endpoint's fallback", labels),
-               prediction->rows);
+    metric_add(endpoint->fallbacks[prediction->fallback], prediction->rows);
     log_debug("proxy: endpoint '" STR_FMT "' fell back (%s): %s", STR_ARG(endpoint->spec.name),
-              reason, prediction->why.message);
+              fallback_reason_name(prediction->fallback), prediction->why.message);
 }
 
 /* The handler's own deadline is the later one; the endpoint's counts from the head's arrival. */
@@ -284,18 +280,15 @@ static enum status answer(struct request *req, struct response *res, struct ask 
                           struct error *err)
 {
     struct prediction prediction;
-    struct buffer out = { 0 };
-    enum status status;
+    struct buffer out;
 
     TRY(predict(ask->endpoint, req->arena, &ask->query, deadline_of(req, ask->endpoint),
                 &prediction, err));
     if (prediction.fallback != FALLBACK_NONE)
         count_fallback(ask->endpoint, &prediction);
-    buffer_reserve(&out, 512 * prediction.rows);
+    out = response_buffer(res, REPLY_EXPECTED + prediction.rows * REPLY_ROW_EXPECTED);
     write_answer(&out, req, ask, &prediction);
-    status = response_json(res, 200, buffer_str(&out));
-    buffer_free(&out);
-    return status;
+    return response_json_buffer(res, 200, &out);
 }
 
 static enum status on_predict_worker(struct request *req, struct response *res,
