@@ -11,6 +11,7 @@
 
 #define CONFIG_MAX ((size_t)1 << 20)
 #define THREADS_MAX 1024
+#define KEEP_MAX 1000000
 
 static const struct {
     const char *name;
@@ -360,12 +361,23 @@ static enum status read_job(const struct yaml_node *root, struct config *out, st
     return want_count(job, "threads", THREADS_MAX, &out->job_threads, err);
 }
 
+static enum status read_pipelines(const struct yaml_node *root, struct config *out,
+                                  struct error *err)
+{
+    static const struct str known[] = { STR_INIT("keep_runs"), STR_INIT("keep_logs") };
+    const struct yaml_node *pipelines;
+
+    TRY(want_map(root, "pipelines", known, ARRAY_LEN(known), &pipelines, err));
+    TRY(want_count(pipelines, "keep_runs", KEEP_MAX, &out->keep_runs, err));
+    return want_count(pipelines, "keep_logs", KEEP_MAX, &out->keep_logs, err);
+}
+
 static enum status read_root(struct arena *arena, const struct yaml_node *root,
                              struct config *out, struct error *err)
 {
     static const struct str known[] = {
         STR_INIT("online"), STR_INIT("metadata"), STR_INIT("blobs"), STR_INIT("python"),
-        STR_INIT("job"),    STR_INIT("server"),   STR_INIT("users"),
+        STR_INIT("job"),    STR_INIT("server"),   STR_INIT("users"), STR_INIT("pipelines"),
     };
 
     TRY(yaml_is_map(root, err));
@@ -375,6 +387,7 @@ static enum status read_root(struct arena *arena, const struct yaml_node *root,
     TRY(yaml_want_str(root, "blobs", &out->blobs, err));
     TRY(yaml_want_str(root, "python", &out->python, err));
     TRY(read_job(root, out, err));
+    TRY(read_pipelines(root, out, err));
     TRY(read_server(arena, root, &out->server, err));
     return read_users(arena, root, out, err);
 }

@@ -37,6 +37,7 @@ struct config {
     struct str python;                  /* what runs scripts */
     size_t job_memory;                  /* bytes; 0: the job's own default */
     unsigned job_threads;               /* 0: one a core */
+    unsigned keep_runs, keep_logs;      /* of each pipeline; 0: the engine's own default */
     struct config_server server;
     struct config_user *users;
     size_t user_count;

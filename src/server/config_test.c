@@ -45,6 +45,7 @@ TEST(an_empty_file_has_every_default)
 TEST(what_is_said_is_taken)
 {
     static const char text[] = "job: {memory: 2GiB, threads: 3}\n"
+                               "pipelines: {keep_runs: 7}\n"
                                "python: env/bin/python\n"
                                "server:\n"
                                "  listen: \"[::1]:9000\"\n"
@@ -60,6 +61,8 @@ TEST(what_is_said_is_taken)
     assert_ok(parse(arena, text, &config, &err));
     assert_true(config.job_memory == (size_t)2 << 30);
     assert_int_equal(config.job_threads, 3);
+    assert_int_equal(config.keep_runs, 7);
+    assert_int_equal(config.keep_logs, 0);
     assert_str_equal(config.server.host, STR("::1"));
     assert_int_equal(config.server.port, 9000);
     assert_int_equal(config.server.host_count, 2);

@@ -210,7 +210,9 @@ static enum status wire_workflow(struct wiring *wiring, struct error *err)
     const char *folder = wiring->given.project->folder;
     const struct workflow_config config = { .db = wiring->metadata,
                                             .project = str_from(folder),
-                                            .python = python(wiring) };
+                                            .python = python(wiring),
+                                            .keep_runs = wiring->given.config->keep_runs,
+                                            .keep_logs = wiring->given.config->keep_logs };
     struct pipeline_tasks_config tasks = { .project = folder,
                                            .metadata = wiring->metadata,
                                            .definitions = wiring->definitions,

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "workflow/retention.h"
 #include "workflow/store.h"
 
 #include <errno.h>
@@ -165,6 +166,11 @@ static enum status on_redrive(struct workflow *workflow, struct message *message
         return error_set(&message->err, STATUS_CONFLICT, "execution " STR_FMT " still runs",
                          STR_ARG(message->id));
     TRY(store_load(workflow->db, message->id, &execution, &message->err));
+    if (execution->pipeline.len > 0 && execution->status != EXECUTION_SUCCEEDED &&
+        retention_check(workflow, message->id, &message->err) != STATUS_OK) {
+        execution_free(execution);
+        return message->err.status;
+    }
     if (execution->status == EXECUTION_SUCCEEDED) {
         execution_free(execution);
         return error_set(&message->err, STATUS_CONFLICT,
@@ -388,6 +394,7 @@ static void remove_ended(struct workflow *workflow)
             continue;
         }
         *link = live->next;
+        workflow->has_ended = true;
         execution_free(live->execution);
         free(live);
     }
@@ -405,6 +412,9 @@ static void take_effect(struct workflow *workflow)
         begin_try(workflow, live);
     }
     remove_ended(workflow);
+    if (workflow->has_ended)
+        retention_look(workflow->retention, workflow);
+    workflow->has_ended = false;
 }
 
 static void answer_all(struct workflow *workflow, struct message *messages)

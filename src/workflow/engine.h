@@ -83,6 +83,7 @@ struct workflow {
     struct arena *arena;
     struct str project, python;
     uint64_t memory_limit;
+    unsigned keep_runs, keep_logs;
     struct registered_type types[TASK_TYPES_MAX];
     size_t type_count;
     execution_changed on_change; /* may be NULL */
@@ -103,7 +104,9 @@ struct workflow {
     /* The engine's own, without the lock. */
     struct live *live;
     size_t tries_begun;
-    bool draining; /* no new tries: it closes */
+    bool draining;  /* no new tries: it closes */
+    bool has_ended; /* an execution, since old files were last looked for */
+    struct retention *retention;
 };
 
 /* Waits until the engine has committed what follows from the message. */

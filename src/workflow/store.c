@@ -222,3 +222,45 @@ enum status store_running(struct sql *db, struct arena *arena, struct str **ids,
     *count = list.count;
     return STATUS_OK;
 }
+
+struct age_work {
+    struct str id;
+    unsigned keep;
+    enum store_age age;
+};
+
+static enum status read_age(struct sql_tx *tx, void *context, struct error *err)
+{
+    struct age_work *work = context;
+    struct sql_rows *rows;
+    enum status status;
+
+    work->age = AGE_UNKNOWN;
+    TRY(sql_query(tx,
+                  "SELECT this.status = 'RUNNING', (SELECT count(*) FROM"
+                  " (SELECT 1 FROM workflow_execution AS newer"
+                  " WHERE newer.pipeline = this.pipeline AND newer.id > this.id"
+                  " AND newer.status <> 'RUNNING' LIMIT ?2) AS some)"
+                  " FROM workflow_execution AS this WHERE this.id = ?1",
+                  SQL_ARGS(sql_arg_str(work->id), sql_arg_int64(work->keep)), &rows, err));
+    status = sql_next(rows, err);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    if (sql_int64(rows, 0) != 0)
+        work->age = AGE_RUNNING;
+    else
+        work->age = sql_int64(rows, 1) >= work->keep ? AGE_OLD : AGE_RECENT;
+    sql_rows_close(rows);
+    return STATUS_OK;
+}
+
+enum status store_age_get(struct sql *db, struct str id, unsigned keep, enum store_age *out,
+                          struct error *err)
+{
+    struct age_work work = { id, keep, AGE_UNKNOWN };
+
+    TRY(sql_read(db, read_age, &work, err));
+    *out = work.age;
+    return STATUS_OK;
+}

@@ -13,5 +13,13 @@ MUST_USE enum status store_append(struct sql *db, struct execution *const *execu
 /* Replays the whole history. */
 MUST_USE enum status store_load(struct sql *db, struct str id, struct execution **out,
                                 struct error *err);
+enum store_age {
+    AGE_UNKNOWN, /* there is no such execution */
+    AGE_RUNNING,
+    AGE_RECENT, /* among the last `keep` of its pipeline that have ended */
+    AGE_OLD,
+};
+MUST_USE enum status store_age_get(struct sql *db, struct str id, unsigned keep,
+                                   enum store_age *out, struct error *err);
 MUST_USE enum status store_running(struct sql *db, struct arena *arena, struct str **ids,
                                    size_t *count, struct error *err);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "workflow/engine.h"
 #include "workflow/pipeline.h"
+#include "workflow/retention.h"
 #include "workflow/runners/script.h"
 #include "workflow/store.h"
 
@@ -16,6 +17,9 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#define KEEP_RUNS 3
+#define KEEP_LOGS 30
 
 const char *execution_status_name(enum execution_status status)
 {
@@ -49,6 +53,8 @@ enum status workflow_open(const struct workflow_config *config, struct workflow 
     workflow->project = real_path(arena, config->project);
     workflow->python = arena_str(arena, config->python);
     workflow->memory_limit = config->memory_limit;
+    workflow->keep_runs = config->keep_runs == 0 ? KEEP_RUNS : config->keep_runs;
+    workflow->keep_logs = config->keep_logs == 0 ? KEEP_LOGS : config->keep_logs;
     workflow->last = &workflow->first;
     workflow->lock_file = -1;
     pthread_mutex_init(&workflow->lock, NULL);
@@ -72,6 +78,7 @@ static void stop_engine(struct workflow *workflow)
     pthread_mutex_unlock(&workflow->lock);
     if (running)
         pthread_join(workflow->thread, NULL);
+    retention_close(&workflow->retention);
     if (workflow->lock_file >= 0)
         close(workflow->lock_file);
 }
@@ -141,6 +148,8 @@ static enum status start_engine(struct workflow *workflow, struct error *err)
     TRY(take_lock(workflow, err));
     /* What an earlier engine's scripts left running would write into files that are read now. */
     script_end_orphans(workflow->project);
+    workflow->retention = retention_open(workflow->project);
+    workflow->has_ended = true; /* perhaps in the moment in which the last engine did */
     if (pthread_create(&workflow->thread, NULL, engine_main, workflow) != 0)
         abort();
     workflow->running = true;

@@ -27,6 +27,8 @@ struct workflow_config {
     struct str python;  /* for scripts; empty: $ONGGI_PYTHON, else python3 */
     uint64_t
         memory_limit; /* of one script with its children, in bytes; 0: three quarters of the machine */
+    /* Of each pipeline so many ended executions keep their files, and their logs; 0: 3 and 30. */
+    unsigned keep_runs, keep_logs;
 };
 
 MUST_USE enum status workflow_open(const struct workflow_config *config, struct workflow **out,

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Pipelines from outside: the API, logs while they grow, kill -9 in the middle, mistakes."""
+import os
 import random
 import sys
 import threading
@@ -124,6 +125,47 @@ class PipelineTest(onggi.ProjectCase):
             self.assertEqual(code, 409, answer)
             time.sleep(0.1)
         self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
+
+    def folders(self, kind):
+        """Of executions, oldest first."""
+        return sorted(entry.name for entry in (self.path / ".onggi" / kind).iterdir()
+                      if len(entry.name) == 26 or entry.name.startswith("gone-"))
+
+    def await_folders(self, kind, wanted):
+        deadline = time.monotonic() + 10
+        while self.folders(kind) != wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(self.folders(kind), wanted)
+
+    def test_old_files_go_and_live_ones_stay(self):
+        self.project.stop()
+        self.project.write("onggi.yaml", "pipelines: {keep_runs: 2, keep_logs: 3}\n")
+        self.add("quick", "pipeline: quick\nparams: {code: 0}\nsteps:\n  a: {script: a.sh, args: {code: '${params.code}'}}\n",
+                 {"a.sh": "exit $2\n"})
+        self.project.serve()
+        slow = self.project.execute("chain", pause=1)
+        failed = self.project.execute("quick", code=3)
+        self.assertEqual(self.project.wait(failed)["status"], "FAILED")
+        ended = [failed]
+        for _ in range(4):
+            ended.append(self.project.execute("quick"))
+            self.assertEqual(self.project.wait(ended[-1])["status"], "SUCCEEDED")
+        self.await_folders("runs", [slow, *ended[-2:]])
+        self.await_folders("logs", [slow, *ended[-3:]])
+        self.refused(409, ["are gone", "keep_runs", "run the pipeline again"],
+                     f"/api/v1/executions/{failed}/redrive", {})
+        self.refused(404, "log", f"/api/v1/executions/{failed}/logs/a")
+        self.assertEqual(self.good(f"/api/v1/executions/{failed}")["status"], "FAILED")
+        self.assertEqual(self.project.wait(slow)["output"]["last"]["metrics"], {"lines": 3})
+        # What a crash leaves: a removal half done, and a folder whose execution was never recorded.
+        self.project.kill()
+        runs = self.path / ".onggi" / "runs"
+        young, old = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"
+        for name in ("gone-" + failed, young, old):
+            self.project.write(f".onggi/runs/{name}/code/a.sh", "exit 0\n")
+        os.utime(runs / old, (0, 0))
+        self.project.serve()
+        self.await_folders("runs", sorted([young, slow, *ended[-2:]]))
 
     def test_mistakes_are_told(self):
         self.add("bad", "pipeline: bad\nsteps:\n  a: {scirpt: a.py}\n")
