@@ -191,7 +191,8 @@ static void put_in_force(struct definition_store *store, const struct definition
     pthread_mutex_unlock(&store->lock);
     atomic_store_explicit(&store->revision, definitions->revision, memory_order_release);
     definitions_unref(&before);
-    for (size_t i = 0; i < store->listener_count; i++)
+    /* Who came last stands highest, and lets go first of what those below may take away. */
+    for (size_t i = store->listener_count; i-- > 0;)
         store->listeners[i].callback(store->listeners[i].context, definitions);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "features/feature_store.h"
 
+#include "base/log.h"
 #include "features/feature_store_plan.h"
 
 const char *feature_status_name(enum feature_status status)
@@ -28,6 +29,29 @@ static struct str absolute_location(struct arena *arena, const char *project,
                         STR_ARG(place));
 }
 
+/* Only what a definition stores stays in the online store. */
+void feature_store_forget_views(struct feature_store *store,
+                                const struct definitions *definitions)
+{
+    struct arena *arena = arena_new();
+    size_t all, count = 0;
+    const struct view *views = definitions_views(definitions, &all);
+    struct str *names = ARENA_ARRAY(arena, struct str, all);
+    struct error err;
+
+    for (size_t i = 0; i < all; i++)
+        if (views[i].kind != VIEW_REQUEST)
+            names[count++] = views[i].name;
+    if (online_store_keep(store->online, names, count, &err) != STATUS_OK)
+        log_warn("features: %s; the next apply tries again", err.message);
+    arena_free(arena);
+}
+
+static void on_definitions_changed(void *context, const struct definitions *now)
+{
+    feature_store_forget_views(context, now);
+}
+
 enum status feature_store_open(const struct feature_store_config *config,
                                struct feature_store **out, struct error *err)
 {
@@ -46,6 +70,7 @@ enum status feature_store_open(const struct feature_store_config *config,
         return err->status;
     }
     pthread_mutex_init(&store->lock, NULL);
+    definition_store_on_change(store->definitions, on_definitions_changed, store);
     *out = store;
     return STATUS_OK;
 }

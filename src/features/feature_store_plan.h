@@ -43,3 +43,6 @@ struct feature_plan {
 
 /* Under the store's lock. */
 void feature_store_drop_plans(struct feature_store *store);
+/* The rows of views that are no more; what fails is logged, since nobody waits for it. */
+void feature_store_forget_views(struct feature_store *store,
+                                const struct definitions *definitions);

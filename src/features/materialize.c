@@ -127,6 +127,16 @@ static enum status run_job(struct feature_store *store, struct arena *arena,
     return take_result(store, arena, text, out, err);
 }
 
+/* An apply that ran meanwhile could not know of what was still to be published. */
+static void forget_removed(struct feature_store *store, const struct definitions *before)
+{
+    const struct definitions *now = definition_store_current(store->definitions);
+
+    if (now != before)
+        feature_store_forget_views(store, now);
+    definitions_unref(&now);
+}
+
 enum status feature_store_materialize(struct feature_store *store, struct arena *arena,
                                       const struct materialize_request *request,
                                       struct materialize_result *out, struct error *err)
@@ -139,6 +149,8 @@ enum status feature_store_materialize(struct feature_store *store, struct arena 
 
     if (status == STATUS_OK)
         status = run_job(store, arena, definitions, request, &chosen, &result, err);
+    if (status == STATUS_OK)
+        forget_removed(store, definitions);
     definitions_unref(&definitions);
     TRY(status);
     result.seconds = (double)(clock_monotonic_ns() - start_ns) / 1e9;

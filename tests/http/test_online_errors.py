@@ -190,6 +190,24 @@ class OnlineErrors(onggi.ProjectCase):
         self.materialize(views=["price"])
         self.assertEqual(self.values()[2:4], [None, 7])
 
+    def test_a_removed_view_leaves_the_disk(self):
+        self.materialize()
+        online = self.path / ".onggi" / "online"
+        (online / "price.0000000007").mkdir()  # a materialisation was killed here
+        text = DEFINITIONS.replace("view: price", "view: cost").replace("price, ", "")
+        (self.path / "features" / "all.yaml").write_text(text)
+        self.assertTrue(self.ask("/api/v1/apply", {})[1]["applied"])
+        self.assertEqual(sorted(path.name for path in online.glob("*.*")),
+                         ["manifest.json", "takings.0000000001"])
+        self.assertEqual(self.values()[:2], [2, 12])
+
+        (self.path / "features" / "all.yaml").write_text(DEFINITIONS)
+        self.ask("/api/v1/apply", {})
+        self.refused(503, ["never materialised", "materialize"], question())
+        self.materialize(views=["price"])
+        self.assertEqual(self.values()[:3], [2, 12, 7])
+        self.assertTrue((online / "price.0000000008").exists())
+
     def test_no_read_is_lost_while_generations_change(self):
         self.materialize()
         expected, wrong, stop = self.values(), [], threading.Event()

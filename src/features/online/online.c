@@ -108,3 +108,11 @@ enum status online_store_publish(struct online_store *store,
 {
     return store->driver->publish(store, items, count, err);
 }
+
+enum status online_store_keep(struct online_store *store, const struct str *views, size_t count,
+                              struct error *err)
+{
+    if (store->driver->keep(store, views, count, err) != STATUS_OK)
+        return error_wrap(err, "remove views from the online store");
+    return STATUS_OK;
+}

@@ -89,3 +89,9 @@ struct online_publication {
 MUST_USE enum status online_store_publish(struct online_store *store,
                                           const struct online_publication *items, size_t count,
                                           struct error *err);
+/*
+ * Forgets all other views: they are as never materialised, and their rows leave the disk once the
+ * reads that are under way have ended. What is being built of them now can no more be published.
+ */
+MUST_USE enum status online_store_keep(struct online_store *store, const struct str *views,
+                                       size_t count, struct error *err);

@@ -28,6 +28,8 @@ struct online_driver {
     void (*discard)(struct online_builder *builder);
     enum status (*publish)(struct online_store *store, const struct online_publication *items,
                            size_t count, struct error *err);
+    enum status (*keep)(struct online_store *store, const struct str *views, size_t count,
+                        struct error *err);
 };
 
 /* Each driver's struct begins with the one that belongs to it. */

@@ -3,13 +3,15 @@
 /*
  * The folder of an online store that keeps its generations as files:
  *
- *   manifest.json          which generation of each view is served
+ *   manifest.json          which generation of each view is served; of views that were
+ *                          removed, up to which number generations are dead
  *   VIEW.GENERATION/       one generation; generation.json describes it
  *   lock                   held while the manifest changes
  *
  * The manifest is replaced by renaming, so a reader sees the old one or the
  * new one. A folder that the manifest does not name is being built, or was
- * left by a crash; publishing a newer generation of its view removes it.
+ * left by a crash; publishing a newer generation of its view removes it, and
+ * so does keeping other views.
  */
 #include "features/online/online.h"
 
@@ -31,3 +33,6 @@ MUST_USE enum status online_folder_info(struct arena *arena, const char *path,
 MUST_USE enum status online_folder_publish(const char *folder,
                                            const struct online_publication *items, size_t count,
                                            struct error *err);
+/* Writes the manifest without the other views, then removes their folders. */
+MUST_USE enum status online_folder_keep(const char *folder, const struct str *views,
+                                        size_t count, struct error *err);

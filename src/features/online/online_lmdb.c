@@ -346,6 +346,16 @@ static enum status lmdb_publish(struct online_store *base,
     return STATUS_OK;
 }
 
+static enum status lmdb_keep(struct online_store *base, const struct str *views, size_t count,
+                             struct error *err)
+{
+    struct lmdb_store *store = container_of(base, struct lmdb_store, base);
+
+    TRY(online_folder_keep(store->folder, views, count, err));
+    store_refresh(store);
+    return STATUS_OK;
+}
+
 /* --- the store ------------------------------------------------------------ */
 
 static void *watch(void *context)
@@ -500,4 +510,5 @@ const struct online_driver online_lmdb = {
     .finish = lmdb_finish,
     .discard = lmdb_discard,
     .publish = lmdb_publish,
+    .keep = lmdb_keep,
 };

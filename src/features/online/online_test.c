@@ -209,7 +209,7 @@ static void rows_of_every_size_survive_reopening(void **state)
     struct online_builder *builder;
     struct str generation;
     struct error err;
-    char *big = calloc(1, 3 << 20);
+    char *big = test_malloc(3 << 20);
 
     assert_ok(online_builder_new(fixture->store, STR("big"), STR(""), &builder, &err));
     for (size_t i = 0; i < 100; i++) {
@@ -233,7 +233,7 @@ static void rows_of_every_size_survive_reopening(void **state)
         assert_int_equal(row.len, i * i * 300);
         assert_int_equal((unsigned char)row.data[row.len - 1], i);
     }
-    free(big);
+    test_free(big);
 }
 
 static void a_deleted_generation_is_as_never_materialised(void **state)
@@ -321,7 +321,8 @@ static void switching_loses_no_read(void **state)
         hammers[i].stop = &stop;
         assert_int_equal(pthread_create(&threads[i], NULL, read_until_stopped, &hammers[i]), 0);
     }
-    for (char row = 'b'; row <= 'z'; row++)
+    for (char row = 'b'; row <= 'z';
+         row++) /* NOLINT(bugprone-too-small-loop-variable): 'z' is one too */
         publish(fixture, "users", build(fixture, "users", 100, (struct str){ &row, 1 }));
     atomic_store(&stop, true);
     for (int i = 0; i < 4; i++) {
@@ -329,6 +330,79 @@ static void switching_loses_no_read(void **state)
         assert_int_equal(hammers[i].lost, 0);
         assert_true(hammers[i].reads > 0);
     }
+}
+
+static bool is_on_disk(struct fixture *fixture, const char *name)
+{
+    char *path = arena_cstr(
+        fixture->arena, arena_printf(fixture->arena, "%s/online/%s", fixture->folder, name));
+
+    return access(path, F_OK) == 0;
+}
+
+static void a_view_that_is_not_kept_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_view *users = view_of(fixture, "users"), *shops = view_of(fixture, "shops");
+    const struct str kept = STR("shops");
+    struct str key = STR("key-000001");
+    struct online_snapshot snapshot, none;
+    struct str row;
+    struct error err;
+
+    publish(fixture, "users", build(fixture, "users", 3, STR("u")));
+    publish(fixture, "shops", build(fixture, "shops", 3, STR("s")));
+    build(fixture, "left", 3, STR("by a crash"));
+    assert_ok(online_snapshot_begin(users, &snapshot, &err));
+    assert_ok(online_store_keep(fixture->store, &kept, 1, &err));
+
+    assert_ok(online_snapshot_find(&snapshot, NULL, &key, 1, &row, &err));
+    assert_str_equal(row, STR("u"));
+    online_snapshot_end(&snapshot);
+    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(users, &none, &err));
+    assert_str_equal(find(fixture, shops, "key-000001"), STR("s"));
+    assert_false(is_on_disk(fixture, "users.0000000001"));
+    assert_false(is_on_disk(fixture, "left.0000000001"));
+    assert_true(is_on_disk(fixture, "shops.0000000001"));
+}
+
+static void a_crash_before_the_files_are_gone_is_mended(void **state)
+{
+    struct fixture *fixture = *state;
+    char *path = arena_cstr(
+        fixture->arena,
+        arena_printf(fixture->arena, "%s/online/users.0000000001", fixture->folder));
+    struct error err;
+
+    publish(fixture, "users", build(fixture, "users", 3, STR("u")));
+    assert_ok(online_store_keep(fixture->store, NULL, 0, &err));
+    assert_ok(folder_create(path, &err)); /* as if it had never been removed */
+    assert_ok(online_store_keep(fixture->store, NULL, 0, &err));
+    assert_false(is_on_disk(fixture, "users.0000000001"));
+}
+
+static void what_is_built_of_a_removed_view_stays_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_view *users = view_of(fixture, "users");
+    const struct str kept = STR("users");
+    struct online_publication late;
+    struct online_snapshot none;
+    struct error err;
+
+    publish(fixture, "users", build(fixture, "users", 3, STR("a")));
+    late = (struct online_publication){ STR("users"), build(fixture, "users", 3, STR("b")) };
+    assert_ok(online_store_keep(fixture->store, NULL, 0, &err));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, &late, 1, &err));
+    assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(users, &none, &err));
+
+    /* Defined again it begins anew, with a number of its own. */
+    assert_ok(online_store_keep(fixture->store, &kept, 1, &err));
+    publish(fixture, "users", build(fixture, "users", 3, STR("c")));
+    assert_str_equal(find(fixture, users, "key-000001"), STR("c"));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, &late, 1, &err));
+    assert_ok(online_store_keep(fixture->store, &kept, 1, &err));
+    assert_true(is_on_disk(fixture, "users.0000000003"));
 }
 
 static void a_wrong_location_is_told(void **state)
@@ -353,4 +427,7 @@ TEST_MAIN(STORE_TEST(a_view_never_materialised_is_not_found),
           STORE_TEST(rows_of_every_size_survive_reopening),
           STORE_TEST(a_deleted_generation_is_as_never_materialised),
           STORE_TEST(another_store_on_the_folder_follows), STORE_TEST(switching_loses_no_read),
+          STORE_TEST(a_view_that_is_not_kept_is_forgotten),
+          STORE_TEST(a_crash_before_the_files_are_gone_is_mended),
+          STORE_TEST(what_is_built_of_a_removed_view_stays_out),
           TEST_CASE(a_wrong_location_is_told))
