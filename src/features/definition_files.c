@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -67,6 +68,7 @@ static enum status add_json(struct build *build, const struct definition_kind *k
     struct yaml_node name = { .kind = YAML_SCALAR, .file = file, .line = 1, .column = 1 };
     yyjson_val *checked;
 
+    assert(kind != NULL); /* our own patterns are YAML's */
     if (json_parse(build->arena, text, &checked, err) != STATUS_OK)
         return error_wrap(err, STR_FMT ":1:1", STR_ARG(file));
     TRY(yaml_from_json(build->arena, file, 1, text, &document, err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "features/exact_sum.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define LOWEST_EXPONENT (-1074) /* of the smallest double */
@@ -136,6 +137,7 @@ static double round_magnitude(uint128 magnitude, bool sticky, int exponent, bool
     if (lowest < LOWEST_EXPONENT)
         lowest = LOWEST_EXPONENT;
     shift = lowest - exponent;
+    assert(shift < 128); /* no bit is below that of the least double */
     if (shift <= 0) {
         mantissa = (uint64_t)(magnitude << -shift);
     } else {
@@ -242,7 +244,7 @@ static void add_times(struct exact_sum *sum, struct arena *arena, double number,
         *(number > 0 ? &sum->positive_infinities : &sum->negative_infinities) += sign;
     } else {
         mantissa = exact_split(number, &exponent);
-        add_fixed(sum, arena, sign * mantissa, exponent);
+        add_fixed(sum, arena, (int128)sign * mantissa, exponent);
     }
 }
 

@@ -86,6 +86,7 @@ static double random_double(int spread)
 
 static bool same(double a, double b)
 {
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): -0 is not 0 here */
     return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof(a)) == 0;
 }
 

@@ -56,6 +56,7 @@ static void int_of_float64(struct arena *arena __attribute__((unused)), size_t n
 {
     for (size_t i = 0; i < n; i++) {
         double a = args[0].numbers[i];
+        /* NOLINTNEXTLINE(cppcheck-incorrectLogicOperator): it cannot read 0x1p63 */
         bool fits = a >= -0x1p63 && a < 0x1p63;
 
         if (!fits)

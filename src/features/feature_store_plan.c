@@ -63,7 +63,7 @@ static enum status plan_new(struct feature_store *store, const struct definition
     atomic_init(&plan->references, 1);
     if (definitions_service_get(definitions, service, &plan->service, err) != STATUS_OK) {
         plan_free(plan);
-        return err->status;
+        return status_of_failure(err->status);
     }
     plan->plan = &plan->service->plan;
     plan->keys = copy_fields(arena, plan->plan->keys, plan->plan->key_count);
@@ -72,7 +72,7 @@ static enum status plan_new(struct feature_store *store, const struct definition
     plan->outputs = copy_outputs(arena, plan->plan);
     if (open_sources(plan, err) != STATUS_OK) {
         plan_free(plan);
-        return err->status;
+        return status_of_failure(err->status);
     }
     *out = plan;
     return STATUS_OK;

@@ -180,7 +180,7 @@ int job_main(int argc, char **argv, const struct job_kind *kinds)
     signal(SIGPIPE, SIG_IGN);
     /* By hand, for a look: no pipe from a parent, so the report goes to stdout. */
     if (fcntl(JOB_REPORT_FD, F_GETFD) < 0)
-        dup2(STDOUT_FILENO, JOB_REPORT_FD);
+        (void)dup2(STDOUT_FILENO, JOB_REPORT_FD);
     if (run(arena, kinds, str_from(argc > 0 ? argv[0] : ""), &result, &err) == STATUS_OK) {
         report_end("result", result);
     } else {

@@ -280,7 +280,7 @@ static bool collect(const struct builder *builder, const struct group_entries *a
     return callback(context, all->count, &newest);
 }
 
-/* The quickest format that holds all partials; 0 if none does, and they are to be encoded. */
+/* The quickest format that holds all partials; WINDOW_NONE: they are to be encoded. */
 static enum window_format try_fixed(const struct builder *builder,
                                     const struct group_entries *all,
                                     const struct window_column *column, struct partials *kept)
@@ -290,16 +290,16 @@ static enum window_format try_fixed(const struct builder *builder,
     kept->counts = ARENA_ARRAY(builder->arena, uint32_t, kept->count);
     kept->sums = ARENA_ARRAY(builder->arena, int128, kept->count);
     if (column->spec.function == AGGREGATE_COUNT)
-        return collect(builder, all, column, keep_count, kept) ? WINDOW_COUNT : 0;
+        return collect(builder, all, column, keep_count, kept) ? WINDOW_COUNT : WINDOW_NONE;
     if (column->spec.function != AGGREGATE_SUM)
-        return 0;
+        return WINDOW_NONE;
     if (!is_float)
-        return collect(builder, all, column, keep_integer, kept) ? WINDOW_INTEGER : 0;
+        return collect(builder, all, column, keep_integer, kept) ? WINDOW_INTEGER : WINDOW_NONE;
     kept->exponent = INT16_MAX;
     return collect(builder, all, column, lower_exponent, kept) &&
                    collect(builder, all, column, keep_fixed, kept)
                ? WINDOW_FIXED
-               : 0;
+               : WINDOW_NONE;
 }
 
 static void build_column(const struct builder *builder, const struct group_entries *all,
@@ -309,7 +309,7 @@ static void build_column(const struct builder *builder, const struct group_entri
     enum window_format format = try_fixed(builder, all, column, &kept);
     struct encoding encoding = { .column = column };
 
-    if (format != 0) {
+    if (format != WINDOW_NONE) {
         write_fixed(builder->out, format, &kept);
         return;
     }

@@ -26,7 +26,8 @@
 #define WINDOW_FIXED_BITS 100
 #define WINDOW_EXPONENT_MIN (-1074) /* of the least double */
 
-enum window_format { WINDOW_COUNT = 1, WINDOW_INTEGER, WINDOW_FIXED, WINDOW_ENCODED };
+/* The byte before a group's partials; no row has the first. */
+enum window_format { WINDOW_NONE, WINDOW_COUNT, WINDOW_INTEGER, WINDOW_FIXED, WINDOW_ENCODED };
 
 struct window_column {
     struct aggregate_spec spec; /* sum stands for avg too: they keep the same */

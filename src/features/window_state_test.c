@@ -232,7 +232,7 @@ static void compare_at(const struct window_layout *layout, const struct aggregat
 
 TEST(every_window_equals_brute_force)
 {
-    struct events *events = calloc(1, sizeof(*events));
+    struct events *events = test_calloc(1, sizeof(*events));
     struct arena *arena = arena_new();
 
     for (unsigned round = 0; round < 150; round++) {
@@ -256,7 +256,7 @@ TEST(every_window_equals_brute_force)
         arena_reset(arena);
     }
     arena_free(arena);
-    free(events);
+    test_free(events);
 }
 
 TEST(equal_tiles_are_shared)
@@ -297,7 +297,7 @@ TEST(equal_tiles_are_shared)
 /* A row is our own, yet a disk may rot: never beyond its end, whatever it says. */
 TEST(a_damaged_row_is_told_or_gives_some_value)
 {
-    struct events *events = calloc(1, sizeof(*events));
+    struct events *events = test_calloc(1, sizeof(*events));
     struct arena *arena = arena_new();
     struct aggregation features[24];
     struct window_layout *layout;
@@ -328,7 +328,7 @@ TEST(a_damaged_row_is_told_or_gives_some_value)
     buffer_free(&row);
     free_events(events);
     arena_free(arena);
-    free(events);
+    test_free(events);
 }
 
 TEST_MAIN(TEST_CASE(every_window_equals_brute_force), TEST_CASE(equal_tiles_are_shared),

@@ -28,9 +28,9 @@ static enum status load(struct duckdb_library *out, struct error *err)
                                        "; version 1.5 or later is needed"); \
         memcpy(&out->name, &symbol, sizeof(symbol)); \
     }
-    DUCKDB_FUNCTIONS(LOAD)
+    DUCKDB_FUNCTIONS(LOAD) /* NOLINT(cppcheck-resourceLeak): it stays loaded */
 #undef LOAD
-    return STATUS_OK;
+    return STATUS_OK; /* NOLINT(cppcheck-resourceLeak): it stays loaded */
 }
 
 enum status duckdb_library_get(const struct duckdb_library **out, struct error *err)
