@@ -207,12 +207,13 @@ static void add_request(const struct options *options, const char *body, size_t 
 static void make_requests(const struct options *options)
 {
     size_t len;
-    char *text = read_file(options->body_file, &len);
+    char *text = read_file(options->body_file, &len), *rest = NULL;
 
     if (!options->is_lines) {
         add_request(options, text, len);
     } else {
-        for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest))
             add_request(options, line, strlen(line));
     }
     free(text);

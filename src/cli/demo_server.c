@@ -29,6 +29,8 @@ static bool is_free(uint16_t port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
     bool free_port;
 
+    if (fd < 0)
+        return false;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     free_port = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
     close(fd);

@@ -29,8 +29,8 @@ void date_format(char text[DATE_LEN + 1])
 
     gmtime_r(&seconds, &tm);
     snprintf(whole, sizeof(whole), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
-             days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
-             tm.tm_hour, tm.tm_min, tm.tm_sec);
+             days + 3 * (ptrdiff_t)tm.tm_wday, tm.tm_mday, months + 3 * (ptrdiff_t)tm.tm_mon,
+             tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     memcpy(text, whole, DATE_LEN);
     text[DATE_LEN] = '\0';
 }

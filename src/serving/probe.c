@@ -212,7 +212,7 @@ static enum status map_model(struct str *out, struct error *err)
     if (data == MAP_FAILED)
         return error_errno(err, errno, "read the model");
     *out = (struct str){ data, (size_t)info.st_size };
-    return STATUS_OK;
+    return STATUS_OK; /* NOLINT(cppcheck-memleak): it stays mapped while this process lives */
 }
 
 static enum status try_model(struct str features, struct error *err)

@@ -276,9 +276,9 @@ static struct str retry_decision(struct execution *execution, struct str error)
             continue;
         if (cursor->attempts[i] >= retrier->max_attempts)
             break;
-        return arena_printf(
-            execution->scratch, "{\"retrier\":%zu,\"wake_us\":%lld}", i,
-            (long long)(execution->now_us + retry_delay_us(retrier, cursor->attempts[i])));
+        return arena_printf(execution->scratch, "{\"retrier\":%zu,\"wake_us\":%lld}", i,
+                            (long long)execution->now_us +
+                                (long long)retry_delay_us(retrier, cursor->attempts[i]));
     }
     return STR_EMPTY;
 }

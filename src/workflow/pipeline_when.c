@@ -362,5 +362,5 @@ yyjson_mut_val *compile_when(struct compiler *compiler, const struct yaml_node *
         return when_fault(&reader, "expected 'and', 'or' or the end");
     if (rule != NULL)
         *cause = make_cause(&reader, gate);
-    return rule;
+    return rule; /* NOLINT(cppcheck-returnDanglingLifetime): it lives in the document */
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct place {
@@ -382,13 +383,15 @@ static void live(struct place *place, bool begin)
     "echo \"{\\\"lines\\\": $(wc -l < $SM_OUTPUT_DATA_DIR/text/word)}\" > " \
     "$SM_OUTPUT_DATA_DIR/metrics.json\n"
 
-static void kill_a_life(struct place *place, bool begin, useconds_t after_us)
+static void kill_a_life(struct place *place, bool begin, uint64_t after_us)
 {
+    const struct timespec after = { .tv_sec = (time_t)(after_us / 1000000),
+                                    .tv_nsec = (long)(after_us % 1000000) * 1000 };
     pid_t child = fork();
 
     if (child == 0)
         live(place, begin);
-    usleep(after_us);
+    nanosleep(&after, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
 }

@@ -66,10 +66,11 @@ static enum status load(const OrtApi **out, struct error *err)
     memcpy(&get_base, &symbol, sizeof(symbol));
     *out = get_base == NULL ? NULL : get_base()->GetApi(API_WANTED);
     if (*out == NULL)
+        /* NOLINTNEXTLINE(cppcheck-resourceLeak): it stays loaded, of the wrong version too */
         return error_set(
             err, STATUS_UNAVAILABLE, FILE_NAME " is version %s; 1.%d or later is needed",
             get_base == NULL ? "unknown" : get_base()->GetVersionString(), API_WANTED);
-    return STATUS_OK;
+    return STATUS_OK; /* NOLINT(cppcheck-resourceLeak): it stays loaded */
 }
 
 static enum status open_once(struct error *err)

@@ -46,7 +46,7 @@ static _Noreturn void run_child(const struct process_spec *spec, int gate, int r
     /* The end of file means that our parent has died, or does not want us. */
     if (read(gate, &go, 1) != 1)
         _exit(127);
-    if (chdir(spec->folder) == 0 && dup2(empty, 0) == 0 && dup2(log, 1) == 1 &&
+    if (chdir(spec->folder) == 0 && empty >= 0 && dup2(empty, 0) == 0 && dup2(log, 1) == 1 &&
         dup2(log, 2) == 2) {
         close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
         execve(spec->program, spec->argv, spec->envp);

@@ -20,10 +20,9 @@ static void work(struct execution *execution, const struct state *state)
     yyjson_mut_val *result;
     struct fault fault;
 
-    if (!execution_select_input(execution, &scope, &fault)) {
-        execution_fail(execution, &fault);
-    } else if (state->parameters != NULL &&
-               !template_eval(&scope, state->parameters, &scope.input, &fault)) {
+    if (!execution_select_input(execution, &scope, &fault) ||
+        (state->parameters != NULL &&
+         !template_eval(&scope, state->parameters, &scope.input, &fault))) {
         execution_fail(execution, &fault);
     } else {
         result = state->result == NULL ? scope.input
