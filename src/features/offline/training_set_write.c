@@ -177,16 +177,21 @@ struct str training_set_temporary(struct arena *arena, const struct training_set
 
 /* --- fingerprint ---------------------------------------------------------- */
 
-static void hash_content(struct sha256 *hash, const char *path)
+static enum status hash_content(struct sha256 *hash, const char *path, struct error *err)
 {
-    FILE *file = fopen(path, "rbe");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     char piece[65536];
-    size_t got;
+    enum status status = STATUS_OK;
+    ssize_t got;
 
-    while (file != NULL && (got = fread(piece, 1, sizeof(piece), file)) > 0)
-        sha256_add(hash, piece, got);
-    if (file != NULL)
-        fclose(file);
+    if (fd < 0)
+        return error_errno(err, errno, "read %s", path);
+    while ((got = read(fd, piece, sizeof(piece))) > 0)
+        sha256_add(hash, piece, (size_t)got);
+    if (got < 0)
+        status = error_errno(err, errno, "read %s", path);
+    close(fd);
+    return status;
 }
 
 static enum status hash_file(struct engine *engine, struct sha256 *hash, const char *path,
@@ -200,8 +205,7 @@ static enum status hash_file(struct engine *engine, struct sha256 *hash, const c
     if (info.st_size <= HASHED_MAX) {
         line = arena_printf(engine->arena, "file %lld\n", (long long)info.st_size);
         sha256_add(hash, line.data, line.len);
-        hash_content(hash, path);
-        return STATUS_OK;
+        return hash_content(hash, path, err);
     }
     line = arena_printf(engine->arena, "file %lld %lld.%09ld\n", (long long)info.st_size,
                         (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
