@@ -28,7 +28,8 @@ struct sha256 *sha256_new(void)
 
 void sha256_add(struct sha256 *hash, const void *bytes, size_t len)
 {
-    EVP_DigestUpdate((EVP_MD_CTX *)hash, bytes, len);
+    if (EVP_DigestUpdate((EVP_MD_CTX *)hash, bytes, len) != 1)
+        fatal("OpenSSL could not add to a SHA-256");
 }
 
 void sha256_end(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1])
@@ -36,7 +37,8 @@ void sha256_end(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1])
     static const char digits[] = "0123456789abcdef";
     unsigned char sum[SHA256_BYTES];
 
-    EVP_DigestFinal_ex((EVP_MD_CTX *)hash, sum, NULL);
+    if (EVP_DigestFinal_ex((EVP_MD_CTX *)hash, sum, NULL) != 1)
+        fatal("OpenSSL could not end a SHA-256");
     EVP_MD_CTX_free((EVP_MD_CTX *)hash);
     for (size_t i = 0; i < sizeof(sum); i++) {
         hex[2 * i] = digits[sum[i] >> 4];

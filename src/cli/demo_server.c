@@ -18,8 +18,6 @@
 #define START_MS 30000
 #define LOG_FILE "server.log"
 
-extern char **environ;
-
 /* Whether the port can be had: a demo must not fail because something else runs. */
 static bool is_free(uint16_t port)
 {

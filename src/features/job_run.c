@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 #define LINE_MAX_BYTES ((size_t)64 << 20)
 #define LAST_WORDS 300
 #define POLL_MS 100

@@ -13,8 +13,6 @@
 
 #define OUTPUT_MAX 4096
 
-extern char **environ;
-
 /* Reads until the end of the output or of the time; false for the latter. */
 static bool read_output(int fd, unsigned timeout_ms, char *data, size_t *len)
 {
