@@ -126,6 +126,7 @@ static enum status read_next(struct loader *loader, enum fy_event_type end, int 
     enum status status = STATUS_OK;
 
     TRY(next_event(loader, &event, err));
+    /* NOLINTNEXTLINE(-Wanalyzer-null-dereference): no event is a failure */
     *ended = event->type == end;
     if (!*ended)
         status = read_node(loader, event, depth + 1, node, err);

@@ -371,6 +371,7 @@ static enum status parse_words(struct parser *parser, const char *joining, level
 {
     TRY(below(parser, out, err));
     while (at_word(parser, joining)) {
+        /* NOLINTNEXTLINE(-Wanalyzer-use-of-uninitialized-value): `below` has set it */
         struct expression_node args[2] = { *out };
         size_t at = parser->lexer.token.at;
 

