@@ -48,44 +48,67 @@ static bool find_output(const struct endpoint *endpoint, struct str name, size_t
     return false;
 }
 
-static enum status no_feature(const struct endpoint *endpoint, struct str name,
-                              struct error *err)
+/* All that are missing at once, so that a model is mended in one go. */
+#define MISSING_NAMED 5
+struct missing {
+    struct buffer text;
+    size_t count;
+};
+
+static void add_missing(const struct endpoint *endpoint, struct missing *missing,
+                        struct str name)
 {
     struct str *names = ARENA_ARRAY(endpoint->arena, struct str, endpoint->output_count);
     struct str near;
 
+    if (++missing->count > MISSING_NAMED)
+        return;
     for (size_t i = 0; i < endpoint->output_count; i++)
         names[i] = endpoint->outputs[i].name;
     near = str_nearest(name, names, endpoint->output_count);
-    if (near.len == 0)
-        return error_set(err, STATUS_INVALID,
-                         "the model wants a feature '" STR_FMT "' that service '" STR_FMT
-                         "' does not have",
-                         STR_ARG(name), STR_ARG(endpoint->spec.service));
-    return error_set(err, STATUS_INVALID,
-                     "the model wants a feature '" STR_FMT "' that service '" STR_FMT
-                     "' does not have; the nearest is '" STR_FMT "'",
-                     STR_ARG(name), STR_ARG(endpoint->spec.service), STR_ARG(near));
+    buffer_printf(&missing->text, "%s'" STR_FMT "'", missing->count > 1 ? ", " : "",
+                  STR_ARG(str_slice(name, 0, 40)));
+    if (near.len > 0)
+        buffer_printf(&missing->text, " (did you mean '" STR_FMT "'?)", STR_ARG(near));
+}
+
+static enum status no_features(const struct endpoint *endpoint, struct missing *missing,
+                               struct error *err)
+{
+    if (missing->count > MISSING_NAMED)
+        buffer_printf(&missing->text, " and %zu more", missing->count - MISSING_NAMED);
+    return error_set(
+        err, STATUS_INVALID, "service '" STR_FMT "' lacks %s that the model wants: " STR_FMT,
+        STR_ARG(endpoint->spec.service), missing->count == 1 ? "a feature" : "features",
+        STR_ARG(buffer_str(&missing->text)));
 }
 
 static enum status connect_features(struct endpoint *endpoint, struct error *err)
 {
     const struct model_feature *features = model_features(endpoint->model,
                                                           &endpoint->feed_count);
+    struct missing missing = { .text = { .arena = endpoint->arena } };
 
+    if (endpoint->feed_count == 0)
+        return error_set(
+            err, STATUS_INVALID,
+            "the model does not say which features its inputs take; register it with"
+            " a file features.json, {\"features\": [names]}, beside it");
     endpoint->feeds = ARENA_ARRAY(endpoint->arena, size_t, endpoint->feed_count);
     for (size_t i = 0; i < endpoint->feed_count; i++) {
         size_t *feed = &endpoint->feeds[i];
 
-        if (!find_output(endpoint, features[i].name, feed))
-            return no_feature(endpoint, features[i].name, err);
+        if (!find_output(endpoint, features[i].name, feed)) {
+            add_missing(endpoint, &missing, features[i].name);
+            continue;
+        }
         if (!can_feed(endpoint->outputs[*feed].type, features[i].type))
             return error_set(err, STATUS_INVALID,
                              "the model wants '" STR_FMT "' as %s, the service has it as %s",
                              STR_ARG(features[i].name), value_type_name(features[i].type),
                              value_type_name(endpoint->outputs[*feed].type));
     }
-    return STATUS_OK;
+    return missing.count == 0 ? STATUS_OK : no_features(endpoint, &missing, err);
 }
 
 bool endpoint_output_type(const struct tensor_spec *output, enum value_type *out)
@@ -141,6 +164,24 @@ static struct scope scope_of(struct endpoint *endpoint)
     return scope;
 }
 
+/* A rule over a score that never comes would never hold, and nobody would be told. */
+static enum status need_score(const struct endpoint *endpoint, const struct endpoint_rule *rule,
+                              struct error *err)
+{
+    struct buffer names = { .arena = endpoint->arena };
+
+    if (endpoint->model == NULL || endpoint->score_output >= 0)
+        return STATUS_OK;
+    for (size_t i = 0; i < endpoint->model_output_count; i++)
+        buffer_printf(&names, "%s'" STR_FMT "'", i > 0 ? ", " : "",
+                      STR_ARG(endpoint->model_outputs[i].name));
+    return error_set(err, STATUS_INVALID,
+                     "decision '" STR_FMT
+                     "' looks at the score, but none of the model's outputs"
+                     " (%.200s) is sure to be it; name one in the endpoint: score: OUTPUT",
+                     STR_ARG(rule->decision), arena_cstr(endpoint->arena, buffer_str(&names)));
+}
+
 static enum status compile_rule(struct endpoint *endpoint, const struct scope *scope,
                                 const struct endpoint_rule *rule, struct endpoint_program *out,
                                 struct error *err)
@@ -155,8 +196,11 @@ static enum status compile_rule(struct endpoint *endpoint, const struct scope *s
         return error_wrap(err, "decision '" STR_FMT "'", STR_ARG(rule->decision));
     used = expression_inputs(out->expression, &out->input_count);
     out->inputs = ARENA_ARRAY(endpoint->arena, struct rule_input, out->input_count);
-    for (size_t i = 0; i < out->input_count; i++)
+    for (size_t i = 0; i < out->input_count; i++) {
         out->inputs[i] = scope->inputs[used[i]];
+        if (out->inputs[i].source == RULE_SCORE)
+            TRY(need_score(endpoint, rule, err));
+    }
     return STATUS_OK;
 }
 

@@ -5,6 +5,19 @@
 
 #include <math.h>
 
+/* Two conditions in the same words: the second is never asked. */
+static enum status check_repeated(const struct endpoint_spec *spec, size_t index,
+                                  const struct yaml_node *text, struct error *err)
+{
+    for (size_t i = 0; i < index; i++)
+        if (str_equal(spec->rules[i].text, spec->rules[index].text))
+            return yaml_error(
+                text, STATUS_INVALID, err,
+                "'" STR_FMT "' is never reached: '" STR_FMT "' has the same condition",
+                STR_ARG(spec->rules[index].decision), STR_ARG(spec->rules[i].decision));
+    return STATUS_OK;
+}
+
 static enum status read_rules(struct arena *arena, const struct yaml_node *map,
                               struct endpoint_spec *spec, struct error *err)
 {
@@ -28,6 +41,7 @@ static enum status read_rules(struct arena *arena, const struct yaml_node *map,
                                                        : arena_str(arena, text->text),
             .place = { text->file, text->line, text->column },
         };
+        TRY(check_repeated(spec, i, text, err));
     }
     return STATUS_OK;
 }
@@ -105,6 +119,10 @@ enum status endpoint_spec_read(struct arena *arena, const struct yaml_node *docu
     TRY(yaml_need_str(document, "service", &spec.service, err));
     TRY(yaml_need_str(document, "model", &spec.model, err));
     TRY(yaml_want_str(document, "score", &spec.score, err));
+    if (!str_is_name(spec.model))
+        return yaml_error(yaml_find(document, "model"), STATUS_INVALID, err,
+                          "'" STR_FMT "' is no name for a model",
+                          STR_ARG(str_slice(spec.model, 0, 80)));
     spec.name = arena_str(arena, spec.name);
     spec.service = arena_str(arena, spec.service);
     spec.model = arena_str(arena, spec.model);
@@ -153,6 +171,7 @@ static void check_rules(const struct endpoint_spec *spec, const struct service *
         const struct expression *expression;
         struct expression_place within = { 1, 1 };
         struct place place = rule->place;
+        size_t input_count;
         struct error err;
 
         if (rule->text.len == 0)
@@ -164,6 +183,10 @@ static void check_rules(const struct endpoint_spec *spec, const struct service *
         } else if (expression_type(expression) != TYPE_BOOL) {
             definition_error_add(errors, place, "expected a condition, found a %s",
                                  value_type_name(expression_type(expression)));
+        } else if (expression_inputs(expression, &input_count), input_count == 0) {
+            definition_error_add(errors, place,
+                                 "the condition looks at nothing, so it is always the same;"
+                                 " a rule that always holds is written true");
         }
     }
 }

@@ -69,12 +69,10 @@ static enum status run_model(struct endpoint *endpoint, struct arena *arena,
 struct value prediction_output(const struct prediction *prediction, size_t index, size_t row)
 {
     const struct tensor *output = &prediction->outputs[index];
-    size_t width = output->rank == 0 || output->dims[0] == 0
-                       ? 1
-                       : output->count / (size_t)output->dims[0];
+    size_t width = output->count / prediction->rows;
     size_t at = row * width + width - 1;
 
-    if (at >= output->count)
+    if (width == 0)
         return value_null(TYPE_FLOAT64);
     switch (output->type) {
     case TENSOR_FLOAT32:
@@ -101,6 +99,8 @@ static double score_of(const struct endpoint *endpoint, const struct prediction 
     if (endpoint->score_output < 0)
         return (double)NAN;
     value = prediction_output(prediction, (size_t)endpoint->score_output, row);
+    if (value.is_null)
+        return (double)NAN;
     if (value.type == TYPE_BOOL)
         return value.boolean ? 1.0 : 0.0;
     return value.type == TYPE_INT32 || value.type == TYPE_INT64 ? (double)value.integer
@@ -189,11 +189,32 @@ static enum status fall_back(struct endpoint *endpoint, struct arena *arena,
                : decide_all(endpoint, arena, query, prediction, err);
 }
 
-static enum fallback_reason reason_of(enum status status)
+static bool takes_null(enum value_type type)
 {
-    return status == STATUS_TIMEOUT   ? FALLBACK_TIMEOUT
-           : status == STATUS_INVALID ? FALLBACK_NULL_INPUT
-                                      : FALLBACK_MODEL_ERROR;
+    return type == TYPE_FLOAT32 || type == TYPE_FLOAT64;
+}
+
+static bool has_unfit_null(const struct endpoint *endpoint, const struct prediction *prediction)
+{
+    size_t count;
+    const struct model_feature *wanted = model_features(endpoint->model, &count);
+
+    for (size_t row = 0; row < prediction->rows; row++) {
+        const struct value *features = prediction->features + row * endpoint->output_count;
+
+        for (size_t i = 0; i < count; i++)
+            if (features[endpoint->feeds[i]].is_null && !takes_null(wanted[i].type))
+                return true;
+    }
+    return false;
+}
+
+static enum fallback_reason reason_of(const struct endpoint *endpoint,
+                                      const struct prediction *prediction, enum status status)
+{
+    if (status == STATUS_TIMEOUT)
+        return FALLBACK_TIMEOUT;
+    return has_unfit_null(endpoint, prediction) ? FALLBACK_NULL_INPUT : FALLBACK_MODEL_ERROR;
 }
 
 static void prediction_init(struct prediction *prediction, struct arena *arena, size_t rows)
@@ -229,7 +250,7 @@ static enum status answer(struct endpoint *endpoint, struct arena *arena,
     }
     status = run_model(endpoint, arena, deadline_ns, out, err);
     if (status != STATUS_OK)
-        return fall_back(endpoint, arena, query, reason_of(status), out, err);
+        return fall_back(endpoint, arena, query, reason_of(endpoint, out, status), out, err);
     for (size_t row = 0; row < out->rows; row++)
         out->scores[row] = score_of(endpoint, out, row);
     return decide_all(endpoint, arena, query, out, err);

@@ -11,6 +11,7 @@
 /* What is larger holds a loop thread too long, however fast the model is. */
 #define INLINE_ROWS_MAX 8
 #define INLINE_BODY_MAX ((size_t)64 << 10)
+#define INLINE_RUN_NS UINT64_C(10000000)
 /* FEATURE_ROWS_MAX rows and room to spare. */
 #define PREDICT_BODY_MAX ((size_t)8 << 20)
 
@@ -124,10 +125,10 @@ static void write_element(struct buffer *out, const struct tensor *tensor, size_
 }
 
 /* A row of a tensor: one value, or a list where a row has several. */
-static void write_output(struct buffer *out, const struct tensor *tensor, size_t row)
+static void write_output(struct buffer *out, const struct tensor *tensor, size_t rows,
+                         size_t row)
 {
-    size_t rows = tensor->rank == 0 ? 1 : (size_t)tensor->dims[0];
-    size_t width = rows == 0 ? 0 : tensor->count / rows;
+    size_t width = tensor->count / rows;
 
     if (width == 1) {
         write_element(out, tensor, row);
@@ -180,7 +181,7 @@ static void write_prediction(struct buffer *out, const struct endpoint *endpoint
             buffer_append_byte(out, ',');
         first = false;
         buffer_append(out, endpoint->output_keys[i]);
-        write_output(out, &prediction->outputs[i], row);
+        write_output(out, &prediction->outputs[i], prediction->rows, row);
     }
     buffer_append_byte(out, '}');
     if (endpoint->program_count == 0)
@@ -276,23 +277,32 @@ static uint64_t deadline_of(const struct request *req, const struct endpoint *en
     return req->start_ns + (uint64_t)endpoint->spec.timeout_us * 1000;
 }
 
-static enum status answer(struct request *req, struct response *res, struct ask *ask,
-                          struct error *err)
-{
-    struct prediction prediction;
-    struct buffer out;
+static enum status on_predict_worker(struct request *req, struct response *res,
+                                     struct error *err);
 
-    TRY(predict(ask->endpoint, req->arena, &ask->query, deadline_of(req, ask->endpoint),
-                &prediction, err));
+/* A model that is fast as a rule may be slow for a row: a loop thread gives up early, a worker begins anew. */
+static enum status answer(struct request *req, struct response *res, struct ask *ask,
+                          bool on_loop, struct error *err)
+{
+    uint64_t deadline_ns = deadline_of(req, ask->endpoint);
+    uint64_t give_up_ns = on_loop ? ask->start_ns + INLINE_RUN_NS : deadline_ns;
+    struct prediction prediction = { .fallback = FALLBACK_NONE };
+    struct buffer out;
+    enum status status;
+
+    if (give_up_ns > deadline_ns)
+        give_up_ns = deadline_ns;
+    status = predict(ask->endpoint, req->arena, &ask->query, give_up_ns, &prediction, err);
+    if (give_up_ns < deadline_ns &&
+        (status == STATUS_TIMEOUT || prediction.fallback == FALLBACK_TIMEOUT))
+        return request_hand_over(req, res, on_predict_worker, err);
+    TRY(status);
     if (prediction.fallback != FALLBACK_NONE)
         count_fallback(ask->endpoint, &prediction);
     out = response_buffer(res, REPLY_EXPECTED + prediction.rows * REPLY_ROW_EXPECTED);
     write_answer(&out, req, ask, &prediction);
     return response_json_buffer(res, 200, &out);
 }
-
-static enum status on_predict_worker(struct request *req, struct response *res,
-                                     struct error *err);
 
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
                                 struct response *res, bool on_loop, struct error *err)
@@ -305,7 +315,7 @@ static enum status predict_with(struct endpoint *endpoint, struct request *req,
     TRY(read_ask(req, &ask, err));
     if (on_loop && ask.query.rows > INLINE_ROWS_MAX)
         return request_hand_over(req, res, on_predict_worker, err);
-    return answer(req, res, &ask, err);
+    return answer(req, res, &ask, on_loop, err);
 }
 
 static enum status predict_on(struct request *req, struct response *res, bool on_loop,

@@ -156,17 +156,27 @@ static enum status read_type(yyjson_val *input, struct tensor *tensor, struct er
                      STR_ARG(tensor->name), STR_ARG(str_slice(name, 0, 40)));
 }
 
-static enum status refuse_binary(yyjson_val *object, const char *key, struct error *err)
+/*
+ * What changes the meaning of a tensor must not be passed over. That outputs are wanted in binary form
+ * may be: clients look into the reply for the form that it has.
+ */
+static enum status refuse_extension(yyjson_val *object, struct error *err)
 {
+    static const struct {
+        const char *key;
+        const char *advice;
+    } refused[] = {
+        { "binary_data_size", "send tensors as JSON (tritonclient: binary_data=False)" },
+        { "shared_memory_region", "send tensors as JSON, not in shared memory" },
+        { "classification", "ask for the output itself (tritonclient: class_count=0)" },
+    };
     yyjson_val *parameters = json_find(object, STR("parameters"));
 
-    if (!yyjson_is_obj(parameters) || json_find(parameters, str_from(key)) == NULL ||
-        yyjson_is_false(json_find(parameters, str_from(key))))
-        return STATUS_OK;
-    return error_set(err, STATUS_INVALID,
-                     "tensors come and go as JSON here: leave '%s' out (tritonclient: "
-                     "binary_data=False)",
-                     key);
+    for (size_t i = 0; yyjson_is_obj(parameters) && i < ARRAY_LEN(refused); i++)
+        if (json_find(parameters, str_from(refused[i].key)) != NULL)
+            return error_set(err, STATUS_INVALID, "parameter '%s' is not offered; %s",
+                             refused[i].key, refused[i].advice);
+    return STATUS_OK;
 }
 
 /* A body cannot hold more elements than bytes: whatever shape claims more is refused unallocated. */
@@ -180,7 +190,7 @@ static enum status read_input(struct arena *arena, yyjson_val *input, size_t ele
     if (!yyjson_is_obj(input))
         return error_set(err, STATUS_INVALID, "inputs: expected objects");
     TRY(json_need_str(input, "name", &tensor.name, err));
-    TRY(refuse_binary(input, "binary_data_size", err));
+    TRY(refuse_extension(input, err));
     TRY(json_want_array(input, "shape", &shape, err));
     TRY(json_want_array(input, "data", &data, err));
     if (shape == NULL || data == NULL)
@@ -190,7 +200,10 @@ static enum status read_input(struct arena *arena, yyjson_val *input, size_t ele
     TRY(read_type(input, &tensor, err));
     TRY(read_shape(shape, &tensor, err));
     if (tensor_count(tensor.dims, tensor.rank, elements_max, &tensor.count, err) != STATUS_OK)
-        return error_wrap(err, "input '" STR_FMT "'", STR_ARG(str_slice(tensor.name, 0, 80)));
+        return error_set(err, STATUS_INVALID,
+                         "input '" STR_FMT "': shape " STR_FMT " has more elements than data",
+                         STR_ARG(str_slice(tensor.name, 0, 80)),
+                         STR_ARG(tensor_shape_text(arena, tensor.dims, tensor.rank)));
     tensor.data = arena_array(arena, tensor.count, tensor_type_size(tensor.type));
     status = read_data(&tensor, data, err);
     *out = tensor;
@@ -237,7 +250,7 @@ static enum status read_output(const struct offer *offer, yyjson_val *output,
     if (!yyjson_is_obj(output))
         return error_set(err, STATUS_INVALID, "outputs: expected objects");
     TRY(json_need_str(output, "name", &name, err));
-    TRY(refuse_binary(output, "binary_data", err));
+    TRY(refuse_extension(output, err));
     TRY(find_output(offer, name, &index, err));
     for (size_t i = 0; i < out->output_count; i++)
         if (out->outputs[i] == index)
@@ -278,7 +291,6 @@ enum status infer_request_parse(struct arena *arena, struct str body,
     if (!yyjson_is_obj(root))
         return error_set(err, STATUS_INVALID, "expected a JSON object");
     TRY(json_want_str(root, "id", &request.id, err));
-    TRY(refuse_binary(root, "binary_data_output", err));
     TRY(read_inputs(arena, root, body.len, &request, err));
     TRY(read_outputs(arena, root, &offer, &request, err));
     *out = request;

@@ -103,8 +103,8 @@ static enum status append_outputs(const struct model *model, struct arena *arena
             all[i] = one[i];
             all[i].count = one[i].count * rows;
             all[i].data = arena_array(arena, rows, bytes);
-            if (one[i].rank > 0)
-                all[i].dims[0] = one[i].dims[0] * (int64_t)rows;
+            all[i].rank = one[i].rank == 0 ? 1 : one[i].rank;
+            all[i].dims[0] = (one[i].rank == 0 ? 1 : one[i].dims[0]) * (int64_t)rows;
         }
         if (one[i].count * rows != all[i].count)
             return error_set(err, STATUS_INVALID, "output '" STR_FMT "' differs in size by row",
@@ -129,12 +129,22 @@ static enum status run_one_by_one(struct model *model, struct arena *arena, size
     return STATUS_OK;
 }
 
+/* Some models make one answer of all rows, whatever they declare. */
+static bool answers_by_row(const struct model *model, const struct tensor *outputs, size_t rows)
+{
+    for (size_t i = 0; i < model->loaded.model->output_count; i++)
+        if (outputs[i].rank == 0 || outputs[i].dims[0] != (int64_t)rows)
+            return false;
+    return true;
+}
+
 enum status model_run_rows(struct model *model, struct arena *arena, size_t rows,
                            const struct value *features, uint64_t deadline_ns,
                            struct tensor *outputs, struct error *err)
 {
     const struct signature *signature = &model->loaded.signature;
     struct tensor *inputs;
+    enum status status;
 
     TRY(check_rows(model, rows, err));
     if (rows > 1 && signature->is_one_row)
@@ -146,7 +156,10 @@ enum status model_run_rows(struct model *model, struct arena *arena, size_t rows
             continue;
         return rows == 1 ? err->status : error_wrap(err, "row %zu", row);
     }
-    return count_run(model, rows, run_tensors(model, arena, inputs, deadline_ns, outputs, err));
+    status = run_tensors(model, arena, inputs, deadline_ns, outputs, err);
+    if (status == STATUS_OK && rows > 1 && !answers_by_row(model, outputs, rows))
+        return run_one_by_one(model, arena, rows, features, deadline_ns, outputs, err);
+    return count_run(model, rows, status);
 }
 
 enum status model_run_matrix(struct model *model, struct arena *arena, size_t rows,
@@ -167,7 +180,12 @@ enum status model_run_matrix(struct model *model, struct arena *arena, size_t ro
                              .dims = { (int64_t)rows, (int64_t)signature->feature_count },
                              .count = rows * signature->feature_count,
                              .floats = features };
-    return count_run(model, rows, run_tensors(model, arena, &input, deadline_ns, outputs, err));
+    TRY(count_run(model, rows, run_tensors(model, arena, &input, deadline_ns, outputs, err)));
+    if (rows > 1 && !answers_by_row(model, outputs, rows))
+        return error_set(err, STATUS_INVALID,
+                         "model " STR_FMT " makes one answer of all rows of a matrix",
+                         STR_ARG(model->name));
+    return STATUS_OK;
 }
 
 /* --- tensors as a caller brings them -------------------------------------- */
@@ -212,6 +230,9 @@ static enum status unknown_input(const struct model *model, struct arena *arena,
     for (size_t i = 0; i < base->input_count; i++)
         names[i] = base->inputs[i].name;
     near = str_nearest(name, names, base->input_count);
+    if (base->input_count == 0)
+        return error_set(err, STATUS_INVALID, "unknown input '" STR_FMT "'; there are none",
+                         STR_ARG(str_slice(name, 0, 80)));
     if (near.len == 0)
         near = names[0];
     return error_set(err, STATUS_INVALID, "unknown input '" STR_FMT "'; there is '" STR_FMT "'",
@@ -254,7 +275,9 @@ enum status model_infer(struct model *model, struct arena *arena, const struct t
     size_t rows;
 
     TRY(order_inputs(model, arena, inputs, count, ordered, err));
-    rows = ordered[0].rank == 0 ? 1 : (size_t)ordered[0].dims[0];
+    rows = model->loaded.model->input_count == 0 || ordered[0].rank == 0
+               ? 1
+               : (size_t)ordered[0].dims[0];
     return count_run(model, rows,
                      run_tensors(model, arena, ordered, deadline_ns, outputs, err));
 }

@@ -196,6 +196,7 @@ static void confine(uint64_t memory_bytes, uint64_t seconds, int64_t parent)
     prctl(PR_SET_DUMPABLE, 0);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
+    signal(SIGXFSZ, SIG_IGN); /* a library's last words would hide what it died of */
     limit(RLIMIT_CPU, seconds);
     if (probe_limits_memory)
         limit(RLIMIT_AS, memory_bytes);

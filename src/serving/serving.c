@@ -159,6 +159,25 @@ void serving_publish(struct serving *serving, struct model *model)
     pthread_mutex_unlock(&serving->change);
 }
 
+/* Where the current version has gone, the newest that is left takes its place. */
+static void choose_current(struct catalogue *catalogue, struct str name)
+{
+    struct entry *newest = NULL;
+
+    for (size_t i = 0; i < catalogue->count; i++) {
+        struct entry *entry = &catalogue->entries[i];
+
+        if (!str_equal(entry->model->name, name))
+            continue;
+        if (entry->is_current)
+            return;
+        if (newest == NULL || entry->model->version > newest->model->version)
+            newest = entry;
+    }
+    if (newest != NULL)
+        newest->is_current = true;
+}
+
 void serving_withdraw(struct serving *serving, struct str name, int64_t version)
 {
     struct catalogue *before, *next;
@@ -174,6 +193,8 @@ void serving_withdraw(struct serving *serving, struct str name, int64_t version)
         else
             next->entries[next->count++] = before->entries[i];
     }
+    if (dropped != NULL)
+        choose_current(next, name);
     replace(serving, next, dropped);
     pthread_mutex_unlock(&serving->change);
 }

@@ -53,7 +53,7 @@ MUST_USE enum status model_load(struct serving *serving, struct str name, int64_
                                 struct error *err);
 /* From now on model_acquire() finds it, also as its name's current one. Takes over the reference. */
 void serving_publish(struct serving *serving, struct model *model);
-/* Nobody finds it any more; who holds a reference goes on. */
+/* Nobody finds it any more; who holds a reference goes on. Of a name's others the newest becomes current. */
 void serving_withdraw(struct serving *serving, struct str name, int64_t version);
 /* version 0: the current one. NOT_FOUND names the nearest. */
 MUST_USE enum status model_acquire(struct serving *serving, struct str name, int64_t version,

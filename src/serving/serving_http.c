@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/serving_http.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "net/router.h"
 #include "serving/infer_json.h"
 
 /* A loop thread reads so much JSON in the time it may spend on one request. */
 #define INLINE_BODY_MAX 4096
+/* A model that is fast as a rule may be slow for a row: then a worker begins anew. */
+#define INLINE_RUN_NS UINT64_C(10000000)
+#define REPLY_EXPECTED 512
 
 /* --- what there is -------------------------------------------------------- */
 
@@ -138,8 +142,9 @@ static enum status on_model_ready(struct request *req, struct response *res, str
 
 /* --- infer ---------------------------------------------------------------- */
 
-static enum status infer(struct request *req, struct model *model, struct buffer *reply,
-                         struct error *err)
+/* deadline as clock_monotonic_ns; 0: none. */
+static enum status infer(struct request *req, struct model *model, uint64_t deadline_ns,
+                         struct buffer *reply, struct error *err)
 {
     const struct tensor_spec *offered;
     struct infer_request request;
@@ -149,14 +154,15 @@ static enum status infer(struct request *req, struct model *model, struct buffer
     offered = model_outputs(model, &count);
     outputs = ARENA_ARRAY(req->arena, struct tensor, count);
     TRY(infer_request_parse(req->arena, req->body, offered, count, &request, err));
-    TRY(model_infer(model, req->arena, request.inputs, request.input_count, req->deadline_ns,
+    TRY(model_infer(model, req->arena, request.inputs, request.input_count, deadline_ns,
                     outputs, err));
     return infer_reply_write(reply, model, &request, outputs, err);
 }
 
-static enum status on_infer_now(struct request *req, struct response *res, struct error *err)
+static enum status infer_until(struct request *req, struct response *res, uint64_t deadline_ns,
+                               struct error *err)
 {
-    struct buffer reply = { 0 };
+    struct buffer reply;
     struct model *model;
     enum status status;
 
@@ -165,24 +171,31 @@ static enum status on_infer_now(struct request *req, struct response *res, struc
                          "tensors come and go as JSON here, not in binary form (tritonclient: "
                          "binary_data=False)");
     TRY(acquire(req, &model, err));
-    status = infer(req, model, &reply, err);
+    reply = response_buffer(res, REPLY_EXPECTED);
+    status = infer(req, model, deadline_ns, &reply, err);
     model_unref(&model);
-    if (status == STATUS_OK)
-        (void)response_json(res, 200, buffer_str(&reply));
-    buffer_free(&reply);
-    return status;
+    return status == STATUS_OK ? response_json_buffer(res, 200, &reply) : status;
+}
+
+static enum status on_infer_now(struct request *req, struct response *res, struct error *err)
+{
+    return infer_until(req, res, req->deadline_ns, err);
 }
 
 static enum status on_infer(struct request *req, struct response *res, struct error *err)
 {
+    uint64_t until_ns = clock_monotonic_ns() + INLINE_RUN_NS;
     struct model *model;
+    enum status status;
     bool is_fast;
 
     TRY(acquire(req, &model, err));
     is_fast = model_speed(model).is_fast && req->body.len <= INLINE_BODY_MAX;
     model_unref(&model);
-    return is_fast ? on_infer_now(req, res, err)
-                   : request_hand_over(req, res, on_infer_now, err);
+    if (!is_fast)
+        return request_hand_over(req, res, on_infer_now, err);
+    status = infer_until(req, res, until_ns, err);
+    return status == STATUS_TIMEOUT ? request_hand_over(req, res, on_infer_now, err) : status;
 }
 
 /* --- the table ------------------------------------------------------------ */

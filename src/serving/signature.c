@@ -166,6 +166,18 @@ static void own_names(struct arena *arena, const struct tensor_spec *inputs, siz
     *count = input_count;
 }
 
+static struct str shapes_text(struct arena *arena, const struct tensor_spec *inputs,
+                              size_t count)
+{
+    struct str text = STR_EMPTY;
+
+    for (size_t i = 0; i < count && text.len < 200; i++)
+        text = arena_printf(arena, STR_FMT "%s '" STR_FMT "' " STR_FMT, STR_ARG(text),
+                            i == 0 ? "" : ",", STR_ARG(str_slice(inputs[i].name, 0, 60)),
+                            STR_ARG(tensor_shape_text(arena, inputs[i].dims, inputs[i].rank)));
+    return text;
+}
+
 static enum status place_features(struct arena *arena, const struct tensor_spec *inputs,
                                   size_t input_count, const struct str *names,
                                   size_t name_count, struct signature *out, struct error *err)
@@ -175,9 +187,11 @@ static enum status place_features(struct arena *arena, const struct tensor_spec 
 
     if (!widths.fillable || widths.open > 1 || open_width < (int64_t)widths.open ||
         (widths.open == 0 && open_width != 0))
-        return error_set(err, STATUS_INVALID,
-                         "%zu features are named, but the inputs do not take so many a row",
-                         name_count);
+        return error_set(
+            err, STATUS_INVALID,
+            "%zu features are named, but the inputs do not take so many a row:" STR_FMT
+            "; wanted are [N,columns], or [1,columns] for one row at a time",
+            name_count, STR_ARG(shapes_text(arena, inputs, input_count)));
     out->feature_count = name_count;
     out->features = ARENA_ARRAY(arena, struct model_feature, name_count);
     out->places = ARENA_ARRAY(arena, struct feature_place, name_count);
@@ -246,6 +260,9 @@ enum status signature_make(struct arena *arena, const struct tensor_spec *inputs
             STATUS_OK &&
         is_named)
         return err->status;
+    /* An output of a fixed length, or of none, is about all rows together. */
+    for (size_t i = 0; i < output_count; i++)
+        signature.is_one_row |= outputs[i].rank == 0 || outputs[i].dims[0] != TENSOR_ANY;
     *out = signature;
     return STATUS_OK;
 }

@@ -20,7 +20,7 @@ struct signature {
     struct tensor_spec
         *row;        /* the inputs for one row, without TENSOR_ANY; NULL: not by features */
     bool is_matrix;  /* all of them go into one float32 input */
-    bool is_one_row; /* the model was exported for one row at a time */
+    bool is_one_row; /* inputs or outputs are made for one row at a time */
     int score;       /* the output, or -1 */
 };
 

@@ -133,6 +133,14 @@ class Strangers(unittest.TestCase):
         (self.server.folder / "half.onnx").write_bytes(whole[:len(whole) // 2])
         self.assert_refused("half", "cut off")
 
+    def test_a_model_cut_off_anywhere(self):
+        whole = (self.server.folder / "trees.onnx").read_bytes()
+        for i in range(50):
+            (self.server.folder / "piece.onnx").write_bytes(whole[:len(whole) * i // 50])
+            reply = self.server.load("piece", 2, "m")
+            self.assertEqual(reply.code, 400, i)
+            self.assertTrue(json.loads(reply.body)["error"]["message"])
+
     def test_a_run_without_an_end_is_ended(self):
         self.assertEqual(self.server.load("endless").code, 204)
         with self.server.connect(timeout=30) as client:

@@ -50,3 +50,37 @@ def logistic(path, features, weights, bias, external=False, whole=False):
              message(14, message(1, "features"), message(2, json.dumps(features))))
     with open(path, "wb") as file:
         file.write(model)
+
+
+FLOAT, INT64 = 1, 7
+
+
+def info(name, element, dims):
+    """ValueInfoProto without its field number; a dimension is a number or a name."""
+    shape = b"".join(message(1, message(2, dim) if isinstance(dim, str) else integer(1, dim)) for dim in dims)
+    return message(1, name), message(2, message(1, integer(1, element), message(2, shape)))
+
+
+def whole_attribute(name, number):
+    return message(5, message(1, name), integer(3, number), integer(20, 2))
+
+
+def graph_attribute(name, *parts):
+    return message(5, message(1, name), message(6, *parts), integer(20, 5))
+
+
+def number(name, element, value):
+    """An initializer without dimensions."""
+    size = {FLOAT: "<f", INT64: "<q", 9: "<?"}[element]
+    return message(5, integer(2, element), message(8, name), message(9, struct.pack(size, value)))
+
+
+def model(path, nodes, inputs, outputs, initializers=(), features=None):
+    """Nodes and initializers as the functions above give them; inputs and outputs are (name, element, dims)."""
+    graph = b"".join([*nodes, message(2, "graph"), *initializers,
+                      *(message(11, *info(*each)) for each in inputs), *(message(12, *info(*each)) for each in outputs)])
+    parts = [integer(1, 8), message(7, graph), message(8, message(1, ""), integer(2, 13))]
+    if features is not None:
+        parts.append(message(14, message(1, "features"), message(2, json.dumps(features))))
+    with open(path, "wb") as file:
+        file.write(b"".join(parts))

@@ -188,6 +188,8 @@ static enum status read_specs(struct onnx_model *model, const OrtSession *sessio
 
     ORT(api, SessionGetInputCount(session, &base->input_count));
     ORT(api, SessionGetOutputCount(session, &base->output_count));
+    if (base->output_count == 0)
+        return error_set(err, STATUS_INVALID, "the model has no outputs");
     base->inputs = ARENA_ARRAY(model->arena, struct tensor_spec, base->input_count);
     base->outputs = ARENA_ARRAY(model->arena, struct tensor_spec, base->output_count);
     model->input_names = ARENA_ARRAY(model->arena, const char *, base->input_count);

@@ -18,6 +18,21 @@ void onnx_library_forbid_telemetry(void)
     setenv("ORT_DISABLE_TELEMETRY", "1", 1);
 }
 
+/* Behind the parentheses of a C++ signature; NULL if they never close. */
+static const char *behind_parameters(const char *at, const char *end)
+{
+    size_t depth = 0;
+
+    for (at = at == NULL ? NULL : memchr(at, '(', (size_t)(end - at)); at != NULL && at < end;
+         at++) {
+        depth += *at == '(';
+        depth -= *at == ')';
+        if (depth == 0 && (at + 1 == end || at[1] != '('))
+            return at;
+    }
+    return NULL;
+}
+
 /* Its messages may hold a path and a C++ signature, "/onnxruntime_src/… [with …]", before the reason. */
 static void split_message(struct str text, struct str *head, struct str *reason)
 {
@@ -27,7 +42,9 @@ static void split_message(struct str text, struct str *head, struct str *reason)
 
     *head = text;
     *reason = STR_EMPTY;
-    if (from == NULL || to == NULL || to < from)
+    if (from != NULL && (to == NULL || to < from))
+        to = behind_parameters(from, text.data + text.len);
+    if (from == NULL || to == NULL)
         return;
     *head = str_slice(text, 0, (size_t)(from - text.data));
     *reason = str_trim(str_slice(text, (size_t)(to + 1 - text.data), text.len));
