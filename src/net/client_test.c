@@ -344,8 +344,8 @@ static void *answer_early(void *argument)
 
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         fds[i] = accept(*listener, NULL, NULL);
-        if (recv(fds[i], bytes, sizeof(bytes), 0) > 0)
-            send(fds[i], answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+        if (fds[i] >= 0 && recv(fds[i], bytes, sizeof(bytes), 0) > 0)
+            (void)send(fds[i], answer, sizeof(answer) - 1, MSG_NOSIGNAL);
     }
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close(fds[i]);

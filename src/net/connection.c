@@ -257,7 +257,7 @@ void connection_turn_over(struct connection *connection, int code)
     }
     connection->state = CONNECTION_HEAD;
     connection->deadline_ns = loop->now_ns +
-                              loop->server->config.deadlines.idle_ms * UINT64_C(1000000);
+                              loop->settings->deadlines.idle_ms * UINT64_C(1000000);
     if (!connection->is_consuming)
         consume_waiting(connection);
 }
@@ -294,7 +294,7 @@ static void sweep_sending(struct connection *connection, uint64_t now_ns)
         return;
     }
     if (unsent == 0 || unsent != connection->unsent)
-        connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
+        connection_deadline(connection, connection->loop->settings->deadlines.idle_ms);
     else if (now_ns > connection->deadline_ns)
         connection_close(connection);
     connection->unsent = unsent;
@@ -330,7 +330,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
 
 void connection_drain(struct connection *connection)
 {
-    const struct server_deadlines *deadlines = &connection->loop->server->config.deadlines;
+    const struct server_deadlines *deadlines = &connection->loop->settings->deadlines;
     unsigned grace_ms = deadlines->drain_ms / 2 < DRAIN_GRACE_MS ? deadlines->drain_ms / 2
                                                                  : DRAIN_GRACE_MS;
 
@@ -382,12 +382,12 @@ void connection_accept(struct loop *loop)
     /* A reply leaves in one write: there is nothing to wait for. */
     uv_tcp_nodelay(&connection->tcp, 1);
     begin_tls(connection);
-    connection_deadline(connection, server->config.deadlines.idle_ms);
-    if (open >= server->config.limits.connections_max && connection->tls == NULL) {
+    connection_deadline(connection, loop->settings->deadlines.idle_ms);
+    if (open >= loop->settings->connections_max && connection->tls == NULL) {
         outgoing_refuse(connection, 503, "too many connections are open; try again later");
         return;
     }
-    if (open >= server->config.limits.connections_max)
+    if (open >= loop->settings->connections_max)
         connection_close(connection);
     else
         resume(connection);

@@ -180,7 +180,7 @@ void file_reply_next(struct connection *connection)
     uint64_t left = file->size - file->offset;
     uv_os_fd_t socket;
 
-    connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
+    connection_deadline(connection, connection->loop->settings->deadlines.idle_ms);
     if (left == 0) {
         connection_turn_over(connection, connection->turn->exchange.response.code);
         return;

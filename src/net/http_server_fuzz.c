@@ -73,6 +73,7 @@ static void start(void)
                        (int)getpid());
 
     address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    must(listener >= 0, "socket");
     must(bind(listener, (struct sockaddr *)&address, address_len) == 0, "bind");
     must(listen(listener, 100) == 0, "listen");
     config.listeners = &listener;
@@ -111,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (address_len == 0)
         start();
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(fd >= 0, "socket");
     must(TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&address, address_len)) == 0,
          "connect");
     /* The server may have closed already: then there is nothing to write to. */

@@ -35,13 +35,13 @@ static void answer_now(struct connection *connection, int code, enum status stat
 static void route_request(struct connection *connection)
 {
     struct turn *turn = connection->turn;
-    const struct server_config *config = &connection->loop->server->config;
+    const struct settings *settings = connection->loop->settings;
     const struct message_head *head = &turn->head;
 
     exchange_identify(&turn->exchange, head->request_id, head->traceparent);
-    if (config->check_host &&
-        (!host_is_ours(head->host, config->hosts, config->host_count) ||
-         !origin_is_ours(head->origin, config->hosts, config->host_count))) {
+    if (atomic_load_explicit(&connection->loop->server->check_host, memory_order_relaxed) &&
+        (!host_is_ours(head->host, settings->hosts, settings->host_count) ||
+         !origin_is_ours(head->origin, settings->hosts, settings->host_count))) {
         answer_now(
             connection, 403, STATUS_INVALID,
             "Host or Origin names another site; server.hosts lists those that may be used");
@@ -88,7 +88,7 @@ static void begin_body(struct connection *connection)
     struct turn *turn = connection->turn;
     const struct message_head *head = &turn->head;
     uint64_t extra_ms = head->content_length / BODY_BYTES_PER_MS;
-    unsigned body_ms = connection->loop->server->config.deadlines.body_ms;
+    unsigned body_ms = connection->loop->settings->deadlines.body_ms;
 
     if (head->content_length > body_max(turn) ||
         (turn->is_answered && (head->is_chunked || head->expects_continue))) {
@@ -139,7 +139,7 @@ static size_t consume_head(struct connection *connection, struct str bytes)
     case MESSAGE_PARTIAL:
         /* The clock of the head runs from its first byte on. */
         if (connection->input.len == 0)
-            connection_deadline(connection, connection->loop->server->config.deadlines.head_ms);
+            connection_deadline(connection, connection->loop->settings->deadlines.head_ms);
         return 0;
     default:
         if (len > 2)
@@ -156,7 +156,7 @@ static void body_complete(struct connection *connection)
     if (turn->spool != NULL) {
         req->body_file = spool_path(turn->spool);
         connection->state = CONNECTION_SPOOLING;
-        connection_deadline(connection, connection->loop->server->config.deadlines.body_ms);
+        connection_deadline(connection, connection->loop->settings->deadlines.body_ms);
         if (!spool_is_idle(turn->spool))
             return;
     } else if (!turn->is_answered) {

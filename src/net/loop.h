@@ -68,6 +68,17 @@ struct turn {
     struct stream stream;
 };
 
+/* What a reload replaces as a whole. A loop takes a new one between two events. */
+struct settings {
+    struct arena *arena; /* it lives there */
+    struct server_deadlines deadlines;
+    size_t connections_max;
+    struct str *hosts;
+    size_t host_count;
+    const char *access_log_path;   /* NULL: none */
+    struct access_log *access_log; /* NULL: none; handed on if the path stays */
+};
+
 struct loop {
     uv_loop_t uv;
     uv_tcp_t listener;
@@ -75,6 +86,7 @@ struct loop {
     uv_async_t wake;
     pthread_t thread;
     struct server *server;
+    const struct settings *settings;
     struct connection *connections; /* open ones */
     atomic_size_t connection_count;
     size_t handles; /* connections whose handle is not closed yet */
@@ -100,7 +112,8 @@ struct server {
     struct loop *loops;
     size_t loop_count;
     struct workers *workers;
-    struct access_log *access_log; /* NULL: none */
+    struct settings *settings; /* the loops have it too */
+    atomic_bool check_host;
     pthread_mutex_t tls_lock;
     struct tls_context *tls; /* NULL: plain */
     struct door door;

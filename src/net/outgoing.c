@@ -59,7 +59,7 @@ enum sent connection_send(struct connection *connection, uv_buf_t *pieces, unsig
 
     connection->is_sending = sent == SENT_LATER;
     if (sent == SENT_LATER)
-        connection_deadline(connection, connection->loop->server->config.deadlines.idle_ms);
+        connection_deadline(connection, connection->loop->settings->deadlines.idle_ms);
     return sent;
 }
 

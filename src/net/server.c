@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/access_log.h"
 #include "net/connection.h"
 #include "net/metrics.h"
 #include "net/operator_door.h"
+#include "net/settings.h"
 #include "net/tls.h"
 
 #include "base/clock.h"
@@ -13,13 +13,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SWEEP_MS 100
-/* Descriptors for files, databases and the like, besides the connections. */
-#define OTHER_FILES 512
 
 struct server_config server_config_default(void)
 {
@@ -154,6 +151,7 @@ static enum status loop_open(struct loop *loop, struct server *server, int liste
     if (fd < 0)
         return error_errno(err, errno, "take over the listening socket");
     loop->server = server;
+    loop->settings = server->settings;
     if ((problem = uv_loop_init(&loop->uv)) != 0) {
         close(fd);
         return uv_failed(err, problem, "start a loop");
@@ -174,20 +172,6 @@ static enum status loop_open(struct loop *loop, struct server *server, int liste
     return uv_failed(err, problem, "listen");
 }
 
-/* As many files as connections may be open, as far as the system lets us. */
-static void raise_file_limit(size_t connections_max)
-{
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections_max + OTHER_FILES;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warn("net: only %llu files may be open; fewer than %zu connections will be",
-                 (unsigned long long)limit.rlim_cur, connections_max);
-}
-
 static const char *copy_text(struct arena *arena, const char *text)
 {
     return text == NULL ? NULL : arena_cstr(arena, str_from(text));
@@ -195,24 +179,19 @@ static const char *copy_text(struct arena *arena, const char *text)
 
 static void copy_config(struct server *server, const struct server_config *config)
 {
-    struct arena *arena = server->arena;
-    struct str *hosts = ARENA_ARRAY(arena, struct str, config->host_count);
-
-    for (size_t i = 0; i < config->host_count; i++)
-        hosts[i] = arena_str(arena, config->hosts[i]);
     server->config = *config;
-    server->config.hosts = hosts;
     server->config.listeners = NULL; /* each loop has its own copy of one */
-    server->config.tls.certificate = copy_text(arena, config->tls.certificate);
-    server->config.tls.key = copy_text(arena, config->tls.key);
-    server->config.access_log = copy_text(arena, config->access_log);
-    server->config.spool_folder = copy_text(arena, config->spool_folder);
+    server->config.hosts = NULL;     /* these are among the settings */
+    server->config.access_log = NULL;
+    server->config.tls = (struct server_tls){ 0 };
+    server->config.spool_folder = copy_text(server->arena, config->spool_folder);
     server->message_limits = (struct message_limits){
         .head_max = config->limits.head_max,
         .header_count_max = config->limits.header_count_max,
         .target_max = config->limits.target_max,
         .chunks_max = config->limits.chunks_max,
     };
+    atomic_store(&server->check_host, config->check_host);
 }
 
 static unsigned worker_count(const struct server_config *config)
@@ -227,7 +206,7 @@ static unsigned worker_count(const struct server_config *config)
 static void server_free(struct server *server)
 {
     workers_free(&server->workers);
-    access_log_close(&server->access_log);
+    settings_free(&server->settings);
     tls_context_free(&server->tls);
     pthread_mutex_destroy(&server->tls_lock);
     free(server->loops);
@@ -244,19 +223,18 @@ static struct server *server_new(struct router *router, const struct server_conf
     server->arena = arena_new();
     server->router = router;
     copy_config(server, config);
+    server->settings = settings_new(config);
     pthread_mutex_init(&server->tls_lock, NULL);
     server->other_stats = route_stats_new(server->arena, "any", "none");
     return server;
 }
 
-static enum status open_parts(struct server *server, struct error *err)
+static enum status open_parts(struct server *server, const struct server_config *config,
+                              struct error *err)
 {
-    const struct server_config *config = &server->config;
-
     if (config->tls.certificate != NULL)
         TRY(tls_context_new(&config->tls, &server->tls, err));
-    if (config->access_log != NULL)
-        TRY(access_log_open(config->access_log, &server->access_log, err));
+    TRY(settings_open_log(server->settings, err));
     server->workers = workers_new(worker_count(config), config->limits.queue_max,
                                   config->limits.streams_max);
     return STATUS_OK;
@@ -300,34 +278,18 @@ enum status server_start(struct router *router, const struct server_config *conf
 {
     struct server *server = server_new(router, config);
 
-    if (open_parts(server, err) != STATUS_OK || open_loops(server, config, err) != STATUS_OK) {
+    if (open_parts(server, config, err) != STATUS_OK ||
+        open_loops(server, config, err) != STATUS_OK) {
         close_loops(server);
         server_free(server);
         return err->status;
     }
     signal(SIGPIPE, SIG_IGN); /* a client that leaves is an error of write, not the end of us */
-    raise_file_limit(config->limits.connections_max);
+    settings_raise_file_limit(config->limits.connections_max);
     operator_metrics(server);
     router_mount(router, &operator_door, server);
     *out = server; /* before there are threads: readiness may look at it */
     start_threads(server);
-    return STATUS_OK;
-}
-
-enum status server_reload(struct server *server, struct error *err)
-{
-    struct tls_context *fresh = NULL, *old;
-
-    if (server->access_log != NULL)
-        access_log_reopen(server->access_log);
-    if (server->config.tls.certificate == NULL)
-        return STATUS_OK;
-    TRY(tls_context_new(&server->config.tls, &fresh, err));
-    pthread_mutex_lock(&server->tls_lock);
-    old = server->tls;
-    server->tls = fresh;
-    pthread_mutex_unlock(&server->tls_lock);
-    tls_context_free(&old);
     return STATUS_OK;
 }
 
@@ -341,7 +303,7 @@ bool server_drain(struct server *server)
 {
     const struct timespec pause = { .tv_nsec = 5000000 };
     uint64_t end_ns = clock_monotonic_ns() +
-                      server->config.deadlines.drain_ms * UINT64_C(1000000);
+                      server->settings->deadlines.drain_ms * UINT64_C(1000000);
 
     atomic_store(&server->draining, true);
     wake_all(server);

@@ -31,6 +31,9 @@ struct server_deadlines {
 struct server_tls {
     const char *certificate; /* PEM, the chain; NULL: no TLS */
     const char *key;
+    /* "onggi.yaml:5:20", in front of what is wrong with them; NULL: nothing. */
+    const char *certificate_place;
+    const char *key_place;
 };
 
 /* Whether the parts behind are ready to answer; the sentence says what is missing. */
@@ -63,8 +66,17 @@ struct server_config server_config_default(void);
  */
 MUST_USE enum status server_start(struct router *router, const struct server_config *config,
                                   struct server **out, struct error *err);
-/* Reads certificate and key again; connections stay. On failure the old ones serve on. */
-MUST_USE enum status server_reload(struct server *server, struct error *err);
+/*
+ * Takes deadlines, the limit of connections, hosts and access log from the config, reads certificate and key
+ * again and opens the access log anew; the rest of the config is not looked at, nor whether there is TLS.
+ * Connections stay. On failure everything stays as it was. In the thread that drains and stops.
+ */
+MUST_USE enum status server_reload(struct server *server, const struct server_config *config,
+                                   struct error *err);
+/* Whether Host and Origin are checked from now on. Any thread. */
+void server_check_host(struct server *server, bool check);
+/* Whether certificate and key can be read and belong together. */
+MUST_USE enum status server_tls_check(const struct server_tls *tls, struct error *err);
 /*
  * Stops to accept, tells keep-alive clients to go, waits until all replies have left or the
  * drain deadline is over. Returns false when connections had to be cut. Then server_stop.
@@ -81,5 +93,8 @@ size_t server_connections(const struct server *server);
  */
 MUST_USE enum status server_listen(const char *address, int *sockets, size_t count,
                                    unsigned *port, struct error *err);
+/* The address, without the port, that a listening socket is bound to. */
+MUST_USE enum status server_socket_host(struct arena *arena, int socket, struct str *out,
+                                        struct error *err);
 /* Whether an address is loopback's: nobody but this machine's users can reach it. */
 bool server_address_is_loopback(const char *address);

@@ -169,3 +169,21 @@ bool server_address_is_loopback(const char *address)
     freeaddrinfo(info);
     return all;
 }
+
+enum status server_socket_host(struct arena *arena, int socket, struct str *out,
+                               struct error *err)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    char host[NI_MAXHOST];
+    int problem;
+
+    if (getsockname(socket, (struct sockaddr *)&address, &len) != 0)
+        return error_errno(err, errno, "ask a socket for its address");
+    problem = getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), NULL, 0,
+                          NI_NUMERICHOST);
+    if (problem != 0)
+        return error_set(err, STATUS_INTERNAL, "a socket's address: %s", gai_strerror(problem));
+    *out = arena_str(arena, str_from(host));
+    return STATUS_OK;
+}

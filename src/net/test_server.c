@@ -234,7 +234,7 @@ static int serve(struct router *router, struct server_config *config, unsigned l
     printf("%u\n", port);
     fflush(stdout);
     while (sigwait(&wanted, &signal_number) == 0 && signal_number == SIGHUP)
-        if (server_reload(server, &err) != STATUS_OK)
+        if (server_reload(server, config, &err) != STATUS_OK)
             log_warn("net: reload: %s", err.message);
     for (unsigned i = 0; i < loops; i++)
         close(listeners[i]);

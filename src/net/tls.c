@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/tls.h"
 
+#include "base/log.h"
+
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
+
+#define WARN_DAYS 14
 
 struct tls_context {
     SSL_CTX *ssl;
@@ -26,22 +30,92 @@ struct tls_write {
 
 static enum status openssl_failed(struct error *err, const char *what, const char *path)
 {
-    char reason[200];
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(code);
 
-    ERR_error_string_n(ERR_get_error(), reason, sizeof(reason));
+    if (ERR_SYSTEM_ERROR(code))
+        reason = strerror(ERR_GET_REASON(code));
     ERR_clear_error();
-    return error_set(err, STATUS_INVALID, "%s %s: %s", what, path, reason);
+    return error_set(err, STATUS_INVALID, "%s %s: %s", what, path,
+                     reason == NULL ? "it cannot be used" : reason);
+}
+
+/* The first failure tells whether there was a file at all. */
+static enum status file_failed(struct error *err, const char *what, const char *path)
+{
+    unsigned long code = ERR_peek_error();
+
+    if (ERR_GET_LIB(code) != ERR_LIB_PEM && ERR_GET_LIB(code) != ERR_LIB_OSSL_DECODER)
+        return openssl_failed(err, what, path);
+    ERR_clear_error();
+    return error_set(err, STATUS_INVALID, "%s %s: there is none in it that can be read as PEM",
+                     what, path);
+}
+
+static enum status at_place(struct error *err, const char *place)
+{
+    return place == NULL ? err->status : error_wrap(err, "%s", place);
+}
+
+/* Nobody is there to type it. */
+static int no_passphrase(char *room, int size, int writing, void *was_asked)
+{
+    (void)room;
+    (void)size;
+    (void)writing;
+    *(bool *)was_asked = true;
+    return -1;
+}
+
+static enum status load_key(SSL_CTX *ssl, const char *path, struct error *err)
+{
+    bool was_asked = false;
+    int loaded;
+
+    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ssl, &was_asked);
+    loaded = SSL_CTX_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM);
+    SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
+    if (loaded == 1)
+        return STATUS_OK;
+    if (!was_asked && ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
+        return openssl_failed(err, "the key does not belong to the certificate:", path);
+    if (!was_asked)
+        return file_failed(err, "read the key", path);
+    ERR_clear_error();
+    return error_set(err, STATUS_INVALID,
+                     "read the key %s: it has a passphrase; 'openssl pkey -in FILE -out FILE' "
+                     "takes it off",
+                     path);
 }
 
 static enum status load(SSL_CTX *ssl, const struct server_tls *config, struct error *err)
 {
-    if (SSL_CTX_use_certificate_chain_file(ssl, config->certificate) != 1)
-        return openssl_failed(err, "read certificate", config->certificate);
-    if (SSL_CTX_use_PrivateKey_file(ssl, config->key, SSL_FILETYPE_PEM) != 1)
-        return openssl_failed(err, "read key", config->key);
-    if (SSL_CTX_check_private_key(ssl) != 1)
-        return openssl_failed(err, "the key does not belong to the certificate", config->key);
+    if (SSL_CTX_use_certificate_chain_file(ssl, config->certificate) != 1) {
+        file_failed(err, "read the certificate", config->certificate);
+        return at_place(err, config->certificate_place);
+    }
+    if (load_key(ssl, config->key, err) != STATUS_OK)
+        return at_place(err, config->key_place);
+    if (SSL_CTX_check_private_key(ssl) != 1) {
+        openssl_failed(err, "the key does not belong to the certificate:", config->key);
+        return at_place(err, config->key_place);
+    }
     return STATUS_OK;
+}
+
+/* It is served all the same: whether that is enough is for the clients to say. */
+static void warn_of_end(SSL_CTX *ssl, const struct server_tls *config)
+{
+    const ASN1_TIME *end = X509_get0_notAfter(SSL_CTX_get0_certificate(ssl));
+    int days, seconds;
+
+    if (ASN1_TIME_diff(&days, &seconds, NULL, end) != 1)
+        return;
+    if (days < 0 || seconds < 0)
+        log_warn("net: the certificate %s has expired", config->certificate);
+    else if (days < WARN_DAYS)
+        log_warn("net: the certificate %s expires in %d days", config->certificate, days);
 }
 
 /* HTTP/1.1 is all that is spoken here; a client that insists on more is told so. */
@@ -76,11 +150,21 @@ enum status tls_context_new(const struct server_tls *config, struct tls_context 
         SSL_CTX_free(ssl);
         return err->status;
     }
+    warn_of_end(ssl, config);
     context = calloc(1, sizeof(*context));
     if (context == NULL)
         abort();
     context->ssl = ssl;
     *out = context;
+    return STATUS_OK;
+}
+
+enum status server_tls_check(const struct server_tls *config, struct error *err)
+{
+    struct tls_context *context;
+
+    TRY(tls_context_new(config, &context, err));
+    tls_context_free(&context);
     return STATUS_OK;
 }
 

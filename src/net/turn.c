@@ -105,7 +105,7 @@ static unsigned handler_timeout_ms(const struct turn *turn)
 {
     unsigned own = turn->exchange.request.route->timeout_ms;
 
-    return own != 0 ? own : turn->loop->server->config.deadlines.handler_ms;
+    return own != 0 ? own : turn->loop->settings->deadlines.handler_ms;
 }
 
 /* The worker is done with it: the turn is the loop's again. */
@@ -198,6 +198,6 @@ void turn_record(struct turn *turn, int code)
     turn->loop->now_ns = now_ns;
     route_stats_record(exchange->stats != NULL ? exchange->stats : server->other_stats, code,
                        took_ns);
-    if (server->access_log != NULL)
-        access_log_write(server->access_log, turn, code, took_ns);
+    if (turn->loop->settings->access_log != NULL)
+        access_log_write(turn->loop->settings->access_log, turn, code, took_ns);
 }

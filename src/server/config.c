@@ -12,6 +12,8 @@
 #define CONFIG_MAX ((size_t)1 << 20)
 #define THREADS_MAX 1024
 #define KEEP_MAX 1000000
+#define DEADLINE_MIN_US 1000
+#define DEADLINE_MAX_US US_PER_DAY
 
 static const struct {
     const char *name;
@@ -159,6 +161,8 @@ static enum status want_ms(const struct yaml_node *map, const char *key, int64_t
     int64_t us = *out * 1000;
 
     TRY(yaml_want_duration_us(map, key, &us, err));
+    if (us < DEADLINE_MIN_US || us > DEADLINE_MAX_US)
+        return yaml_error(yaml_find(map, key), STATUS_INVALID, err, "expected 1ms to 1d");
     *out = us / 1000;
     return STATUS_OK;
 }
@@ -214,6 +218,8 @@ static enum status read_listen(struct arena *arena, const struct yaml_node *map,
         config_listen_parse(arena, listen, &out->host, &out->port, &reason) != STATUS_OK)
         return yaml_error(yaml_find(map, "listen"), STATUS_INVALID, err, "%.400s",
                           reason.message);
+    out->listen_host = out->host;
+    out->listen_port = out->port;
     return STATUS_OK;
 }
 
@@ -232,8 +238,13 @@ static enum status read_deadlines(const struct yaml_node *map, struct config_ser
     return want_ms(deadlines, "drain", &out->drain_ms, err);
 }
 
-static enum status read_tls(const struct yaml_node *map, struct config_server *out,
-                            struct error *err)
+static struct str place_of(struct arena *arena, const struct yaml_node *node)
+{
+    return arena_printf(arena, STR_FMT ":%d:%d", STR_ARG(node->file), node->line, node->column);
+}
+
+static enum status read_tls(struct arena *arena, const struct yaml_node *map,
+                            struct config_server *out, struct error *err)
 {
     static const struct str known[] = { STR_INIT("certificate"), STR_INIT("key") };
     const struct yaml_node *tls;
@@ -242,7 +253,10 @@ static enum status read_tls(const struct yaml_node *map, struct config_server *o
     if (tls->count == 0)
         return STATUS_OK;
     TRY(yaml_need_str(tls, "certificate", &out->certificate, err));
-    return yaml_need_str(tls, "key", &out->key, err);
+    TRY(yaml_need_str(tls, "key", &out->key, err));
+    out->certificate_place = place_of(arena, yaml_find(tls, "certificate"));
+    out->key_place = place_of(arena, yaml_find(tls, "key"));
+    return STATUS_OK;
 }
 
 static enum status read_server(struct arena *arena, const struct yaml_node *root,
@@ -268,7 +282,7 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
         return yaml_error(yaml_find(map, "log"), STATUS_INVALID, err, "expected text or json");
     out->log_json = str_equal(log, STR("json"));
     TRY(read_deadlines(map, out, err));
-    return read_tls(map, out, err);
+    return read_tls(arena, map, out, err);
 }
 
 /* ---- users */

@@ -19,15 +19,18 @@ struct config_user {
 };
 
 struct config_server {
-    struct str host;  /* an address, without brackets */
-    uint16_t port;    /* 0: any free one */
+    struct str host;        /* an address, without brackets */
+    uint16_t port;          /* 0: any free one */
+    struct str listen_host; /* the same two as the file has them, whatever --listen says */
+    uint16_t listen_port;
     unsigned threads; /* loops; 0: one a core */
     unsigned workers; /* 0: a few a core */
     unsigned connections;
     int64_t head_ms, body_ms, idle_ms, handler_ms, drain_ms;
     struct str certificate, key; /* paths below the project or absolute; empty: no TLS */
-    struct str access_log;       /* a path; empty: off */
-    struct str *hosts;           /* names that Host and Origin may carry besides loopback's */
+    struct str certificate_place, key_place; /* "onggi.yaml:5:20" */
+    struct str access_log;                   /* a path; empty: off */
+    struct str *hosts; /* names that Host and Origin may carry besides loopback's */
     size_t host_count;
     bool log_json;
 };
@@ -48,6 +51,13 @@ MUST_USE enum status config_load(struct arena *arena, const char *folder, struct
                                  struct error *err);
 MUST_USE enum status config_parse(struct arena *arena, struct str file_name, struct str text,
                                   struct config *out, struct error *err);
+/*
+ * Takes from `fresh` what a running server can take over: users, and of the server's section deadlines,
+ * connections, hosts, access_log, log, and other files for tls. *waiting names the keys that differ
+ * otherwise ("server.listen, python"); empty if none. Strings are those of `fresh` or in the arena.
+ */
+void config_take(struct arena *arena, struct config *running, const struct config *fresh,
+                 struct str *waiting);
 /* "127.0.0.1:8470", "[::1]:8470", ":8470" (all addresses), "8470" (loopback). */
 MUST_USE enum status config_listen_parse(struct arena *arena, struct str text, struct str *host,
                                          uint16_t *port, struct error *err);

@@ -42,6 +42,7 @@ static bool has_socket(const char *pid, unsigned long inode)
     dir = opendir(folder);
     while (dir != NULL && !found && (entry = readdir(dir)) != NULL) {
         char link[64];
+        /* NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions): an open folder has a descriptor */
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
 
         if (len > 0) {

@@ -30,6 +30,7 @@ void serve_remember_argv(char **argv)
 struct serve {
     struct cli *cli;
     struct config config;
+    struct arena *fresh; /* of what was read since the start; NULL: nothing */
     struct supervisor supervisor;
     struct serving_process process;
 };
@@ -42,14 +43,66 @@ static enum status read_config(struct serve *serve, struct error *err)
     TRY(config_load(serve->cli->arena, serve->cli->project.folder, &serve->config, err));
     if (listen.len > 0)
         TRY(config_listen_parse(serve->cli->arena, listen, &server->host, &server->port, err));
-    if (!host_is_loopback(server->host) && serve->config.user_count == 0)
-        return error_set(
-            err, STATUS_INVALID,
-            "'" STR_FMT "' can be reached from other machines, and there are no users: "
-            "anybody could decide anything. Add one with 'onggi users add NAME --role "
-            "admin', or listen on 127.0.0.1",
-            STR_ARG(server->host));
     return STATUS_OK;
+}
+
+static enum status check_exposure(const struct serve *serve, struct error *err)
+{
+    const struct config_server *server = &serve->config.server;
+
+    if (host_is_loopback(server->host) || serve->config.user_count > 0)
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID,
+                     "'" STR_FMT
+                     "' can be reached from other machines, and there are no users: "
+                     "anybody could decide anything. Add one with 'onggi users add NAME --role "
+                     "admin', or listen on 127.0.0.1",
+                     STR_ARG(server->host));
+}
+
+static enum status check_tls(struct serve *serve, struct error *err)
+{
+    const struct config_server *server = &serve->config.server;
+    const struct project *project = &serve->cli->project;
+    struct arena *arena = serve->cli->arena;
+    const struct server_tls tls = {
+        .certificate = serving_process_path(project, arena, server->certificate),
+        .key = serving_process_path(project, arena, server->key),
+        .certificate_place = arena_cstr(arena, server->certificate_place),
+        .key_place = arena_cstr(arena, server->key_place),
+    };
+
+    return tls.certificate == NULL ? STATUS_OK : server_tls_check(&tls, err);
+}
+
+/* Whether a server could start with it. */
+static enum status check_config(struct serve *serve, struct error *err)
+{
+    TRY(check_exposure(serve, err));
+    TRY(check_tls(serve, err));
+    print_note("%s is fine", CONFIG_FILE);
+    return STATUS_OK;
+}
+
+/* A child that starts anew must not bring back a user who was removed. */
+static void on_reread(void *context, bool tell)
+{
+    struct serve *serve = context;
+    struct arena *arena = arena_new();
+    struct config fresh;
+    struct str waiting;
+    struct error err;
+
+    if (config_load(arena, serve->cli->project.folder, &fresh, &err) != STATUS_OK) {
+        if (tell)
+            log_error("server: %s; what was read before counts", err.message);
+        arena_free(arena);
+        return;
+    }
+    config_take(arena, &serve->config, &fresh, &waiting);
+    serve->supervisor.drain_ms = (unsigned)serve->config.server.drain_ms;
+    arena_free(serve->fresh);
+    serve->fresh = arena;
 }
 
 /* ---- sockets */
@@ -80,13 +133,31 @@ static enum status listen_on(struct serve *serve, struct error *err)
     return status;
 }
 
+/* Who may come in is decided by where the sockets are, not by where they would be next time. */
+static enum status keep_their_address(struct serve *serve, struct error *err)
+{
+    struct config_server *server = &serve->config.server;
+    struct str host;
+
+    TRY(server_socket_host(serve->cli->arena, serve->supervisor.sockets.listeners[0], &host,
+                           err));
+    if (!str_equal(host, server->host))
+        log_warn("server: the sockets stay at " STR_FMT
+                 "; server.listen: takes effect at the next start",
+                 STR_ARG(host));
+    server->host = host;
+    server->port = (uint16_t)serve->supervisor.sockets.port;
+    return STATUS_OK;
+}
+
 static enum status take_or_make_sockets(struct serve *serve, struct error *err)
 {
     struct takeover *sockets = &serve->supervisor.sockets;
 
     *sockets = takeover_read();
     if (sockets->is_one)
-        return STATUS_OK;
+        return keep_their_address(serve, err);
+    TRY(check_exposure(serve, err));
     TRY(project_lock(&serve->cli->project, LOCK_EXCLUSIVE, "onggi serve", LOCK_WAIT_MS,
                      &sockets->lock, err));
     return listen_on(serve, err);
@@ -161,12 +232,15 @@ static enum status run_serve(struct cli *cli, struct error *err)
     int code;
 
     TRY(read_config(&serve, err));
+    if (cli_has(cli, "check"))
+        return check_config(&serve, err);
     TRY(folder_create(logs, err));
     TRY(take_or_make_sockets(&serve, err));
     serve.supervisor.argv = program_argv;
     serve.supervisor.logs = logs;
     serve.supervisor.drain_ms = (unsigned)serve.config.server.drain_ms;
     serve.supervisor.serve = on_serve;
+    serve.supervisor.reread = on_reread;
     serve.supervisor.on_ready = on_ready;
     serve.supervisor.context = &serve;
     serve.process =
@@ -178,6 +252,7 @@ static enum status run_serve(struct cli *cli, struct error *err)
     code = supervisor_run(&serve.supervisor);
     project_server_remove(&cli->project);
     close_sockets(&serve.supervisor.sockets);
+    arena_free(serve.fresh);
     cli->refused = (enum exit_code)code;
     err->message[0] = '\0'; /* the child has said it */
     return code == EXIT_DONE ? STATUS_OK : STATUS_INTERNAL;
@@ -185,6 +260,7 @@ static enum status run_serve(struct cli *cli, struct error *err)
 
 static const struct command_option serve_options[] = {
     { "listen", "ADDRESS:PORT", "instead of the address in onggi.yaml; port 0: any free one" },
+    { "check", NULL, "only say whether onggi.yaml and the certificate are right" },
     { 0 },
 };
 

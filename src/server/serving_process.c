@@ -20,6 +20,8 @@
 struct serving_state {
     const struct serving_process *process;
     struct arena *arena;
+    struct config config; /* as it is served: the process's, and what was reloaded since */
+    struct arena *config_arena; /* of what was reloaded; NULL: nothing */
     struct wiring *wiring;
     struct server *server;
     bool resumed, resume_failed;
@@ -63,15 +65,14 @@ static enum status catch_signals(struct error *err)
 
 /* ---- starting */
 
-static char *below_project(struct serving_state *state, struct str path)
+const char *serving_process_path(const struct project *project, struct arena *arena,
+                                 struct str path)
 {
     if (path.len == 0)
         return NULL;
     if (path.data[0] == '/')
-        return arena_cstr(state->arena, path);
-    return (char *)arena_printf(state->arena, "%s/" STR_FMT, state->process->project->folder,
-                                STR_ARG(path))
-        .data;
+        return arena_cstr(arena, path);
+    return arena_printf(arena, "%s/" STR_FMT, project->folder, STR_ARG(path)).data;
 }
 
 static bool is_ready(void *context, struct error *why)
@@ -85,11 +86,37 @@ static bool is_ready(void *context, struct error *why)
     return true;
 }
 
-static struct server_config server_config_of(struct serving_state *state)
+static struct server_tls tls_of(struct serving_state *state, struct arena *arena,
+                                const struct config_server *wanted)
 {
-    const struct config_server *wanted = &state->process->config->server;
+    return (struct server_tls){
+        .certificate = serving_process_path(state->process->project, arena,
+                                            wanted->certificate),
+        .key = serving_process_path(state->process->project, arena, wanted->key),
+        .certificate_place = arena_cstr(arena, wanted->certificate_place),
+        .key_place = arena_cstr(arena, wanted->key_place),
+    };
+}
+
+/* Whoever is let in without a token must come by a name of this machine: a page elsewhere may not. */
+static bool check_host(const struct serving_state *state)
+{
+    return host_is_loopback(state->config.server.host) &&
+           !users_exist(wiring_users(state->wiring));
+}
+
+static void on_users_changed(void *context)
+{
+    struct serving_state *state = context;
+
+    server_check_host(state->server, check_host(state));
+}
+
+/* Strings in the arena. */
+static struct server_config server_config_of(struct serving_state *state, struct arena *arena,
+                                             const struct config_server *wanted)
+{
     struct server_config config = server_config_default();
-    struct users *users = wiring_users(state->wiring);
 
     config.listeners = state->process->listeners;
     config.listener_count = state->process->listener_count;
@@ -100,15 +127,15 @@ static struct server_config server_config_of(struct serving_state *state)
     config.deadlines.idle_ms = (unsigned)wanted->idle_ms;
     config.deadlines.handler_ms = (unsigned)wanted->handler_ms;
     config.deadlines.drain_ms = (unsigned)wanted->drain_ms;
-    config.tls.certificate = below_project(state, wanted->certificate);
-    config.tls.key = below_project(state, wanted->key);
+    config.tls = tls_of(state, arena, wanted);
     config.access_log = str_equal(wanted->access_log, STR("-"))
                             ? "-"
-                            : below_project(state, wanted->access_log);
-    config.spool_folder = project_path(state->arena, state->process->project, "tmp");
+                            : serving_process_path(state->process->project, arena,
+                                                   wanted->access_log);
+    config.spool_folder = project_path(arena, state->process->project, "tmp");
     config.hosts = wanted->hosts;
     config.host_count = wanted->host_count;
-    config.check_host = host_is_loopback(wanted->host) && !users_exist(users);
+    config.check_host = check_host(state);
     config.readiness = is_ready;
     config.readiness_context = state;
     return config;
@@ -137,22 +164,63 @@ static enum status start(struct serving_state *state, struct error *err)
     TRY(folder_create(project_path(state->arena, state->process->project, "tmp"), err));
     TRY(wiring_open(&wiring, &state->wiring, err));
     wiring_load_models(state->wiring);
-    config = server_config_of(state);
-    return server_start(wiring_router(state->wiring), &config, &state->server, err);
+    config = server_config_of(state, state->arena, &state->config.server);
+    TRY(server_start(wiring_router(state->wiring), &config, &state->server, err));
+    users_on_change(wiring_users(state->wiring), on_users_changed, state);
+    return STATUS_OK;
 }
 
 /* ---- running */
 
+static void say_reloaded(struct str waiting)
+{
+    if (waiting.len == 0)
+        log_info("server: configuration read again");
+    else
+        log_info("server: configuration read again; " STR_FMT
+                 ": takes effect at the next start",
+                 STR_ARG(waiting));
+}
+
+/* All of it or nothing: a file that is half right changes nothing. */
+static enum status reload_held(struct serving_state *state, struct arena *arena,
+                               struct str *waiting, struct error *err)
+{
+    struct config fresh, next = state->config;
+    struct server_config config;
+
+    TRY(config_load(arena, state->process->project->folder, &fresh, err));
+    config_take(arena, &next, &fresh, waiting);
+    config = server_config_of(state, arena, &next.server);
+    TRY(server_reload(state->server, &config, err));
+    state->config = next;
+    log_set_json(next.server.log_json);
+    users_take(wiring_users(state->wiring), &next);
+    return STATUS_OK;
+}
+
 static void reload(struct serving_state *state)
 {
+    struct arena *arena = arena_new();
+    struct users *users = wiring_users(state->wiring);
+    struct str waiting;
     struct error err;
+    enum status status;
 
-    if (wiring_reload(state->wiring, &err) != STATUS_OK)
-        log_error("server: reload: %s; going on as before", err.message);
-    else if (server_reload(state->server, &err) != STATUS_OK)
-        log_error("server: reload: %s; the old certificate serves on", err.message);
+    users_hold(users);
+    status = reload_held(state, arena, &waiting, &err);
+    users_release(users);
+    if (status == STATUS_OK)
+        say_reloaded(waiting);
     else
-        log_info("server: configuration read again");
+        log_error("server: reload: %s; nothing is changed, everything goes on as before",
+                  err.message);
+    if (status != STATUS_OK) {
+        arena_free(arena);
+        return;
+    }
+    arena_free(state->config_arena);
+    state->config_arena = arena;
 }
 
 /*
@@ -198,12 +266,15 @@ static void stop(struct serving_state *state)
     if (state->server != NULL)
         server_stop(&state->server);
     wiring_close(&state->wiring);
+    arena_free(state->config_arena);
     arena_free(state->arena);
 }
 
 int serving_process_run(const struct serving_process *process, int ready)
 {
-    struct serving_state state = { .process = process, .arena = arena_new() };
+    struct serving_state state = { .process = process,
+                                   .arena = arena_new(),
+                                   .config = *process->config };
     struct error err = { 0 };
     enum status status;
 

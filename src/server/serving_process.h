@@ -12,5 +12,8 @@ struct serving_process {
     struct str url;
 };
 
+/* Below the project unless it is absolute; NULL if empty. */
+const char *serving_process_path(const struct project *project, struct arena *arena,
+                                 struct str path);
 /* Runs in a child of the supervisor; writes a byte to ready when it answers. */
 int serving_process_run(const struct serving_process *process, int ready);

@@ -23,10 +23,12 @@
 /* Who lived this long did not crash because of how it was started. */
 #define STEADY_NS (UINT64_C(10) * 1000000000)
 #define KILL_AFTER_MS 5000
+#define CHECK_NS (UINT64_C(30) * 1000000000)
 
 struct child {
     pid_t pid; /* 0: none */
-    int ready; /* its end of the pipe has not spoken yet; -1: it has */
+    int ready; /* its end of the pipe has not spoken yet; -1: it has, or has gone */
+    bool has_answered;
     uint64_t start_ns;
 };
 
@@ -35,6 +37,8 @@ struct state {
     char program[PATH_MAX]; /* the file, which may be replaced while we run */
     int signals;
     struct child current, old;
+    pid_t checking; /* a trial of the new program; 0: none */
+    uint64_t check_until_ns;
     unsigned pause_ms;
     uint64_t start_at_ns; /* when to start the next child; 0: now or not at all */
     bool announced, stopping;
@@ -85,15 +89,58 @@ static void write_takeover(const struct state *state)
     setenv(TAKEOVER_VARIABLE, text, 1);
 }
 
+/* Once it runs in our place there is no way back: it says beforehand whether it could. */
+static void run_check(const struct state *state)
+{
+    char *argv[64] = { 0 };
+    sigset_t none;
+    size_t count = 0;
+
+    while (state->config->argv[count] != NULL && count < ARRAY_LEN(argv) - 2) {
+        argv[count] = state->config->argv[count];
+        count++;
+    }
+    argv[count] = (char *)(uintptr_t)"--check";
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(state->program, argv);
+    log_error("server: cannot run '%s': %s", state->program, strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+static bool may_run_anew(const struct state *state)
+{
+    if (state->current.pid != 0 && state->current.has_answered && state->old.pid == 0 &&
+        state->checking == 0 && !state->stopping)
+        return true;
+    log_warn("server: a start is under way; a new program has to wait for it");
+    return false;
+}
+
+static void check_new_program(struct state *state)
+{
+    pid_t pid;
+
+    if (!may_run_anew(state))
+        return;
+    pid = fork();
+    if (pid == 0)
+        run_check(state);
+    if (pid < 0) {
+        log_error("server: cannot start a child: %s; going on as before", strerror(errno));
+        return;
+    }
+    state->checking = pid;
+    state->check_until_ns = clock_monotonic_ns() + CHECK_NS;
+}
+
 /* Returns only if it failed; then everything is as before. */
 static void run_anew(struct state *state)
 {
     struct takeover *sockets = &state->config->sockets;
 
-    if (state->current.pid == 0 || state->current.ready >= 0 || state->old.pid != 0) {
-        log_warn("server: a start is under way; a new program has to wait for it");
+    if (!may_run_anew(state))
         return;
-    }
     write_takeover(state);
     for (size_t i = 0; i < sockets->listener_count; i++)
         keep_over_exec(sockets->listeners[i], true);
@@ -139,7 +186,8 @@ static void start_child(struct state *state)
         become_child(state, ends[1]);
     }
     close(ends[1]);
-    state->current = (struct child){ pid, ends[0], clock_monotonic_ns() };
+    state->current =
+        (struct child){ .pid = pid, .ready = ends[0], .start_ns = clock_monotonic_ns() };
 }
 
 static void on_ready(struct state *state)
@@ -151,6 +199,7 @@ static void on_ready(struct state *state)
     state->current.ready = -1;
     if (n != 1)
         return; /* it died before; SIGCHLD tells the rest */
+    state->current.has_answered = true;
     if (!state->announced)
         state->config->on_ready(state->config->context);
     state->announced = true;
@@ -187,14 +236,13 @@ static void plan_restart(struct state *state, const struct child *dead, int stat
 static void on_current_end(struct state *state, int status)
 {
     struct child dead = state->current;
-    bool was_ready = dead.ready < 0;
 
-    if (!was_ready)
+    if (dead.ready >= 0)
         close(dead.ready);
     state->current = (struct child){ .ready = -1 };
     if (state->stopping) {
         state->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-    } else if (was_ready || (state->announced && state->old.pid == 0)) {
+    } else if (dead.has_answered || (state->announced && state->old.pid == 0)) {
         plan_restart(state, &dead, status);
     } else if (state->old.pid != 0) {
         log_error("server: the new program did not come up; the old one serves on");
@@ -208,6 +256,18 @@ static void on_current_end(struct state *state, int status)
     }
 }
 
+static void on_check_end(struct state *state, int status)
+{
+    char text[96];
+
+    state->checking = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        run_anew(state);
+    else
+        log_error("server: the new program cannot take over: its check %s; going on as before",
+                  describe_end(status, text, sizeof(text)));
+}
+
 static void reap(struct state *state)
 {
     int status;
@@ -218,6 +278,8 @@ static void reap(struct state *state)
             on_current_end(state, status);
         else if (pid == state->old.pid)
             state->old = (struct child){ .ready = -1 };
+        else if (pid == state->checking)
+            on_check_end(state, status);
     }
 }
 
@@ -256,10 +318,11 @@ static void on_signal(struct state *state)
         reap(state);
         break;
     case SIGHUP:
+        state->config->reread(state->config->context, false);
         signal_children(state, SIGHUP);
         break;
     case SIGUSR2:
-        run_anew(state);
+        check_new_program(state);
         break;
     default:
         on_stop(state, (int)info.ssi_signo);
@@ -295,6 +358,8 @@ static void wait_for_something(struct state *state)
 
     if (state->start_at_ns != 0)
         timeout = until(state->start_at_ns);
+    else if (state->checking != 0)
+        timeout = until(state->check_until_ns);
     if (state->stopping)
         timeout = until(state->kill_at_ns);
     if (poll(fds, 2, timeout) < 0 && errno != EINTR)
@@ -315,13 +380,18 @@ int supervisor_run(struct supervisor *supervisor)
     state.signals = watch_signals();
     if (supervisor->sockets.is_one) {
         state.old.pid = (pid_t)supervisor->sockets.child;
+        state.old.has_answered = true;
         state.announced = true;
     }
     start_child(&state);
     while (!state.stopping || state.current.pid != 0 || state.old.pid != 0) {
         wait_for_something(&state);
-        if (state.start_at_ns != 0 && until(state.start_at_ns) == 0 && !state.stopping)
+        if (state.start_at_ns != 0 && until(state.start_at_ns) == 0 && !state.stopping) {
+            supervisor->reread(supervisor->context, true);
             start_child(&state);
+        }
+        if (state.checking != 0 && until(state.check_until_ns) == 0)
+            kill(state.checking, SIGKILL);
         if (state.stopping && state.kill_at_ns != 0 && until(state.kill_at_ns) == 0)
             signal_children(&state, SIGKILL);
     }

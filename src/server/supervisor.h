@@ -9,7 +9,8 @@
  * SIGTERM and SIGINT end it gracefully, a second SIGINT at once. SIGHUP lets
  * the child read its configuration again. SIGUSR2 runs the program anew from
  * its file, which may be another version by then, with the same sockets: the
- * new child starts, and when it is ready the old one finishes its requests.
+ * new child starts, and when it is ready the old one finishes its requests. The
+ * new program is asked first, by `--check`, whether it could start.
  */
 #include "base/arena.h"
 #include "base/status.h"
@@ -36,6 +37,8 @@ struct supervisor {
     struct takeover sockets; /* lock, listeners and port; is_one tells whether child is set */
     /* Serves until SIGTERM; runs in the child. Writes a byte to ready when it answers. Returns the exit code. */
     int (*serve)(void *context, int ready);
+    /* Reads in the parent what has changed: before another child starts, and on SIGHUP, when the child tells. */
+    void (*reread)(void *context, bool tell);
     /* Called in the parent, once, when the first child answers. */
     void (*on_ready)(void *context);
     void *context;

@@ -15,7 +15,9 @@ struct users {
     char *folder;
     bool trusting;
     pthread_mutex_t writing; /* one change of the file at a time */
-    pthread_rwlock_t lock;   /* of what follows */
+    void (*changed)(void *context);
+    void *changed_context;
+    pthread_rwlock_t lock; /* of what follows */
     struct arena *arena;
     const struct config_user *items;
     size_t count;
@@ -69,18 +71,32 @@ static void replace(struct users *users, const struct config *config)
     copy_users(arena_new(), config, users);
     pthread_rwlock_unlock(&users->lock);
     arena_free(old);
+    if (users->changed != NULL)
+        users->changed(users->changed_context);
 }
 
-enum status users_reload(struct users *users, struct error *err)
+void users_hold(struct users *users)
 {
-    struct arena *arena = arena_new();
-    struct config config;
-    enum status status = config_load(arena, users->folder, &config, err);
+    pthread_mutex_lock(&users->writing);
+}
 
-    if (status == STATUS_OK)
-        replace(users, &config);
-    arena_free(arena);
-    return status;
+void users_take(struct users *users, const struct config *config)
+{
+    replace(users, config);
+}
+
+void users_release(struct users *users)
+{
+    pthread_mutex_unlock(&users->writing);
+}
+
+void users_on_change(struct users *users, void (*changed)(void *context), void *context)
+{
+    pthread_mutex_lock(&users->writing);
+    users->changed = changed;
+    users->changed_context = context;
+    changed(context);
+    pthread_mutex_unlock(&users->writing);
 }
 
 bool users_exist(struct users *users)

@@ -16,9 +16,14 @@ struct users;
  */
 struct users *users_new(const char *folder, const struct config *config, bool trusting);
 void users_free(struct users **users);
-/* Reads onggi.yaml again; on failure the users stay as they were. */
-MUST_USE enum status users_reload(struct users *users, struct error *err);
+/* From users_hold to users_release onggi.yaml is not written: what is read in between is the newest. */
+void users_hold(struct users *users);
+/* The users of the file are those who count from now on. Between the two. */
+void users_take(struct users *users, const struct config *config);
+void users_release(struct users *users);
 bool users_exist(struct users *users);
+/* Called in the thread that changed them, once at once. */
+void users_on_change(struct users *users, void (*changed)(void *context), void *context);
 
 /* For router_set_authenticate; the context is a struct users. */
 enum status users_authenticate(void *context, const struct request *req, struct identity *out,

@@ -321,8 +321,3 @@ enum status wiring_resume(struct wiring *wiring, struct error *err)
     pipeline_tasks_settle(wiring->tasks);
     return STATUS_OK;
 }
-
-enum status wiring_reload(struct wiring *wiring, struct error *err)
-{
-    return users_reload(wiring->users, err);
-}

@@ -30,5 +30,3 @@ struct users *wiring_users(struct wiring *wiring);
 void wiring_load_models(struct wiring *wiring);
 /* Goes on with what a crash or a stop interrupted. CONFLICT while another process does. */
 MUST_USE enum status wiring_resume(struct wiring *wiring, struct error *err);
-/* Reads what may change while it runs: users. What is wrong leaves everything as it was. */
-MUST_USE enum status wiring_reload(struct wiring *wiring, struct error *err);
