@@ -145,6 +145,29 @@ struct str arena_str(struct arena *arena, struct str s)
     return (struct str){ arena_cstr(arena, s), s.len };
 }
 
+struct str arena_str_utf8(struct arena *arena, struct str s)
+{
+    char *copy = arena_cstr(arena, s);
+    bool good = str_is_utf8(s);
+
+    for (size_t i = 0; !good && i < s.len; i++)
+        if ((unsigned char)copy[i] >= 0x80)
+            copy[i] = '?';
+    return (struct str){ copy, s.len };
+}
+
+struct str arena_str_plain(struct arena *arena, struct str s)
+{
+    struct str text = arena_str_utf8(arena, s);
+    char *copy = (char *)(uintptr_t)text.data;
+
+    for (size_t i = 0; i < text.len; i++)
+        if (((unsigned char)copy[i] < 0x20 && copy[i] != '\n' && copy[i] != '\t') ||
+            copy[i] == 0x7F)
+            copy[i] = '?';
+    return text;
+}
+
 struct str arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;

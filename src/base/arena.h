@@ -32,6 +32,10 @@ void *arena_array(struct arena *arena, size_t count, size_t size)
 /* A copy that is NUL-terminated as well. */
 struct str arena_str(struct arena *arena, struct str s);
 char *arena_cstr(struct arena *arena, struct str s);
+/* A copy of the text, and if it is not UTF-8 with '?' for each byte beyond ASCII. */
+struct str arena_str_utf8(struct arena *arena, struct str s);
+/* The same with '?' for control characters but line ends and tabs: safe to show on a terminal. */
+struct str arena_str_plain(struct arena *arena, struct str s);
 struct str arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* What was handed out since the mark is gone after the rewind. */

@@ -87,8 +87,21 @@ TEST(a_buffer_in_an_arena_moves_when_it_grows)
     arena_free(arena);
 }
 
+TEST(a_strangers_text_is_made_fit_to_show)
+{
+    struct arena *arena = arena_new();
+
+    assert_str_equal(arena_str_utf8(arena, STR("caf\xC3\xA9\033")), STR("caf\xC3\xA9\033"));
+    assert_str_equal(arena_str_utf8(arena, STR("a\xFF"
+                                               "b")),
+                     STR("a?b"));
+    assert_str_equal(arena_str_plain(arena, STR("a\033[31m\tb\n\0c\x7F")),
+                     STR("a?[31m\tb\n?c?"));
+    arena_free(arena);
+}
+
 TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart),
           TEST_CASE(rewinding_gives_zeroed_memory_again),
           TEST_CASE(a_large_piece_gets_its_own_block), TEST_CASE(pushing_keeps_what_was_there),
-          TEST_CASE(printing_is_terminated),
+          TEST_CASE(printing_is_terminated), TEST_CASE(a_strangers_text_is_made_fit_to_show),
           TEST_CASE(a_buffer_in_an_arena_moves_when_it_grows))

@@ -12,6 +12,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Files of /proc do not say how long they are. */
+static enum status read_to_end(struct arena *arena, int fd, const char *path, size_t max,
+                               struct str *out, struct error *err)
+{
+    size_t done = 0, capacity = 4096;
+    char *data = arena_alloc(arena, capacity + 1);
+    ssize_t n;
+
+    while ((n = read(fd, data + done, capacity - done)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, errno, "read '%s'", path);
+        done += (size_t)n;
+        if (done > max)
+            return error_set(err, STATUS_LIMIT, "read '%s': more than the limit of %zu bytes",
+                             path, max);
+        if (done == capacity) {
+            char *larger = arena_alloc(arena, capacity * 2 + 1);
+
+            memcpy(larger, data, done);
+            data = larger;
+            capacity *= 2;
+        }
+    }
+    *out = (struct str){ data, done };
+    return STATUS_OK;
+}
+
 enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
                       struct error *err)
 {
@@ -30,6 +59,12 @@ enum status file_read(struct arena *arena, const char *path, size_t max, struct 
         close(fd);
         return error_set(err, STATUS_LIMIT, "read '%s': %lld bytes, the limit is %zu", path,
                          (long long)info.st_size, max);
+    }
+    if (info.st_size == 0) {
+        enum status status = read_to_end(arena, fd, path, max, out, err);
+
+        close(fd);
+        return status;
     }
     data = arena_alloc(arena, (size_t)info.st_size + 1);
     while (done < (size_t)info.st_size) {

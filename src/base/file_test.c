@@ -82,5 +82,22 @@ TEST(paths_stay_below)
     arena_free(arena);
 }
 
+TEST(a_file_that_does_not_say_its_length_is_read)
+{
+    struct arena *arena = arena_new();
+    struct error err;
+    struct str text;
+
+    assert_ok(file_read(arena, "/proc/self/environ", 1 << 20, &text, &err));
+    assert_true(text.len > 0);
+    assert_ok(file_read(arena, "/proc/self/maps", 1 << 24, &text, &err));
+    assert_true(text.len > 4096);
+    assert_fails(STATUS_LIMIT, file_read(arena, "/proc/self/maps", 4096, &text, &err));
+    assert_ok(file_read(arena, "/dev/null", 0, &text, &err));
+    assert_int_equal(text.len, 0);
+    arena_free(arena);
+}
+
 TEST_MAIN(TEST_CASE(what_is_written_is_read), TEST_CASE(a_copy_keeps_content_and_mode),
+          TEST_CASE(a_file_that_does_not_say_its_length_is_read),
           TEST_CASE(globs_are_sorted_by_bytes), TEST_CASE(paths_stay_below))

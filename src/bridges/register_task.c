@@ -4,6 +4,13 @@
 #include "base/json.h"
 #include "bridges/lineage.h"
 #include "bridges/pipeline_tasks_internal.h"
+#include "serving/model_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SIGNATURE_MAX ((size_t)1 << 20)
 
@@ -67,6 +74,36 @@ static enum status find_model(struct task *task, const char *folder, const char 
     return STATUS_OK;
 }
 
+/* What no endpoint could ever serve is refused here, where the script that wrote it is at hand. */
+static enum status check_model(const char *path, struct error *err)
+{
+    struct model_file model;
+    struct stat about;
+    enum status status;
+    void *bytes = NULL;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0 || fstat(file, &about) != 0) {
+        status = error_errno(err, errno, "open '%s'", path);
+    } else if (about.st_size == 0) {
+        status = error_set(err, STATUS_INVALID, "the file is empty");
+    } else if ((uint64_t)about.st_size > MODEL_FILE_MAX) {
+        status = error_set(err, STATUS_LIMIT, "the file has more than %zu bytes",
+                           MODEL_FILE_MAX);
+    } else {
+        bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        status = bytes == MAP_FAILED
+                     ? error_errno(err, errno, "read '%s'", path)
+                     : model_file_check((struct str){ bytes, (size_t)about.st_size }, &model,
+                                        err);
+        if (bytes != MAP_FAILED)
+            munmap(bytes, (size_t)about.st_size);
+    }
+    if (file >= 0)
+        close(file);
+    return status == STATUS_OK ? STATUS_OK : error_wrap(err, "%s", strrchr(path, '/') + 1);
+}
+
 /* features.json beside the model, if the script wrote one; otherwise the model's own metadata count. */
 static enum status read_signature(struct task *task, const char *folder, struct str *out,
                                   struct error *err)
@@ -125,6 +162,7 @@ static enum status run_register(struct task *task, void *context, struct str *ou
 
     TRY(read_registration(task, &wanted, err));
     TRY(find_model(task, wanted.folder, &path, err));
+    TRY(check_model(path, err));
     TRY(read_signature(task, wanted.folder, &version.signature, err));
     TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage,
                              err));

@@ -18,6 +18,8 @@ static void show_step(struct follower *follower, yyjson_val *event)
 
     if (str_equal(status, STR("RUNNING")))
         return;
+    /* The whole of it stands at the end, and in the log. */
+    message = str_slice(message, 0, str_index(message, '\n'));
     progress_clear(&follower->progress);
     print_note("  %-10s %-10s %8s  " STR_FMT, cli_field(cli, event, "step"),
                arena_cstr(cli->arena, status),

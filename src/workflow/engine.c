@@ -209,7 +209,13 @@ static void record_end(struct live *live, const struct message *message)
             return; /* an interruption: the next engine finds the task started, and not ended */
         break;
     case CANCEL_TIMEOUT:
-        fault = (struct fault){ ERROR_TIMEOUT, fault.cause };
+        fault = (struct fault){
+            ERROR_TIMEOUT,
+            arena_printf(execution->scratch,
+                         "the step took longer than its time limit of %lld s: " STR_FMT,
+                         (long long)(execution->cursor.timeout_us / US_PER_SECOND),
+                         STR_ARG(fault.cause)),
+        };
         break;
     case CANCEL_HEARTBEAT:
         fault = (struct fault){ ERROR_HEARTBEAT, fault.cause };

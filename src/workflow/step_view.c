@@ -123,7 +123,10 @@ struct step_view *step_views_add(struct step_views *views, const struct workflow
         return end(last, event, "SUCCEEDED", last->message);
     if (str_equal(type, STR("ExecutionFailed")) || str_equal(type, STR("ExecutionAborted")) ||
         str_equal(type, STR("ExecutionTimedOut")))
-        return end(last, event, "FAILED", message_of(views->arena, details));
+        /* A step that failed has said so itself. */
+        return strcmp(last->status, "FAILED") == 0
+                   ? NULL
+                   : end(last, event, "FAILED", message_of(views->arena, details));
     return NULL;
 }
 

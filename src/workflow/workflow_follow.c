@@ -41,17 +41,9 @@ struct follower {
 /* Logs are a stranger's bytes; JSON must be UTF-8. */
 static struct str clean_line(struct arena *arena, struct str line)
 {
-    char *copy;
-
     if (line.len > LINE_MAX_BYTES)
         line.len = LINE_MAX_BYTES;
-    if (str_is_utf8(line))
-        return line;
-    copy = arena_cstr(arena, line);
-    for (size_t i = 0; i < line.len; i++)
-        if ((unsigned char)copy[i] >= 0x80)
-            copy[i] = '?';
-    return (struct str){ copy, line.len };
+    return arena_str_utf8(arena, line);
 }
 
 static enum status send_line(struct response *res, struct str step, struct str line,

@@ -141,7 +141,7 @@ static struct str log_tail(struct task *task, const char *path)
     tail = str_slice(tail, from == 0 ? 0 : from + 1, tail.len);
     while (tail.len > 0 && ((unsigned char)tail.data[0] & 0xC0) == 0x80)
         tail = str_slice(tail, 1, tail.len); /* half a character */
-    return str_is_utf8(tail) ? arena_str(task->arena, tail) : STR("(the log is not UTF-8)");
+    return arena_str_plain(task->arena, tail);
 }
 
 /* What the script itself says of its failure, as SageMaker's containers do. */
@@ -355,6 +355,8 @@ static enum status run(struct task *task, void *context, struct str *output, str
                       &process, err));
     process_wait(&process, &(struct process_limits){ memory_bytes, LOG_MAX, log.data },
                  wants_to_end, task, &end);
+    /* A daemon has left the session; what it writes later would be in nobody's log. */
+    process_end_marked(STR("ONGGI_TASK_FOLDER"), task->folder);
     if (end.kind != PROCESS_EXITED || end.code != 0)
         return fail(task, &script, &end, memory_bytes, log.data, err);
     return make_result(task, &script, &around, &end, begun_ns, output, err);
