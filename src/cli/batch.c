@@ -6,6 +6,10 @@
 #include "cli/output.h"
 #include "net/url.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 static enum status check_options(const struct cli *cli, struct error *err)
 {
     bool file = cli_has(cli, "entities"), sql = cli_has(cli, "entities-sql");
@@ -99,6 +103,23 @@ static enum status build_request(struct cli *cli, const struct batch *batch, con
     return STATUS_OK;
 }
 
+/* Before the work, not after it. */
+static enum status check_writable(const struct cli *cli, const char *path, struct error *err)
+{
+    char *folder = arena_cstr(cli->arena, str_from(path)), *slash = strrchr(folder, '/');
+    struct stat about;
+
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        return error_set(err, STATUS_INVALID, "--out: '%s' is a folder", path);
+    if (slash == NULL)
+        folder = (char *)arena_printf(cli->arena, ".").data;
+    else
+        slash[slash == folder] = '\0';
+    return access(folder, W_OK) == 0
+               ? STATUS_OK
+               : error_errno(err, errno, "--out: write into '%s'", folder);
+}
+
 enum status batch_run(struct cli *cli, const struct batch *batch, struct error *err)
 {
     struct arena *arena = cli->arena;
@@ -109,6 +130,7 @@ enum status batch_run(struct cli *cli, const struct batch *batch, struct error *
 
     TRY(check_options(cli, err));
     TRY(format_of(out, &format, err));
+    TRY(check_writable(cli, arena_cstr(arena, out), err));
     TRY(build_request(cli, batch, format, &request, err));
     TRY(cli_ask(cli, &request, &answer, err));
     TRY(cli_download(

@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/output.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +98,15 @@ static enum status run(struct cli *cli, struct error *err)
     return cli->line.command->run(cli, err);
 }
 
+/* A full disk is told; a reader that has seen enough (`onggi … | head`) knows. */
+static int output_failed(void)
+{
+    if (errno != EPIPE)
+        fprintf(stderr, "onggi: the result could not be written to stdout: %s\n",
+                strerror(errno));
+    return EXIT_FAILED;
+}
+
 int cli_main(int argc, char **argv, const struct cli_program *program)
 {
     struct cli cli = { .arena = arena_new(), .program = program, .lock = -1 };
@@ -122,7 +132,7 @@ int cli_main(int argc, char **argv, const struct cli_program *program)
     }
     cli_disconnect(&cli);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
-        code = EXIT_FAILED; /* a full disk, a closed pipe */
+        code = output_failed();
     arena_free(cli.arena);
     return code;
 }

@@ -7,6 +7,7 @@
 #include "net/client.h"
 #include "net/url.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #define LOCK_WAIT_MS 600000
 #define SERVER_START_WAIT_MS 5000
 #define JSON_TYPE STR("application/json")
+#define ANSWER_MAX ((size_t)512 << 20) /* a log, at most */
 
 /* ---- finding who answers */
 
@@ -224,9 +226,11 @@ static enum status ask_local(struct cli *cli, const struct cli_request *request,
         call.identity.role = PERMIT_EDIT;
     TRY(router_call(cli->router, cli->arena, &call, request->events ? on_event : NULL, listener,
                     out, err));
-    return out->code == 200 && request->out_file != NULL
-               ? keep_file(request->out_file, out, err)
-               : STATUS_OK;
+    if (out->code == 200 && request->out_file != NULL)
+        return keep_file(request->out_file, out, err);
+    if (out->file != NULL)
+        TRY(file_read(cli->arena, out->file, ANSWER_MAX, &out->body, err));
+    return STATUS_OK;
 }
 
 static enum status ask_server(struct cli *cli, const struct cli_request *request,
@@ -240,6 +244,7 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
         .body = request->body,
         .body_file = request->body_file,
         .answer_file = request->out_file,
+        .answer_max = ANSWER_MAX,
         .is_cancelled = cli_interrupted,
         .events = request->events ? on_event : NULL,
         .events_context = listener,
@@ -322,8 +327,15 @@ enum status cli_post(struct cli *cli, struct str target, struct str body, yyjson
 enum status cli_download(struct cli *cli, struct str target, const char *path,
                          struct error *err)
 {
-    struct cli_request request = { .method = "GET", .target = target, .out_file = path };
+    struct str part = arena_printf(cli->arena, "%s.part-%ld", path, (long)getpid());
+    struct cli_request request = { .method = "GET", .target = target, .out_file = part.data };
     struct cli_answer answer;
+    enum status status = cli_ask(cli, &request, &answer, err);
 
-    return cli_ask(cli, &request, &answer, err);
+    /* What was there stays until the whole of the new is. */
+    if (status == STATUS_OK && rename(part.data, path) != 0)
+        status = error_errno(err, errno, "write '%s'", path);
+    if (status != STATUS_OK)
+        unlink(part.data);
+    return status;
 }

@@ -219,6 +219,18 @@ static enum status on_log(void *context, struct str event, struct str data, stru
     return STATUS_OK;
 }
 
+/* A script may print anything; JSON holds UTF-8. */
+static void print_log_json(struct cli *cli, struct str log)
+{
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *object = yyjson_mut_obj(doc);
+
+    json_add_str(doc, object, "execution", cli_arg(cli, 0));
+    json_add_str(doc, object, "step", cli_arg(cli, 1));
+    json_add_str(doc, object, "log", arena_str_utf8(cli->arena, log));
+    print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, object)));
+}
+
 static enum status run_logs(struct cli *cli, struct error *err)
 {
     struct str id = cli_arg(cli, 0);
@@ -234,7 +246,9 @@ static enum status run_logs(struct cli *cli, struct error *err)
     request.sink = on_log;
     request.sink_context = cli;
     TRY(cli_ask(cli, &request, &answer, err));
-    if (!follow)
+    if (!follow && cli->json)
+        print_log_json(cli, answer.body);
+    else if (!follow)
         print_text(answer.body);
     return STATUS_OK;
 }

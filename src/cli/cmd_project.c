@@ -75,6 +75,13 @@ static enum status run_init(struct cli *cli, struct error *err)
         TRY(example_copy(cli->arena, example, folder, err));
     else
         TRY(make_empty(cli, folder, err));
+    if (cli->json) {
+        yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+        yyjson_mut_val *object = yyjson_mut_obj(doc);
+
+        json_add_str(doc, object, "project", str_from(folder));
+        print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, object)));
+    }
     print_note("next: %s%s%songgi apply", strcmp(folder, ".") == 0 ? "" : "cd ",
                strcmp(folder, ".") == 0 ? "" : folder, strcmp(folder, ".") == 0 ? "" : " && ");
     return STATUS_OK;

@@ -258,6 +258,15 @@ static enum status read_words(struct reader *reader, const int *skip, size_t ski
     return STATUS_OK;
 }
 
+/* Names travel in URLs and JSON. */
+static enum status check_text(int argc, char **argv, struct error *err)
+{
+    for (int i = 1; i < argc; i++)
+        if (!str_is_utf8(str_from(argv[i])))
+            return error_set(err, STATUS_INVALID, "argument %d is not UTF-8", i);
+    return STATUS_OK;
+}
+
 enum status command_line_parse(struct arena *arena, const struct command *const *tables,
                                int argc, char **argv, struct command_line *out,
                                struct error *err)
@@ -272,6 +281,7 @@ enum status command_line_parse(struct arena *arena, const struct command *const 
         out->version = true;
         return STATUS_OK;
     }
+    TRY(check_text(argc, argv, err));
     count = leading_words(argc, argv, words, ARRAY_LEN(words), positions);
     from = count > 0 && str_equal(words[0], STR("help"));
     out->help = from > 0;

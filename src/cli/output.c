@@ -94,7 +94,8 @@ void print_json_pretty(struct cli *cli, yyjson_val *value)
 
 void print_text(struct str text)
 {
-    fwrite(text.data, 1, text.len, stdout);
+    if (text.len > 0)
+        fwrite(text.data, 1, text.len, stdout);
 }
 
 void print_line(const char *format, ...)

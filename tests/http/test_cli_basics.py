@@ -143,9 +143,67 @@ class Basics(onggi.ProjectCase):
 
     def test_a_full_disk_shows_in_the_exit_code(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
-            done = subprocess.run([onggi.BINARY, "version"], stdout=full, check=False,
+            done = subprocess.run([onggi.BINARY, "version"], stdout=full, stderr=subprocess.PIPE, check=False,
                                   env=dict(os.environ))
-        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"could not be written", done.stderr)
+
+    def test_a_reader_that_has_seen_enough_is_no_failure_to_tell(self):
+        done = subprocess.run(["sh", "-c", '"$0" --help | head -n 1', onggi.BINARY], capture_output=True, text=True,
+                              check=True)
+        self.assertIn("onggi carries", done.stdout)
+        self.assertEqual(done.stderr, "")
+
+    def test_names_are_text(self):
+        self.make()
+        self.declined(2, "argument 3 is not UTF-8", "models", "show", b"sm\xffall")
+        for name in ("../../etc/passwd", "a/b", "ünïcode", "n" * 3000):
+            with self.subTest(name):
+                self.declined(3, "no model", "models", "show", name)
+
+    def test_where_a_result_goes_is_checked_first(self):
+        self.make()
+        self.project.must("apply")
+        arguments = ["features", "training-set", "--service", "now", "--entities", "rows.csv", "--out"]
+        self.declined(3, "--out: write into '/nonexistent'", *arguments, "/nonexistent/x.csv")
+        (self.path / "folder.csv").mkdir()
+        self.declined(1, "is a folder", *arguments, "folder.csv")
+        # A failure leaves what was there before.
+        self.project.write("x.csv", "mine\n")
+        self.declined(1, "nwo", "features", "training-set", "--service", "nwo", *arguments[4:], "x.csv")
+        self.assertEqual((self.path / "x.csv").read_text(), "mine\n")
+        self.project.must(*arguments, "x.csv")
+        self.assertEqual(len((self.path / "x.csv").read_text().splitlines()), 3)
+        self.assertEqual(list(self.path.glob("*.part-*")), [])
+
+    def every_answer_is_json(self):
+        self.project.must("pipeline", "run", "hello", "--param", "word=one")
+        self.project.must("pipeline", "run", "hello", "--param", "word=two", "--follow")
+        ids = [run["id"] for run in json.loads(self.project.must("runs", "list", "--json"))["runs"]]
+        asked = ["validate", "apply", "status", "version", "features list", "features show now",
+                 "features search tak", "features materialize", "pipeline list", "pipeline show hello",
+                 "pipeline show hello --asl", "pipeline run hello --follow", "pipeline executions",
+                 f"pipeline executions {ids[0]}", f"pipeline logs {ids[0]}", f"pipeline logs {ids[0]} a",
+                 "runs list", f"runs show {ids[0]}", f"runs compare {ids[0]} {ids[1]}", "models list", "users list",
+                 "init other", "features get --service now shop=north at=2020-01-01T12:00:00Z offered=4",
+                 "features training-set --service now --entities rows.csv --out x.csv"]
+        for command in asked:
+            with self.subTest(command):
+                json.loads(self.project.must(*command.split(), "--json"))
+        self.assertIn("hello", json.loads(self.project.must("pipeline", "logs", ids[0], "a", "--json"))["log"])
+        self.assertIn("hello", self.project.must("pipeline", "logs", ids[0], "a"))
+
+    def test_every_answer_is_json_if_asked(self):
+        self.make()
+        self.project.write("pipelines/hello/pipeline.yaml", "pipeline: hello\nparams: {word: x}\nsteps:\n"
+                           "  a: {script: a.sh, args: {word: '${params.word}'}}\n")
+        self.project.write("pipelines/hello/a.sh", "echo hello\n")
+        self.project.must("apply")
+        with self.subTest("without a server"):
+            self.every_answer_is_json()
+        self.project.serve()
+        with self.subTest("with a server"):
+            self.every_answer_is_json()
 
 
 if __name__ == "__main__":

@@ -413,6 +413,64 @@ steps:
         self.assertEqual(len(left), 1, answer)
         self.assertEqual(left[0].read_bytes()[:4], b"PAR1")
 
+    def test_96_a_batch_in_parquet_is_the_same(self):
+        self.deploy(1)
+        rows = [{"shop": ("north", "south")[i % 2], "moment": f"2020-01-0{1 + i % 3}T13:00:00Z", "offered": i}
+                for i in range(3000)]
+        in_csv = self.batch(rows)
+        # CSV to Parquet by the training set's door, which keeps the entity columns; then both ways of the batch.
+        self.project.must("features", "training-set", "--service", "now", "--entities", self.path / "rows.csv",
+                          "--out", self.path / "wide.parquet")
+        self.declined(1, "count_1d", "predict", "small", "--entities", self.path / "wide.parquet", "--features",
+                      "--out", self.path / "x.csv")
+        self.project.must("predict", "small", "--entities", self.path / "wide.parquet", "--out", self.path / "out.csv")
+        self.project.must("predict", "small", "--entities", self.path / "rows.csv", "--out", self.path / "out.parquet")
+        self.assertEqual((self.path / "out.parquet").read_bytes()[-4:], b"PAR1")
+        with (self.path / "out.csv").open(newline="") as file:
+            in_parquet = list(csv.DictReader(file))
+        for name in ("shop", "offered", "score", "probability", "decision", "fallback"):
+            self.assertEqual([row[name] for row in in_parquet], [row[name] for row in in_csv], name)
+
+    def test_97_bad_files_for_a_batch(self):
+        self.deploy(1)
+        good = "shop,moment,offered\nnorth,2020-01-01T12:00:00Z,4\n"
+        for name, content, words in (
+                ("short.csv", good + "south,2020-01-01T12:00:00Z\n", "line 3 has 2 values"),
+                ("typed.csv", good + "south,2020-01-01T12:00:00Z,many\n", "offered"),
+                ("when.csv", good.replace("2020-01-01T12:00:00Z", "noon"), "moment"),
+                ("lacks.csv", "shop,offered\nnorth,4\n", "moment"),
+                ("none.csv", "", "empty|CSV|column|shop"),
+                ("cut.parquet", "PAR1 and nothing else", "magic bytes")):
+            with self.subTest(name):
+                self.project.write(name, content)
+                done = self.project.run("predict", "small", "--entities", name, "--out", "bad.csv")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, words)
+                self.assertFalse((self.path / "bad.csv").exists())
+        self.assertEqual(self.ask("/api/v1/endpoints/small/predict", QUESTION)[0], 200)
+
+    def test_98_bench(self):
+        self.deploy(1)
+        question = ["small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4"]
+        told = json.loads(self.project.must("bench", "predict", *question, "--seconds", "0.3", "--connections", "3",
+                                            "--json"))
+        self.assertGreater(told["requests"], 10)
+        self.assertEqual(told["errors"], 0)
+        self.assertLessEqual(told["p50_us"], told["p99_us"])
+        self.assertLessEqual(told["p99_us"], told["max_us"])
+        self.assertIn("decisions/s", self.project.must("bench", "predict", *question, "--seconds", "0.2"))
+        self.project.write("requests.jsonl", (json.dumps(QUESTION) + "\n") * 3)
+        told = json.loads(self.project.must("bench", "predict", "small", "--requests", "requests.jsonl", "--seconds",
+                                            "0.2", "--json"))
+        self.assertEqual(told["errors"], 0)
+        self.project.write("requests.jsonl", "{}\n")
+        done = self.project.run("bench", "predict", "small", "--requests", "requests.jsonl", "--seconds", "0.2")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("the last code was 400", done.stderr)
+        self.declined(1, "--seconds: expected a number", "bench", "predict", *question, "--seconds", "-1")
+        self.declined(1, "has no requests", "bench", "predict", "small", "--requests", "/dev/null")
+        self.declined(3, "no endpoint", "bench", "predict", "nope", "a=1")
+
     def test_9_the_command_line(self):
         told = self.project.must("predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4", "--json")
         self.assertEqual(json.loads(told)["decision"], self.ask("/api/v1/endpoints/small/predict", QUESTION)[1]["decision"])
