@@ -137,7 +137,8 @@ static double round_magnitude(uint128 magnitude, bool sticky, int exponent, bool
     if (lowest < LOWEST_EXPONENT)
         lowest = LOWEST_EXPONENT;
     shift = lowest - exponent;
-    assert(shift < 128); /* no bit is below that of the least double */
+    /* No bit is below that of the least double, and a mantissa has 53 of them. */
+    assert(shift > -MANTISSA_BITS && shift < 128);
     if (shift <= 0) {
         mantissa = (uint64_t)(magnitude << -shift);
     } else {

@@ -28,6 +28,7 @@
     X(register_scalar_function) X(scalar_function_get_extra_info) X(scalar_function_set_error)
 /* clang-format on */
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name stands bare */
 #define DUCKDB_MEMBER(name) __typeof__(&duckdb_##name) name;
 struct duckdb_library {
     DUCKDB_FUNCTIONS(DUCKDB_MEMBER)
