@@ -152,7 +152,9 @@ static void parse_source_text(struct build *build, struct draft *draft, struct s
         return;
     }
     if (text->kind != YAML_SCALAR || str_trim(text->text).len == 0) {
-        build_error(build, draft, text, "expected text, found %s", yaml_kind_name(text));
+        build_error(build, draft, text, "'%s' wants text, found %s",
+                    path != NULL ? "path" : "sql",
+                    text->kind == YAML_SCALAR ? "nothing" : yaml_kind_name(text));
         return;
     }
     source->kind = path != NULL ? SOURCE_FILES : SOURCE_SQL;

@@ -337,9 +337,8 @@ static enum status read_and_build(struct reading *reading, const struct material
     enum status status;
     double seconds;
 
-    if (offline_read(offline, reading->source, reading->wants, reading->want_count, spec->range,
-                     on_batch, reading, err) != STATUS_OK)
-        return error_wrap(err, "source '" STR_FMT "'", STR_ARG(reading->source->name));
+    TRY(offline_read(offline, reading->source, reading->wants, reading->want_count, spec->range,
+                     on_batch, reading, err));
     seconds = seconds_since(start_ns);
     pthread_mutex_init(&task.lock, NULL);
     status = parallel_run(job_limits(reading->job)->threads, reading->view_count, on_task,

@@ -143,6 +143,14 @@ class Definitions(onggi.ProjectCase):
         self.assertIn("features/all.yaml:2:7: there is no file 'data/none.parquet'",
                       self.mistakes("source: s\npath: data/none.parquet\n"))
         self.mistakes("source: s\npath: ../outside.csv\n")
+        self.assertIn("features/all.yaml:2:7: 'sql' wants text, found nothing",
+                      self.mistakes("source: s\nsql: ''\n"))
+        self.assertIn("source 's': `types:` names column 'amonut', which is not there",
+                      self.mistakes("source: s\npath: data/payments.csv\ntypes: {amonut: int64}\n"))
+        self.assertIn("source 's': syntax error at or near \"TO\"; it has to be one SELECT",
+                      self.mistakes("source: s\nsql: COPY s TO '/tmp/x'\n"))
+        self.assertIn("source 's': Cannot access file \"/etc/passwd\"",
+                      self.mistakes("source: s\nsql: SELECT * FROM read_csv('/etc/passwd')\n"))
         (self.path / "data" / "cut.parquet").write_bytes(b"PAR1 and no more")
         self.assertIn("features/all.yaml:2:7: source 's':",
                       self.mistakes("source: s\npath: data/cut.parquet\n"))

@@ -50,6 +50,21 @@ features: [takings]
 service: untimed
 features: [takings]
 ---
+source: typed
+path: data/typed.csv
+time: at
+types: {at: timestamp, amount: int64}
+---
+view: typed_takings
+entity: shop
+source: typed
+features:
+  typed_sum: {sum: amount}
+---
+service: typed
+time: at
+features: [typed_takings]
+---
 service: forever
 time: at
 features: [endless]
@@ -67,7 +82,7 @@ DOOR = "/api/v1/features/training-set"
 
 
 class TrainingSet(onggi.ProjectCase):
-    files = {"onggi.yaml": "", "features/shop.yaml": DEFINITIONS, "data/sales.csv": SALES}
+    files = {"onggi.yaml": "", "features/shop.yaml": DEFINITIONS, "data/sales.csv": SALES, "data/typed.csv": SALES}
     shared = True
     serving = True
 
@@ -148,6 +163,50 @@ class TrainingSet(onggi.ProjectCase):
             sales.write_text("at,shop\n2020-01-01,north\n")
             self.refused(400, "source 'sales': there is no column 'amount'",
                          DOOR + "?service=now", ROWS)
+        finally:
+            sales.write_text(SALES)
+
+    def test_a_broken_line_loses_no_row(self):
+        sales = self.path / "data" / "sales.csv"
+        lines = {"2020-01-01T12:00:00Z,north,7,8\n": "data/sales.csv: line 5 has 4 values, the first line has 3",
+                 "2020-01-01T12:00:00Z\n": "data/sales.csv: line 5 has 1 value, the first line has 3",
+                 "# 2020-01-01T12:00:00Z\n": "data/sales.csv: line 5 has 1 value, the first line has 3",
+                 "2020-01-01T12:00:00Z,\"north,7\n": "data/sales.csv: a quote in line 5 is never closed",
+                 "2020-01-01T12:00:00Z,\"no\"rth,7\n": "line 5 has text behind a closing quote",
+                 "2020-01-01T12:00:00Z,north,seven\n": "column 'amount' is VARCHAR, wanted is int64"}
+        try:
+            for line, told in lines.items():
+                sales.write_text(SALES + line)
+                self.refused(400, told, DOOR + "?service=now", ROWS)
+                self.refused(400, told, "/api/v1/features/materialize", "{\"views\": [\"takings\"]}",
+                             "application/json")
+        finally:
+            sales.write_text(SALES)
+        self.refused(400, "line 3 has 4 values", DOOR + "?service=now", "label,shop,at\n1,north,2020-01-01\n1,2,3,4\n")
+
+    def test_a_cell_that_is_not_of_its_type(self):
+        typed = self.path / "data" / "typed.csv"
+        lines = {"never,north,7\n": 'invalid timestamp field format: "never"',
+                 "2020-13-45,north,7\n": "2020-13-45",
+                 "2020-01-01T12:00:00Z,north,seven\n": "CSV Error on Line: 5",
+                 "2020-01-01T12:00:00Z,north,9223372036854775808\n": "Could not convert string"}
+        try:
+            for line, told in lines.items():
+                typed.write_text(SALES + line)
+                self.refused(400, told, DOOR + "?service=typed", ROWS)
+        finally:
+            typed.write_text(SALES)
+
+    def test_other_ways_to_write_a_csv(self):
+        sales = self.path / "data" / "sales.csv"
+        try:
+            for text in (SALES.replace(",", ";"), SALES.replace(",", "\t"), SALES.replace("\n", "\r\n"),
+                         "\ufeff" + SALES, SALES.replace("north", '"north"') + "\n\n", SALES.rstrip("\n")):
+                sales.write_bytes(text.encode())
+                status, answer = self.fetch(DOOR + "?service=now&format=csv", ROWS)
+                self.assertEqual(status, 200, answer)
+                got = self.fetch("/api/v1/results/" + json.loads(answer)["id"])[1]
+                self.assertEqual(self.cells(got), WANTED, text)
         finally:
             sales.write_text(SALES)
 

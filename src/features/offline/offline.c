@@ -102,69 +102,6 @@ bool value_type_of_sql(struct str sql, enum value_type *out)
            !str_ends(sql, STR("]"));
 }
 
-/* --- errors --------------------------------------------------------------- */
-
-static enum status status_of(struct str message)
-{
-    static const struct {
-        struct str part;
-        enum status status;
-    } meanings[] = {
-        { STR_INIT("Out of Memory Error"), STATUS_LIMIT },
-        { STR_INIT("No space left on device"), STATUS_LIMIT },
-        { STR_INIT("failed to offload"), STATUS_LIMIT },
-        { STR_INIT("INTERRUPT Error"), STATUS_UNAVAILABLE },
-        { STR_INIT("INTERNAL Error"), STATUS_INTERNAL },
-        { STR_INIT("FATAL Error"), STATUS_INTERNAL },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
-        if (memmem(message.data, message.len, meanings[i].part.data, meanings[i].part.len) !=
-            NULL)
-            return meanings[i].status;
-    }
-    return STATUS_INVALID;
-}
-
-/* "Binder Error: …" without the kind, which only its developers know. */
-static struct str without_kind(struct str message)
-{
-    const char *end = memmem(message.data, message.len, " Error: ", 8);
-
-    if (end == NULL || end - message.data > 30)
-        return message;
-    return str_slice(message, (size_t)(end - message.data) + 8, message.len);
-}
-
-enum status offline_failed(const struct offline *offline, struct error *err,
-                           const char *message)
-{
-    struct str text = str_from(message == NULL ? "no reason was given" : message);
-    enum status status = status_of(text);
-    struct str rest = without_kind(text);
-    struct buffer sentence = { 0 };
-
-    /* Later lines draw the place in a SQL text, which is not the one that the user wrote. */
-    while (rest.len > 0 && !str_starts(rest, STR("\n\nLINE "))) {
-        if (offline->project.len > 0 && str_starts(rest, offline->project)) {
-            rest = str_slice(rest, offline->project.len, rest.len);
-            rest = str_slice(rest, rest.len > 0 && rest.data[0] == '/', rest.len);
-        } else {
-            buffer_append_byte(&sentence, rest.data[0] == '\n' ? ' ' : rest.data[0]);
-            rest = str_slice(rest, 1, rest.len);
-        }
-    }
-    if (memmem(text.data, text.len, "Out of Memory Error", 19) != NULL)
-        error_set(err, status,
-                  "the job needs more than its memory limit of %llu MiB; raise the "
-                  "limit, or ask for fewer rows or columns",
-                  (unsigned long long)(offline->limits.memory_bytes >> 20));
-    else
-        error_set(err, status, STR_FMT, STR_ARG(buffer_str(&sentence)));
-    buffer_free(&sentence);
-    return status;
-}
-
 /* --- where what does not fit in memory goes -------------------------------- */
 
 #define SPILL_PREFIX "job-"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "features/offline/csv_file.h"
 #include "features/offline/offline_internal.h"
 
 #include "base/file.h"
@@ -96,27 +97,31 @@ static enum file_format format_by_content(const char *path)
     return got == 4 && memcmp(magic, "PAR1", 4) == 0 ? FORMAT_PARQUET : FORMAT_CSV;
 }
 
-/*
- * What DuckDB reads a text as. To it, a TIMESTAMP is what a clock on a wall shows: it drops a zone that the
- * text names, and "10:00+09:00" would be nine hours off.
- */
-static const char *text_type(enum value_type type)
+/* What is written in a CSV is told, not guessed: see csv_file.h. In a packed file the delimiter has to be. */
+static void put_csv_format(struct buffer *sql, struct str path, const char *file)
 {
-    return type == TYPE_TIMESTAMP ? "TIMESTAMP WITH TIME ZONE" : sql_type_name(type);
+    buffer_append(sql, STR(", header=true, skip=0, quote='\"', escape='\"', comment=''"));
+    buffer_append(sql, STR(", sample_size=-1"));
+    if (!str_ends(path, STR(".gz")))
+        buffer_printf(sql, ", delim='%c'", csv_delimiter(file));
 }
 
-/* The types of a CSV have to be known before it is read: 007 as a number is 7. */
+/*
+ * The types of a CSV have to be known before it is read: 007 as a number is 7. An instant stays text until
+ * put_overrides(): read as such, a zone in it would be dropped, or what is none become a null.
+ */
 static void put_csv_types(struct buffer *sql, const struct source_spec *source)
 {
-    buffer_append(sql, STR(", sample_size=-1"));
     if (source == NULL || source->type_count == 0)
         return;
     buffer_append(sql, STR(", types={"));
     for (size_t i = 0; i < source->type_count; i++) {
+        enum value_type type = source->types[i];
+
         if (i > 0)
             buffer_append_byte(sql, ',');
         sql_put_text(sql, source->type_columns[i]);
-        buffer_printf(sql, ":'%s'", text_type(source->types[i]));
+        buffer_printf(sql, ":'%s'", sql_type_name(type == TYPE_TIMESTAMP ? TYPE_STRING : type));
     }
     buffer_append_byte(sql, '}');
 }
@@ -139,13 +144,21 @@ enum status offline_put_reader(struct offline *offline, struct buffer *sql,
         sql_put_text(sql, paths[i]);
     }
     buffer_append_byte(sql, ']');
-    if (format == FORMAT_CSV)
+    if (format == FORMAT_CSV) {
+        put_csv_format(sql, paths[0], arena_cstr(offline->arena, paths[0]));
         put_csv_types(sql, source);
+    }
     buffer_append_byte(sql, ')');
     return STATUS_OK;
 }
 
 /* --- views ---------------------------------------------------------------- */
+
+/* To DuckDB a TIMESTAMP drops a zone that the text names: 10:00+09:00 would be nine hours off. Ours is UTC. */
+static const char *zoned_type(enum value_type type)
+{
+    return type == TYPE_TIMESTAMP ? "TIMESTAMP WITH TIME ZONE" : sql_type_name(type);
+}
 
 static void put_overrides(struct buffer *sql, const struct source_spec *source)
 {
@@ -154,8 +167,7 @@ static void put_overrides(struct buffer *sql, const struct source_spec *source)
         buffer_append(sql, i == 0 ? STR(" REPLACE (") : STR(", "));
         buffer_append(sql, STR("CAST(CAST("));
         sql_put_name(sql, source->type_columns[i]);
-        /* The session's zone is UTC. */
-        buffer_printf(sql, " AS %s) AS %s) AS ", text_type(source->types[i]),
+        buffer_printf(sql, " AS %s) AS %s) AS ", zoned_type(source->types[i]),
                       sql_type_name(source->types[i]));
         sql_put_name(sql, source->type_columns[i]);
     }
