@@ -229,6 +229,7 @@ static int remove_content(int fd)
 
 static int remove_at(int parent, const char *name)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions): an open folder has a descriptor */
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)

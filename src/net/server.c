@@ -156,7 +156,8 @@ static enum status loop_open(struct loop *loop, struct server *server, int liste
         close(fd);
         return uv_failed(err, problem, "start a loop");
     }
-    uv_async_init(&loop->uv, &loop->wake, on_wake);
+    /* Needs nothing of the system but what the loop has made for itself already. */
+    (void)uv_async_init(&loop->uv, &loop->wake, on_wake);
     uv_timer_init(&loop->uv, &loop->sweep);
     uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     uv_tcp_init(&loop->uv, &loop->listener);

@@ -148,7 +148,7 @@ enum status tls_context_new(const struct server_tls *config, struct tls_context 
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
     if (load(ssl, config, err) != STATUS_OK) {
         SSL_CTX_free(ssl);
-        return err->status;
+        return status_of_failure(err->status);
     }
     warn_of_end(ssl, config);
     context = calloc(1, sizeof(*context));

@@ -74,7 +74,7 @@ struct takeover takeover_read(void)
 
 static void keep_over_exec(int fd, bool keep)
 {
-    fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+    (void)fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
 static void write_takeover(const struct state *state)
