@@ -176,6 +176,11 @@ class PipelineTest(onggi.ProjectCase):
         self.refused(400, "pipelines/bad/pipeline.yaml:3:6: a step says what it does",
                      "/api/v1/pipelines/bad/executions", {})
         self.refused(404, "there is no execution", "/api/v1/executions/NO")
+        for state, words in (({"Type": "Wait", "Seconds": 1, "End": True}, "Type: 'Wait' is not understood yet"),
+                             ({"Type": "Wiat", "End": True}, "Type: 'Wiat' is not known"),
+                             ({"Type": "Pass", "Assign": {}, "End": True}, "'Assign' (variables and JSONata) is not understood yet")):
+            self.refused(400, "$.States.A: ", "/api/v1/executions", {"definition": {"StartAt": "A", "States": {"A": state}}})
+            self.refused(400, words, "/api/v1/executions", {"definition": {"StartAt": "A", "States": {"A": state}}})
         self.refused(400, "$.States.A: Resource: 'onggi:scrpt' is not known; did you mean 'onggi:script'?",
                      "/api/v1/executions", {"definition": {
                          "StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "onggi:scrpt", "End": True}}}})

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Who may decide about a model: the role is asked, the name is kept, and nobody decides without one."""
+import os
+import re
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import onggi  # noqa: E402
+from test_predict import FILES, QUESTION  # noqa: E402
+
+VERSION = "/api/v1/models/small/versions/1"
+REASON = {"reason": "the evidence holds"}
+
+
+class Roles(onggi.ProjectCase):
+    files = FILES
+    shared = True
+    tokens = {}
+
+    @classmethod
+    def prepare(cls, project):
+        os.environ["TINY_ONNX"] = str(TESTS / "support")
+        os.environ["ONGGI_PYTHON"] = sys.executable
+        project.must("apply")
+        project.must("features", "materialize")
+        project.must("pipeline", "run", "small")
+        for role in ("admin", "approver", "editor", "viewer"):
+            env = {"ONGGI_TOKEN": cls.tokens.get("admin", "")}
+            told = project.must("users", "add", role + "_user", "--role", role, env=env)
+            cls.tokens[role] = re.search(r"\b[A-Za-z0-9_-]{43}\b", told)[0]
+            if role == "admin":
+                project.serve()
+
+    def as_role(self, role, path, body=None):
+        return self.ask(path, body, token=self.tokens.get(role))
+
+    def command(self, role, *arguments):
+        return self.project.run(*arguments, env={"ONGGI_TOKEN": self.tokens.get(role, "")})
+
+    def test_1_only_approvers_decide(self):
+        for role, code in ((None, 401), ("viewer", 403), ("editor", 403)):
+            for verb in ("approve", "reject"):
+                with self.subTest(role=role, verb=verb):
+                    got, answer = self.as_role(role, f"{VERSION}/{verb}", REASON)
+                    self.assertEqual(got, code, answer)
+                    done = self.command(role, "models", verb, "small", "1", "--reason", "mine")
+                    self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertEqual(self.as_role("viewer", VERSION)[1]["decisions"], [])
+        code, answer = self.as_role("approver", VERSION + "/approve", {**REASON, "by": "somebody else"})
+        self.assertEqual(code, 400, answer)
+        code, answer = self.as_role("approver", VERSION + "/approve", REASON)
+        self.assertEqual((code, answer["by"]), (200, "approver_user"), answer)
+
+    def test_2_only_editors_deploy(self):
+        for path, body in (("deploy", {"version": 1}), ("rollback", {})):
+            self.assertEqual(self.as_role("viewer", "/api/v1/endpoints/small/" + path, body)[0], 403)
+        self.assertEqual(self.as_role("editor", "/api/v1/endpoints/small/deploy", {"version": 1})[0], 200)
+        answer = self.as_role("viewer", "/api/v1/endpoints/small/deployments")[1]
+        self.assertEqual(answer["deployments"][0]["by"], "editor_user")
+        self.assertEqual(self.as_role("viewer", "/api/v1/endpoints/small/predict", QUESTION)[1]["version"], 1)
+
+    def test_3_decisions_at_once_end_in_one_order(self):
+        def decide(number):
+            verb = "approve" if number % 2 else "reject"
+            codes.append(self.as_role("approver", f"{VERSION}/{verb}", {"reason": f"decision {number}"})[0])
+
+        codes = []
+        threads = [threading.Thread(target=decide, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(codes, [200] * 12)
+        # The status is that of the last decision on record, and the endpoint does as it says.
+        for _ in range(4):
+            answer = self.as_role("viewer", VERSION)[1]
+            self.assertEqual(answer["decisions"][0]["status"], answer["status"])
+            prediction = self.as_role("viewer", "/api/v1/endpoints/small/predict", QUESTION)[1]
+            self.assertEqual(prediction["version"], 1 if answer["status"] == "APPROVED" else None, answer["status"])
+            verb = "reject" if answer["status"] == "APPROVED" else "approve"
+            self.assertEqual(self.as_role("approver", f"{VERSION}/{verb}", REASON)[0], 200)
+
+    def test_4_nobody_decides_without_a_name(self):
+        self.project.stop()
+        done = self.command("approver", "models", "approve", "small", "1", "--reason", "mine")
+        self.assertEqual(done.returncode, 4, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
