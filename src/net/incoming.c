@@ -199,7 +199,8 @@ static size_t consume_chunks(struct connection *connection, struct str bytes)
     if (progress == MESSAGE_REFUSED)
         return refuse(connection, bytes.len);
     turn->body_seen += turn->body.len - before;
-    if (turn->body_seen > body_max(turn)) {
+    if (turn->body_seen > body_max(turn) ||
+        message_chunk_left(&connection->message) > body_max(turn) - turn->body_seen) {
         refuse_body(connection);
         return bytes.len;
     }

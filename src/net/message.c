@@ -279,17 +279,38 @@ static bool parse_length(struct str text, uint64_t *out)
     return true;
 }
 
+/* How much of the text is letters, digits and these marks. */
+static size_t span(struct str text, const char *marks)
+{
+    size_t i = 0;
+
+    for (; i < text.len; i++) {
+        char c = text.data[i], low = (char)(c | 0x20);
+
+        if (!(low >= 'a' && low <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == '\0' || strchr(marks, c) == NULL))
+            break;
+    }
+    return i;
+}
+
+static bool is_port(struct str text)
+{
+    for (size_t i = 1; i < text.len; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.len == 0 || (text.data[0] == ':' && text.len <= 6);
+}
+
 /* A name or address with perhaps a port: nothing that a URL or a log would read otherwise. */
 static bool host_is_sound(struct str host)
 {
-    for (size_t i = 0; i < host.len; i++) {
-        char c = host.data[i], low = (char)(c | 0x20);
+    bool is_v6 = host.len > 0 && host.data[0] == '[';
+    size_t end = is_v6 ? 1 + span(str_slice(host, 1, host.len), ".:") : span(host, "-._");
 
-        if (!(low >= 'a' && low <= 'z') && !(c >= '0' && c <= '9') &&
-            (c == '\0' || strchr("-._:[]", c) == NULL))
-            return false;
-    }
-    return host.len > 0;
+    if (is_v6 && (end == 1 || end == host.len || host.data[end++] != ']'))
+        return false;
+    return end > 0 && is_port(str_slice(host, end, host.len));
 }
 
 static enum message_progress check_framing(struct message *message, const struct str *known,
@@ -421,6 +442,8 @@ enum message_progress message_parse(struct message *message, struct arena *arena
     out->target = message->target;
     if (!request_line_is_plain(head, out->method, out->target))
         return refuse(message, 400, "the request line is not METHOD TARGET HTTP/1.1");
+    if (out->target.len > message->limits->target_max)
+        return refuse(message, 414, "the URL is too long");
     trim_values(exchange);
     out->is_old = parser->http_minor == 0;
     out->keep_alive = llhttp_should_keep_alive(parser) != 0;
@@ -450,4 +473,9 @@ enum message_progress message_chunks(struct message *message, struct str input, 
     if (message->framing > FRAMING_MAX + FRAMING_PER_CHUNK * message->chunks)
         return refuse(message, 400, "chunk extensions and trailers are too large");
     return message->ended ? MESSAGE_COMPLETE : MESSAGE_PARTIAL;
+}
+
+uint64_t message_chunk_left(const struct message *message)
+{
+    return message->ended ? 0 : message->parser.content_length;
 }

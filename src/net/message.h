@@ -78,3 +78,5 @@ enum message_progress message_parse(struct message *message, struct arena *arena
  */
 enum message_progress message_chunks(struct message *message, struct str input, size_t *used,
                                      struct buffer *body);
+/* Bytes of the chunk under way that are announced and not here yet. */
+uint64_t message_chunk_left(const struct message *message);

@@ -105,6 +105,13 @@ class Framing(Probe):
         self.assert_refused(400, post("Transfer-Encoding: chunked",
                                       body="0\r\n" + "A: b\r\n" * 8000 + "\r\n"))
 
+    def test_a_chunk_that_is_announced_too_large_is_not_waited_for(self):
+        for size in ["FFFFFFFFFFFFFFFF", "7FFFFFFFFFFFFFFF", "100001"]:
+            self.assert_refused(413, post("Transfer-Encoding: chunked", body=f"{size}\r\n"))
+        self.assert_refused(413, post("Transfer-Encoding: chunked", body="1\r\nx\r\n100000\r\n"))
+        # The sum of what is here and what is announced is what counts.
+        self.assert_taken(post("Transfer-Encoding: chunked", body="100000\r\n" + "x" * 0x100000 + "\r\n0\r\n\r\n"))
+
     def test_a_body_where_none_is_taken(self):
         self.assert_refused(413, request("GET", "/echo", "Content-Length: 5").decode() + "hello")
         self.assert_refused(413, request("GET", "/echo", "Transfer-Encoding: chunked").decode() +
@@ -119,6 +126,9 @@ class Heads(Probe):
         self.assert_refused(400, "GET /echo HTTP/1.1\r\nHost:\r\n\r\n")
         self.assert_refused(400, "GET /echo HTTP/1.1\r\nHost: a/b\r\n\r\n")
         self.assert_refused(400, "GET /echo HTTP/1.1\r\nHost: a@b\r\n\r\n")
+        for host in ["a:b", "a:80:80", "a:123456", "[::1", "::1", "[]", "[::1]a", "[::1]:x", "a]", "a, b", "a b", ":80"]:
+            self.assert_refused(400, f"GET /echo HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        self.assert_taken("GET /echo HTTP/1.1\r\nHost: a_b-c.d:\r\n\r\n")
         self.assert_taken("GET /echo HTTP/1.1\r\nHost: a:8470\r\n\r\n")
         self.assert_taken("GET /echo HTTP/1.1\r\nHost: [::1]:8470\r\n\r\n")
 
@@ -156,7 +166,11 @@ class Heads(Probe):
         self.assert_refused(431, request("GET", "/echo", "A: " + "x" * 17000))
         self.assert_refused(431, request("GET", "/echo", *[f"A{i}: b" for i in range(100)]))
         self.assert_taken(request("GET", "/echo", *[f"A{i}: b" for i in range(99)]))
-        self.assert_taken(request("GET", "/echo?" + "x" * 8000))
+        self.assert_taken(request("GET", "/echo?" + "x" * (8192 - 6)))
+        self.assert_refused(414, request("GET", "/echo?" + "x" * (8193 - 6)))
+        head = len(request("GET", "/echo", "A: "))
+        self.assert_taken(request("GET", "/echo", "A: " + "x" * (16384 - head)))
+        self.assert_refused(431, request("GET", "/echo", "A: " + "x" * (16385 - head)))
         self.assert_refused(414, request("GET", "/echo?" + "x" * 9000))
         self.assert_refused(414, "GET /" + "x" * 9000)
 
