@@ -64,7 +64,7 @@ static double time_part(part_run run, void *context)
         double start = cpu_now_us(), us;
 
         for (size_t pass = 0; pass < PASSES; pass++)
-            run(context, round * PASSES + pass);
+            run(context, (size_t)round * PASSES + pass);
         us = (cpu_now_us() - start) / PASSES;
         best = us < best ? us : best;
     }

@@ -147,7 +147,8 @@ static void connected(struct outbound *outbound)
     struct error err;
 
     uv_tcp_nodelay(&outbound->tcp, 1);
-    uv_read_start((uv_stream_t *)&outbound->tcp, outbound_on_allocate, outbound_on_read);
+    /* It refuses only what is not connected. */
+    (void)uv_read_start((uv_stream_t *)&outbound->tcp, outbound_on_allocate, outbound_on_read);
     if (!outbound->host->url.is_tls)
         outbound_send(outbound, outbound->call);
     else if (begin_tls(outbound, &err) == STATUS_OK)
