@@ -15,15 +15,21 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* Which entity each row is about; views of the same keys share it. */
+struct numbering {
+    size_t *wants; /* the keys, in the source's wants */
+    size_t count;
+    struct key_table *keys;
+    struct column ids; /* int32: the key's number of each row, as bits */
+};
+
 /* What one view needs of its source while that is read. */
 struct building {
     const struct materialize_view *view;
     struct window_layout *layout; /* NULL for columns */
-    size_t *key_wants;            /* into the source's wants */
+    struct numbering *numbering;  /* among the source's */
     size_t *input_wants;          /* of the windows' inputs, or of the columns */
     size_t input_count;
-    struct key_table *keys;
-    struct column ids; /* int32: the key's number of each row, as bits */
     /* The outcome. */
     struct str generation;
     uint64_t entities;
@@ -38,6 +44,8 @@ struct reading {
     const struct source_spec *source;
     struct building *views;
     size_t view_count;
+    struct numbering *numberings; /* no more than views */
+    size_t numbering_count;
     struct offline_want *wants;
     size_t want_count, want_capacity;
     bool *is_kept;       /* by want: keys alone are not, their numbers are */
@@ -66,18 +74,36 @@ static size_t want_of(struct reading *reading, struct str column, enum value_typ
     return i;
 }
 
+static struct numbering *numbering_of(struct reading *reading, const size_t *wants,
+                                      size_t count)
+{
+    for (size_t i = 0; i < reading->numbering_count; i++) {
+        struct numbering *known = &reading->numberings[i];
+
+        if (known->count == count && memcmp(known->wants, wants, count * sizeof(*wants)) == 0)
+            return known;
+    }
+    return NULL;
+}
+
 static void want_keys(struct reading *reading, struct building *building)
 {
     const struct materialize_view *view = building->view;
     enum value_type *types = ARENA_ARRAY(reading->arena, enum value_type, view->key_count);
+    size_t *wants = ARENA_ARRAY(reading->arena, size_t, view->key_count);
 
-    building->key_wants = ARENA_ARRAY(reading->arena, size_t, view->key_count);
     for (size_t i = 0; i < view->key_count; i++) {
         types[i] = view->keys[i].type;
-        building->key_wants[i] = want_of(reading, view->keys[i].name, view->keys[i].type);
+        wants[i] = want_of(reading, view->keys[i].name, view->keys[i].type);
     }
-    building->keys = key_table_new(types, view->key_count);
-    column_init(&building->ids, TYPE_INT32);
+    building->numbering = numbering_of(reading, wants, view->key_count);
+    if (building->numbering != NULL)
+        return;
+    building->numbering = &reading->numberings[reading->numbering_count++];
+    *building->numbering = (struct numbering){ .wants = wants,
+                                               .count = view->key_count,
+                                               .keys = key_table_new(types, view->key_count) };
+    column_init(&building->numbering->ids, TYPE_INT32);
 }
 
 static void want_inputs(struct reading *reading, struct building *building)
@@ -100,6 +126,7 @@ static void want_inputs(struct reading *reading, struct building *building)
 
 static void reading_init(struct reading *reading)
 {
+    reading->numberings = ARENA_ARRAY(reading->arena, struct numbering, reading->view_count);
     for (size_t v = 0; v < reading->view_count; v++) {
         want_keys(reading, &reading->views[v]);
         want_inputs(reading, &reading->views[v]);
@@ -117,9 +144,9 @@ static void reading_init(struct reading *reading)
 
 static void reading_free(struct reading *reading)
 {
-    for (size_t v = 0; v < reading->view_count; v++) {
-        key_table_free(&reading->views[v].keys);
-        column_free(&reading->views[v].ids);
+    for (size_t i = 0; i < reading->numbering_count; i++) {
+        key_table_free(&reading->numberings[i].keys);
+        column_free(&reading->numberings[i].ids);
     }
     for (size_t i = 0; i < reading->want_count; i++)
         column_free(&reading->kept[i]);
@@ -142,22 +169,21 @@ static enum status keep_created(struct reading *reading, const struct column *cr
     return STATUS_OK;
 }
 
-static enum status keep_ids(const struct reading *reading, struct building *building,
+static enum status keep_ids(const struct reading *reading, struct numbering *numbering,
                             const struct table *batch, struct error *err)
 {
     const struct column *few[8];
     const struct column **columns = few;
-    size_t count = building->view->key_count;
     uint32_t *ids;
 
-    if (count > ARRAY_LEN(few))
-        columns = arena_array(reading->arena, count, sizeof(*columns));
-    for (size_t i = 0; i < count; i++)
-        columns[i] = &batch->columns[building->key_wants[i]];
-    TRY(column_reserve(&building->ids, batch->rows, err));
-    ids = (uint32_t *)building->ids.int32s + building->ids.count;
-    TRY(key_table_ids(building->keys, columns, batch->rows, true, ids, err));
-    building->ids.count += batch->rows;
+    if (numbering->count > ARRAY_LEN(few))
+        columns = arena_array(reading->arena, numbering->count, sizeof(*columns));
+    for (size_t i = 0; i < numbering->count; i++)
+        columns[i] = &batch->columns[numbering->wants[i]];
+    TRY(column_reserve(&numbering->ids, batch->rows, err));
+    ids = (uint32_t *)numbering->ids.int32s + numbering->ids.count;
+    TRY(key_table_ids(numbering->keys, columns, batch->rows, true, ids, err));
+    numbering->ids.count += batch->rows;
     return STATUS_OK;
 }
 
@@ -173,8 +199,8 @@ static enum status on_batch(void *context, const struct table *batch, struct err
             TRY(column_append_all(&reading->kept[i], &batch->columns[i], err));
     TRY(column_append_all(&reading->times, times, err));
     TRY(keep_created(reading, times + 1, err));
-    for (size_t v = 0; v < reading->view_count; v++)
-        TRY(keep_ids(reading, &reading->views[v], batch, err));
+    for (size_t i = 0; i < reading->numbering_count; i++)
+        TRY(keep_ids(reading, &reading->numberings[i], batch, err));
     reading->rows += batch->rows;
     job_progress(reading->job, "read", reading->rows, 0);
     return STATUS_OK;
@@ -195,14 +221,14 @@ static int compare_keys(const void *a, const void *b)
 
 static struct entity_key *sorted_keys(struct arena *arena, const struct building *building)
 {
-    uint32_t count = key_table_size(building->keys);
+    uint32_t count = key_table_size(building->numbering->keys);
     struct entity_key *keys = ARENA_ARRAY(arena, struct entity_key, count);
     struct value *values = ARENA_ARRAY(arena, struct value, building->view->key_count);
 
     for (uint32_t id = 0; id < count; id++) {
         struct online_key key;
 
-        key_table_values(building->keys, id, values);
+        key_table_values(building->numbering->keys, id, values);
         /* Keys with a null in them have no number. */
         (void)online_key_encode(values, building->view->key_count, &key);
         keys[id] = (struct entity_key){ arena_str(arena, (struct str){ key.bytes, key.len }),
@@ -265,11 +291,11 @@ static enum status order_rows(const struct reading *reading, const struct buildi
                               struct row_order *out, struct error *err)
 {
     const struct row_order_input input = {
-        .keys = (const uint32_t *)building->ids.int32s,
+        .keys = (const uint32_t *)building->numbering->ids.int32s,
         .times = reading->times.int64s,
         .created = reading->created.int64s,
         .rows = reading->rows,
-        .key_count = key_table_size(building->keys),
+        .key_count = key_table_size(building->numbering->keys),
     };
 
     return row_order_make(&input, 1, out, err);
