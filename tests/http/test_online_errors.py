@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features of now, asked wrongly: each a status and a sentence; and what is served meanwhile."""
 
+import http.client
 import json
 import os
 import signal
@@ -248,19 +249,58 @@ class OnlineErrors(onggi.ProjectCase):
         self.materialize()
         self.assertEqual(self.values()[:2], before[:2])
 
+    def test_a_server_that_is_killed_in_the_middle_serves_what_was_there(self):
+        self.materialize()
+        before = self.values()
+        rows = "".join(f"2020-01-01T09:00:{i % 60:02}Z,s{i % 997},{i},x\n" for i in range(600000))
+        self.project.write("data/sales.csv", SALES + rows)
+        asking = threading.Thread(target=self.ask_in_vain)
+        asking.start()
+        deadline = time.monotonic() + 20
+        while self.find_job() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        job = self.find_job()
+        time.sleep(0.3)  # well into its work
+        self.project.kill()
+        asking.join()
+        while job is not None and self.find_job() == job and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertIsNone(self.find_job())  # it ended with its server
+
+        self.project.serve()
+        self.assertEqual(self.values(), before)
+        self.materialize()
+        self.assertEqual(self.values()[:2], before[:2])
+        online = self.path / ".onggi" / "online"
+        self.assertEqual(len(list(online.glob("*.0*"))), 2, list(online.glob("*")))  # nothing half built
+        self.assertEqual([path.name for path in (self.path / ".onggi" / "tmp").glob("job-*")], [])
+
+    def ask_in_vain(self):
+        try:
+            self.ask("/api/v1/features/materialize", {})
+        except (OSError, http.client.HTTPException):
+            pass
+
+    def find_job(self):
+        """The first job that this test's server runs, or None."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().split(b"\0")
+                inside = os.readlink(process / "cwd") == str(self.path)
+            except OSError:
+                continue
+            if inside and command[1:3] == [b"job", b"materialize"]:
+                return int(process.name)
+        return None
+
     def kill_job(self):
         """Ends the first job that this test's server runs; False if none was met."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    command = (process / "cmdline").read_bytes().split(b"\0")
-                    inside = os.readlink(process / "cwd") == str(self.path)
-                except OSError:
-                    continue
-                if inside and command[1:3] == [b"job", b"materialize"]:
-                    os.kill(int(process.name), signal.SIGKILL)
-                    return True
+            job = self.find_job()
+            if job is not None:
+                os.kill(job, signal.SIGKILL)
+                return True
             time.sleep(0.005)
         return False
 

@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* DuckDB keeps to its limit on the whole, not to the byte, and our own columns need room too. */
@@ -106,38 +106,63 @@ bool value_type_of_sql(struct str sql, enum value_type *out)
 
 #define SPILL_PREFIX "job-"
 
-/* Folders of jobs that were killed before they could remove their own. */
+/* -1 if it is not there, or somebody else has it. */
+static int lock_folder(const char *path, int operation)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, operation) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/*
+ * Folders of jobs that were killed before they could remove their own. Who works holds a lock on its
+ * folder; the number in a name may be another process's by now, or a dead one's that nobody waited for.
+ */
 static void remove_stale(struct arena *arena, const char *folder)
 {
     struct error ignored;
     struct str *names;
     size_t count;
-    int64_t pid;
 
     if (folder_list(arena, folder, &names, &count, &ignored) != STATUS_OK)
         return;
     for (size_t i = 0; i < count; i++) {
-        struct str rest = str_slice(names[i], sizeof(SPILL_PREFIX) - 1, names[i].len);
+        char *path = arena_cstr(arena,
+                                arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])));
+        int fd;
 
-        if (!str_starts(names[i], STR(SPILL_PREFIX)) || !str_to_int64(rest, &pid) ||
-            kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        if (!str_starts(names[i], STR(SPILL_PREFIX)))
             continue;
-        if (folder_remove(arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])).data,
-                          &ignored) != STATUS_OK)
+        fd = lock_folder(path, LOCK_EX | LOCK_NB);
+        if (fd < 0)
+            continue;
+        if (folder_remove(path, &ignored) != STATUS_OK)
             log_warn("features: %s", ignored.message);
+        close(fd);
     }
 }
 
+/* Under a lock of all of them, so that a folder is not taken for stale before it is locked. */
 static enum status make_spill(struct offline *offline, struct error *err)
 {
     const char *folder =
         arena_printf(offline->arena, STR_FMT "/.onggi/tmp", STR_ARG(offline->project)).data;
+    enum status status;
+    int all;
 
     TRY(folder_create(folder, err));
+    all = lock_folder(folder, LOCK_EX);
     remove_stale(offline->arena, folder);
     offline->spill = arena_printf(offline->arena, "%s/" SPILL_PREFIX "%d", folder,
                                   (int)getpid());
-    return folder_create(offline->spill.data, err);
+    status = folder_create(offline->spill.data, err);
+    offline->spill_fd = lock_folder(offline->spill.data, LOCK_EX | LOCK_NB);
+    if (all >= 0)
+        close(all);
+    return status;
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -236,6 +261,7 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
     offline->project = arena_str(arena, str_from(project));
     offline->limits = *limits;
     TRY(duckdb_library_get(&offline->duckdb, err));
+    offline->spill_fd = -1;
     TRY(make_spill(offline, err));
     for (size_t i = 0; i < also_count; i++)
         ARENA_PUSH(arena, offline->files, offline->file_count,
@@ -259,6 +285,8 @@ void offline_close(struct offline **offline)
         (*offline)->duckdb->disconnect(&(*offline)->connection);
     if ((*offline)->database != NULL)
         (*offline)->duckdb->close(&(*offline)->database);
+    if ((*offline)->spill_fd >= 0)
+        close((*offline)->spill_fd);
     if (folder_remove((*offline)->spill.data, &ignored) != STATUS_OK)
         log_warn("features: %s", ignored.message);
     *offline = NULL;

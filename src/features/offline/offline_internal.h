@@ -13,6 +13,7 @@ struct offline {
     struct str project; /* absolute, without a slash at the end */
     struct job_limits limits;
     struct str spill;  /* a folder of this job's own, for what does not fit in memory */
+    int spill_fd;      /* its lock, for as long as we live */
     struct str *files; /* that may be opened, beside those in the project's folder */
     size_t file_count, file_capacity;
 };
