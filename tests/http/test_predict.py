@@ -478,6 +478,21 @@ steps:
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("shop", done.stderr)
 
+    def test_99_a_damaged_store_is_told_and_mended(self):
+        self.deploy(1)
+        self.deploy(1, "strict")
+        self.project.stop()
+        for path in self.path.glob(".onggi/online/takings.*/data.mdb"):
+            os.truncate(path, 100)
+        self.project.serve()
+        code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+        self.assertEqual((code, answer.get("fallback")), (200, "features_unavailable"), answer)
+        self.refused(503, ["takings", "onggi features materialize"], "/api/v1/endpoints/strict/predict", QUESTION)
+        self.project.must("features", "materialize")
+        code, answer = self.ask("/api/v1/endpoints/small/predict", QUESTION)
+        self.assertEqual(code, 200, answer)
+        self.assertNotIn("fallback", answer)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -464,27 +464,23 @@ static enum status lmdb_view(struct online_store *base, struct str name,
                              struct online_view **out, struct error *err)
 {
     struct lmdb_store *store = container_of(base, struct lmdb_store, base);
-    enum status status = STATUS_OK;
     struct lmdb_view *view;
+    struct error why;
 
+    (void)err;
     pthread_mutex_lock(&store->lock);
     view = view_find(store, name);
     if (view == NULL) {
         view = view_new(store, name);
-        status = view_refresh(view, err);
-        if (status == STATUS_NOT_FOUND) { /* somebody deleted it: as if never materialised */
-            log_warn("features: view '" STR_FMT "' is gone from the online store: %s",
-                     STR_ARG(name), err->message);
-            status = STATUS_OK;
-        }
-        if (status == STATUS_OK) {
-            view->next = store->views;
-            store->views = view;
-        }
+        /* Deleted or damaged: as if never materialised, so that the next time mends it. */
+        if (view_refresh(view, &why) != STATUS_OK)
+            log_error("features: view '" STR_FMT
+                      "' is not served before it is materialised again: %s",
+                      STR_ARG(name), why.message);
+        view->next = store->views;
+        store->views = view;
     }
     pthread_mutex_unlock(&store->lock);
-    if (status != STATUS_OK)
-        return error_wrap(err, "open view '" STR_FMT "'", STR_ARG(name));
     *out = &view->base;
     return STATUS_OK;
 }
