@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/output.h"
 #include "net/client.h"
 #include "net/url.h"
@@ -59,6 +60,7 @@ static enum status open_local(struct cli *cli, struct error *err)
         return STATUS_OK;
     }
     TRY(status);
+    log_set_level(LOG_WARN); /* what was done, the command itself says */
     return cli->program->open_local(&cli->project, command->access, &cli->router, &cli->local,
                                     err);
 }

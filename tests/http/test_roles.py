@@ -87,9 +87,14 @@ class Roles(onggi.ProjectCase):
             self.assertEqual(self.as_role("approver", f"{VERSION}/{verb}", REASON)[0], 200)
 
     def test_4_nobody_decides_without_a_name(self):
+        self.assertEqual(self.as_role("approver", VERSION + "/approve", REASON)[0], 200)
         self.project.stop()
-        done = self.command("approver", "models", "approve", "small", "1", "--reason", "mine")
-        self.assertEqual(done.returncode, 4, done.stderr)
+        for verb in ("approve", "reject"):
+            done = self.command("approver", "models", verb, "small", "1", "--reason", "mine")
+            self.assertEqual(done.returncode, 4, done.stderr)
+        # What needs no name goes on, and says so in one line.
+        done = self.project.run("models", "deploy", "small", "1", "--endpoint", "small")
+        self.assertEqual(done.stderr, "endpoint small serves small version 1\n")
 
 
 if __name__ == "__main__":
