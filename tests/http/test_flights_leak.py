@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "brute"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 import onggi  # noqa: E402
 
 FLIGHTS = ROOT / "build" / "deps" / "data" / "flights-3m.parquet"

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 try:

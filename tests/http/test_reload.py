@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import onggi  # noqa: E402
 from support.raw_http import Client, request, wait_until  # noqa: E402
@@ -220,7 +220,9 @@ class Settings(Case):
         self.start(self.BASE)
         clients = [Client(self.port) for _ in range(8)]
         for turn in range(20):
-            self.config.write_text(f"server: {{threads: 2, access_log: {'one' if turn % 2 else 'two'}.log}}\n")
+            fresh = self.path / "fresh.yaml"  # half a file may be a good one, too
+            fresh.write_text(f"server: {{threads: 2, access_log: {'one' if turn % 2 else 'two'}.log}}\n")
+            os.replace(fresh, self.config)
             os.kill(self.pid, signal.SIGHUP)
             for client in clients:
                 client.send(request("GET", "/healthz") * 10)

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "brute"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import onggi  # noqa: E402
 
 try:
