@@ -127,6 +127,7 @@ class Bodies(unittest.TestCase):
             head = "POST /worker HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n"
             first, second = server.connect(), server.connect()
             first.send(head + "x" * 1900000)
+            time.sleep(0.5)  # until it is read: who comes last is refused
             self.assertTrue(wait_until(lambda: server.ask(request("POST", "/worker", body=b"y" * 2000000)).code == 503))
             second.send(request("POST", "/worker", body=b"small"))  # what a turn holds anyway does not count
             self.assertEqual(second.reply().body, b"small")
