@@ -130,9 +130,9 @@ static enum status check_definitions(struct cli *cli, struct str target, bool re
     if (yyjson_arr_size(plan) == 0)
         print_note("no changes");
     else
-        print_note(recording ? "%zu changes recorded"
-                             : "%zu changes; 'onggi apply' records them",
-                   yyjson_arr_size(plan));
+        print_note(recording ? "%zu change%s recorded"
+                             : "%zu change%s; 'onggi apply' records them",
+                   yyjson_arr_size(plan), yyjson_arr_size(plan) == 1 ? "" : "s");
     return STATUS_OK;
 }
 

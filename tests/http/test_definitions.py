@@ -83,6 +83,8 @@ class Definitions(onggi.ProjectCase):
         self.define(DEFINITIONS.replace("window: 1d", "window: 2d").replace("fraud", "fraud_v2"))
         self.assertEqual(self.changes("apply"),
                          ["~view activity", "+service fraud_v2", "-service fraud"])
+        self.define(DEFINITIONS.replace("window: 1d", "window: 3d").replace("fraud", "fraud_v2"))
+        self.assertIn("1 change; 'onggi apply' records them", self.project.run("validate").stderr)
 
     def test_types_come_from_the_files_and_outlive_them(self):
         self.project.must("apply")
