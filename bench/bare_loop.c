@@ -56,7 +56,7 @@ static int on_message_complete(llhttp_t *parser)
         done = 0;
     if ((unsigned)done < reply_len) {
         piece = uv_buf_init(reply + done, reply_len - (unsigned)done);
-        uv_write(&client->write, (uv_stream_t *)&client->tcp, &piece, 1, on_written);
+        (void)uv_write(&client->write, (uv_stream_t *)&client->tcp, &piece, 1, on_written);
     }
     return 0;
 }
@@ -93,7 +93,7 @@ static void on_connection(uv_stream_t *listener, int status)
     if (uv_accept(listener, (uv_stream_t *)&client->tcp) != 0)
         abort();
     uv_tcp_nodelay(&client->tcp, 1);
-    uv_read_start((uv_stream_t *)&client->tcp, on_allocate, on_read);
+    (void)uv_read_start((uv_stream_t *)&client->tcp, on_allocate, on_read);
 }
 
 int main(void)

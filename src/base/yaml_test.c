@@ -82,8 +82,7 @@ TEST(depth_and_size_have_limits)
     char deep[4 * (YAML_DEPTH_MAX + 2)] = "";
     char *large = test_malloc(YAML_SIZE_MAX + 1);
 
-    for (int i = 0; i < YAML_DEPTH_MAX + 2; i++)
-        strcat(deep, "[");
+    memset(deep, '[', YAML_DEPTH_MAX + 2);
     refused(deep, "nested too deeply");
     memset(large, ' ', YAML_SIZE_MAX + 1);
     assert_fails(STATUS_LIMIT,

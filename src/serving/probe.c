@@ -19,8 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 #define REPORT_MAX 512
 #define NS_PER_MS UINT64_C(1000000)
 
