@@ -7,6 +7,7 @@
 #include "features/training_set.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -141,6 +142,22 @@ static enum status build(struct training_set_visit *visit, struct response *res,
     return response_json(res, 200, json);
 }
 
+/* The sender knows the rows by another name than the file that they were kept in meanwhile. */
+static void name_the_body(struct arena *arena, const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    const char *at = strstr(err->message, name), *from = at;
+    struct str text;
+
+    if (at == NULL)
+        return;
+    while (from > err->message && strchr(" '\"(", from[-1]) == NULL)
+        from--;
+    text = arena_printf(arena, "%.*sthe rows sent%s", (int)(from - err->message), err->message,
+                        at + strlen(name));
+    snprintf(err->message, sizeof(err->message), "%s", text.data);
+}
+
 enum status training_set_serve(struct request *req, struct response *res,
                                const struct training_set_context *shared, bool names_service,
                                training_set_make make, void *context, struct error *err)
@@ -160,6 +177,9 @@ enum status training_set_serve(struct request *req, struct response *res,
     status = entities_file(req, shared->project, &visit.asked.entities, &made, err);
     if (status == STATUS_OK)
         status = build(&visit, res, shared, make, context, err);
+    if (status != STATUS_OK && visit.asked.entities != NULL &&
+        (made != NULL || strstr(visit.asked.entities, "/onggi-body-") != NULL))
+        name_the_body(req->arena, visit.asked.entities, err);
     if (made != NULL)
         unlink(made);
     return status;

@@ -446,6 +446,7 @@ steps:
                 done = self.project.run("predict", "small", "--entities", name, "--out", "bad.csv")
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertRegex(done.stderr, words)
+                self.assertNotIn("onggi-body", done.stderr)
                 self.assertFalse((self.path / "bad.csv").exists())
         self.assertEqual(self.ask("/api/v1/endpoints/small/predict", QUESTION)[0], 200)
 
