@@ -25,6 +25,7 @@ static char *moved(const struct buffer *buffer, size_t capacity)
         return realloc(buffer->data, capacity);
     data = arena_alloc(buffer->arena, capacity);
     if (buffer->len > 0)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what has a length has bytes */
         memcpy(data, buffer->data, buffer->len);
     return data;
 }
