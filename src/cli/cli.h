@@ -28,9 +28,10 @@ struct cli {
     struct arena *arena;
     const struct cli_program *program;
     struct command_line line;
-    bool json;              /* --json: machines read stdout */
-    struct project project; /* folder NULL: none needed, or a server far away was named */
-    struct str server;      /* URL; empty: answered in this process */
+    bool json;               /* --json: machines read stdout */
+    struct project project;  /* folder NULL: none needed, or a server far away was named */
+    struct str server;       /* URL; empty: answered in this process */
+    const char *certificate; /* of the project's own server behind TLS; NULL: none */
     struct str token;
     struct router *router; /* without a server */
     void *local;

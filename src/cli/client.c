@@ -46,6 +46,14 @@ static bool await_server(struct cli *cli, struct server_info *info)
     return false;
 }
 
+/* It is ours, so its certificate is known, whatever name that is for. */
+static void use_server(struct cli *cli, const struct server_info *info)
+{
+    cli->server = info->url;
+    if (info->certificate.len > 0)
+        cli->certificate = arena_cstr(cli->arena, info->certificate);
+}
+
 static enum status open_local(struct cli *cli, struct error *err)
 {
     const struct command *command = cli->line.command;
@@ -56,7 +64,7 @@ static enum status open_local(struct cli *cli, struct error *err)
                                       err);
 
     if (status == STATUS_CONFLICT && await_server(cli, &info)) {
-        cli->server = info.url;
+        use_server(cli, &info);
         return STATUS_OK;
     }
     TRY(status);
@@ -76,7 +84,7 @@ enum status cli_connect(struct cli *cli, struct error *err)
     if (cli->server.len > 0)
         return STATUS_OK;
     if (project_server_find(cli->arena, &cli->project, &info)) {
-        cli->server = info.url;
+        use_server(cli, &info);
         return STATUS_OK;
     }
     if (cli->line.command->access == ACCESS_SERVER)
@@ -243,6 +251,8 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
         .content_type = first_of(request->content_type, JSON_TYPE),
         .accept = request->events ? STR("text/event-stream") : STR_EMPTY,
         .token = cli->token,
+        .certificate = cli->certificate,
+        .ca_file = getenv("ONGGI_CA_FILE"),
         .body = request->body,
         .body_file = request->body_file,
         .answer_file = request->out_file,

@@ -178,6 +178,8 @@ enum status project_server_put(const struct project *project, const struct serve
     yyjson_mut_obj_add_int(doc, object, "pid", info->pid);
     json_add_str(doc, object, "url", info->url);
     json_add_str(doc, object, "version", info->version);
+    if (info->certificate.len > 0)
+        json_add_str(doc, object, "certificate", info->certificate);
     status = file_write(project_path(arena, project, SERVER_FILE),
                         json_mut_write_pretty(arena, object), err);
     arena_free(arena);
@@ -191,11 +193,13 @@ static bool server_info_read(struct arena *arena, const struct project *project,
     struct str text;
     yyjson_val *json;
 
+    out->certificate = STR_EMPTY;
     return file_read(arena, project_path(arena, project, SERVER_FILE), SERVER_FILE_MAX, &text,
                      &err) == STATUS_OK &&
            json_parse(arena, text, &json, &err) == STATUS_OK &&
            json_want_int64(json, "pid", &out->pid, &err) == STATUS_OK &&
            json_need_str(json, "url", &out->url, &err) == STATUS_OK &&
+           json_want_str(json, "certificate", &out->certificate, &err) == STATUS_OK &&
            json_want_str(json, "version", &out->version, &err) == STATUS_OK;
 }
 

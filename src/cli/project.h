@@ -50,6 +50,7 @@ struct server_info {
     int64_t pid;
     struct str url; /* "http://127.0.0.1:8470" */
     struct str version;
+    struct str certificate; /* the file of it, if the url is https; empty otherwise */
 };
 
 MUST_USE enum status project_server_put(const struct project *project,

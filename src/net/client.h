@@ -23,6 +23,8 @@ struct http_options {
     unsigned connect_ms; /* 0: 5 s */
     unsigned timeout_ms; /* of the whole call; 0: none */
     const char *ca_file; /* PEM; NULL: the system's certificates */
+    /* PEM, http_call only: the server must show just this certificate, and neither name nor issuer count. */
+    const char *certificate;
     /* Asked ten times a second while it waits; true ends the call with UNAVAILABLE. May be NULL. */
     bool (*is_cancelled)(void);
     event_sink events; /* called for each server-sent event of a text/event-stream answer */

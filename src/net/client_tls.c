@@ -4,6 +4,7 @@
 #include "base/str.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 static const unsigned char alpn[] = "\x08http/1.1";
@@ -107,4 +108,23 @@ enum status client_tls_expect(SSL *ssl, const char *host, struct error *err)
     if (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)
         return client_tls_failed(ssl, host, err);
     return STATUS_OK;
+}
+
+enum status client_tls_same(SSL *ssl, const char *certificate, struct error *err)
+{
+    X509 *shown = SSL_get0_peer_certificate(ssl), *wanted = NULL;
+    BIO *file = BIO_new_file(certificate, "r");
+    bool same;
+
+    if (file != NULL)
+        wanted = PEM_read_bio_X509(file, NULL, NULL, NULL);
+    same = shown != NULL && wanted != NULL && X509_cmp(shown, wanted) == 0;
+    X509_free(wanted);
+    BIO_free(file);
+    ERR_clear_error();
+    return same ? STATUS_OK
+                : error_set(err, STATUS_UNAVAILABLE,
+                            "the server shows another certificate than %s has; a new one takes "
+                            "effect by SIGHUP",
+                            certificate);
 }

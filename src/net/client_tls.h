@@ -9,5 +9,7 @@
 MUST_USE enum status client_tls_context(const char *ca_file, SSL_CTX **out, struct error *err);
 /* The certificate must be for this name or address; a name is told to the server too. */
 MUST_USE enum status client_tls_expect(SSL *ssl, const char *host, struct error *err);
+/* For a handshake that is over, without another check: the other side has shown the certificate of this file. */
+MUST_USE enum status client_tls_same(SSL *ssl, const char *certificate, struct error *err);
 /* UNAVAILABLE, with what OpenSSL and the check of the certificate have to say about the last call. */
 enum status client_tls_failed(SSL *ssl, const char *what, struct error *err);

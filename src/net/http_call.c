@@ -187,7 +187,7 @@ static enum status run(struct arena *arena, const struct url *url, struct runnin
     struct wire *wire;
     enum status status;
 
-    TRY(wire_open(url, options->ca_file, connect_ms, options->is_cancelled, &wire, err));
+    TRY(wire_open(url, options, connect_ms, &wire, err));
     if (options->timeout_ms != 0)
         wire_set_deadline(wire, start_ns + options->timeout_ms * UINT64_C(1000000));
     status = exchange_messages(wire, arena, url, running, err);

@@ -151,35 +151,45 @@ static void restore_sigpipe(struct wire *wire)
     pthread_sigmask(SIG_SETMASK, &wire->old_mask, NULL);
 }
 
-static enum status begin_tls(struct wire *wire, const struct url *url, const char *ca_file,
-                             struct error *err)
+static enum status shake_hands(struct wire *wire, struct error *err)
 {
     int result;
 
-    block_sigpipe(wire);
-    TRY(client_tls_context(ca_file, &wire->context, err));
-    wire->ssl = SSL_new(wire->context);
-    if (wire->ssl == NULL)
-        return client_tls_failed(NULL, "start OpenSSL", err);
-    SSL_set_fd(wire->ssl, wire->fd);
-    TRY(client_tls_expect(wire->ssl, url->host, err));
     while ((result = SSL_connect(wire->ssl)) != 1)
         TRY(tls_wait(wire, result, "TLS handshake", err));
     return STATUS_OK;
 }
 
-enum status wire_open(const struct url *url, const char *ca_file, unsigned connect_ms,
-                      bool (*is_cancelled)(void), struct wire **out, struct error *err)
+static enum status begin_tls(struct wire *wire, const struct url *url,
+                             const struct http_options *options, struct error *err)
+{
+    block_sigpipe(wire);
+    TRY(client_tls_context(options->ca_file, &wire->context, err));
+    wire->ssl = SSL_new(wire->context);
+    if (wire->ssl == NULL)
+        return client_tls_failed(NULL, "start OpenSSL", err);
+    SSL_set_fd(wire->ssl, wire->fd);
+    if (options->certificate == NULL) {
+        TRY(client_tls_expect(wire->ssl, url->host, err));
+        return shake_hands(wire, err);
+    }
+    SSL_set_verify(wire->ssl, SSL_VERIFY_NONE, NULL);
+    TRY(shake_hands(wire, err));
+    return client_tls_same(wire->ssl, options->certificate, err);
+}
+
+enum status wire_open(const struct url *url, const struct http_options *options,
+                      unsigned connect_ms, struct wire **out, struct error *err)
 {
     struct wire *wire = calloc(1, sizeof(*wire));
 
     if (wire == NULL)
         abort();
     wire->fd = -1;
-    wire->is_cancelled = is_cancelled;
+    wire->is_cancelled = options->is_cancelled;
     wire->deadline_ns = clock_monotonic_ns() + connect_ms * UINT64_C(1000000);
     if (connect_any(wire, url, err) != STATUS_OK ||
-        (url->is_tls && begin_tls(wire, url, ca_file, err) != STATUS_OK)) {
+        (url->is_tls && begin_tls(wire, url, options, err) != STATUS_OK)) {
         wire_close(&wire);
         return error_wrap(err, STR_FMT, STR_ARG(url->authority));
     }

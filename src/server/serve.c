@@ -205,12 +205,21 @@ static void print_banner(struct serve *serve)
     print_note("            onggi features list");
 }
 
+static struct str certificate_file(const struct serve *serve)
+{
+    const char *path = serving_process_path(&serve->cli->project, serve->cli->arena,
+                                            serve->config.server.certificate);
+
+    return path == NULL ? STR_EMPTY : str_from(path);
+}
+
 static void on_ready(void *context)
 {
     struct serve *serve = context;
     const struct server_info info = { .pid = getpid(),
                                       .url = serve->process.url,
-                                      .version = STR(ONGGI_VERSION) };
+                                      .version = STR(ONGGI_VERSION),
+                                      .certificate = certificate_file(serve) };
     struct error err;
 
     if (project_server_put(&serve->cli->project, &info, &err) != STATUS_OK)

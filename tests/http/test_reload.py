@@ -154,6 +154,21 @@ class Certificates(Case):
         self.config.write_text(self.CONFIG)
         self.assertIn("is fine", self.project.run("serve", "--check").stderr)
 
+    def test_commands_know_the_certificate_of_their_server(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "30", "-nodes", "-subj", "/CN=x",
+                        "-addext", "subjectAltName=DNS:onggi.example.com", "-out", self.path / "named.pem",
+                        "-keyout", self.path / "named.key"], check=True, capture_output=True)
+        self.start(self.CONFIG.replace("used", "named"))
+        self.assertIn(self.project.url, self.project.must("status"))
+        # Not so for one that is named, nor for one that shows another certificate.
+        done = self.project.run("status", "--server", self.project.url)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("self-signed", done.stderr)
+        shutil.copy(self.path / "second.pem", self.path / "named.pem")
+        done = self.project.run("status")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("another certificate", done.stderr)
+
     def test_an_expired_certificate_is_told(self):
         make_certificate(self.path, "soon", "-nodes", "-days", "3")
         self.start(self.CONFIG.replace("used", "soon"))
