@@ -192,8 +192,8 @@ enum status sql_write(struct sql *db, sql_work work, void *context, struct error
     assert(!pthread_equal(pthread_self(), db->thread));
     pthread_cond_init(&request.finished, NULL);
     pthread_mutex_lock(&db->lock);
-    /* NOLINTNEXTLINE(cppcheck-autoVariables): it is taken out of the list before this returns */
     *db->last = &request;
+    /* NOLINTNEXTLINE(cppcheck-autoVariables): it is taken out of the list before this returns */
     db->last = &request.next;
     pthread_cond_signal(&db->work_waits);
     while (!request.done)
