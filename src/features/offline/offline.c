@@ -4,9 +4,11 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* DuckDB keeps to its limit on the whole, not to the byte, and our own columns need room too. */
@@ -235,17 +237,51 @@ static enum status set_texts(struct offline *offline, const char *name, const st
     return status;
 }
 
-/* In this order: once access is closed, what is allowed cannot be widened any more. */
-enum status offline_confine(struct offline *offline, const struct str *files, size_t count,
-                            struct error *err)
-{
-    struct str project = offline->project;
+struct paths {
+    struct str *list;
+    size_t count, capacity;
+};
 
+/*
+ * What SQL may open of the project: its data, not what Onggi keeps there (the registry, the online store)
+ * nor onggi.yaml, which has the hashes of tokens.
+ */
+static enum status project_paths(struct offline *offline, struct paths *folders,
+                                 struct paths *files, struct error *err)
+{
+    struct arena *arena = offline->arena;
+    struct stat info;
+    struct str *names;
+    size_t count;
+
+    TRY(folder_list(arena, arena_cstr(arena, offline->project), &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        struct str path = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(offline->project),
+                                       STR_ARG(names[i]));
+        struct paths *to;
+
+        if (str_starts(names[i], STR(".")) || str_equal(names[i], STR("onggi.yaml")) ||
+            stat(path.data, &info) != 0)
+            continue;
+        to = S_ISDIR(info.st_mode) ? folders : files;
+        ARENA_PUSH(arena, to->list, to->count, to->capacity) = path;
+    }
+    ARENA_PUSH(arena, folders->list, folders->count, folders->capacity) = offline->spill;
+    return STATUS_OK;
+}
+
+/* In this order: once access is closed, what is allowed cannot be widened any more. */
+enum status offline_confine(struct offline *offline, struct error *err)
+{
+    struct paths files = { offline->files, offline->file_count, offline->file_capacity };
+    struct paths folders = { 0 };
+
+    TRY(project_paths(offline, &folders, &files, err));
     TRY(offline_run(offline, STR("SET TimeZone='UTC'"), err));
     TRY(set_texts(offline, "temp_directory", &offline->spill, 1, false, err));
-    TRY(set_texts(offline, "file_search_path", &project, 1, false, err));
-    TRY(set_texts(offline, "allowed_paths", files, count, true, err));
-    TRY(set_texts(offline, "allowed_directories", &project, 1, true, err));
+    TRY(set_texts(offline, "file_search_path", &offline->project, 1, false, err));
+    TRY(set_texts(offline, "allowed_paths", files.list, files.count, true, err));
+    TRY(set_texts(offline, "allowed_directories", folders.list, folders.count, true, err));
     TRY(offline_run(offline, STR("SET enable_external_access=false"), err));
     return offline_run(offline, STR("SET lock_configuration=true"), err);
 }
@@ -262,6 +298,9 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
     offline->limits = *limits;
     TRY(duckdb_library_get(&offline->duckdb, err));
     offline->spill_fd = -1;
+    /* What SQL names by a relative path lies in the project, wherever the server was started. */
+    if (chdir(arena_cstr(arena, offline->project)) != 0)
+        return error_errno(err, errno, "open the project " STR_FMT, STR_ARG(offline->project));
     TRY(make_spill(offline, err));
     for (size_t i = 0; i < also_count; i++)
         ARENA_PUSH(arena, offline->files, offline->file_count,

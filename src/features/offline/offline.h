@@ -33,8 +33,8 @@ MUST_USE enum status source_specs_parse(struct arena *arena, yyjson_val *array,
                                         struct error *err);
 
 /*
- * project: absolute path of its folder; nothing outside of it can be read or written, but for
- * files of sources and those named in `also` (absolute paths).
+ * project: absolute path of its folder, which becomes the process's own; nothing but the data in it can be
+ * read or written, but for files of sources and those named in `also` (absolute paths).
  */
 MUST_USE enum status offline_open(struct arena *arena, const char *project,
                                   const struct str *also, size_t also_count,

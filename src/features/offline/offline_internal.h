@@ -14,13 +14,12 @@ struct offline {
     struct job_limits limits;
     struct str spill;  /* a folder of this job's own, for what does not fit in memory */
     int spill_fd;      /* its lock, for as long as we live */
-    struct str *files; /* that may be opened, beside those in the project's folder */
+    struct str *files; /* that may be opened, beside the data in the project's folder */
     size_t file_count, file_capacity;
 };
 
-/* From now on nothing but the project's folder and these files can be opened. */
-MUST_USE enum status offline_confine(struct offline *offline, const struct str *files,
-                                     size_t count, struct error *err);
+/* From now on nothing but the data in the project's folder and these files can be opened. */
+MUST_USE enum status offline_confine(struct offline *offline, struct error *err);
 
 /* "name" and 'text' as SQL writes them. */
 void sql_put_name(struct buffer *sql, struct str name);

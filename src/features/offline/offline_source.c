@@ -266,7 +266,7 @@ enum status offline_add_sources(struct offline *offline, const struct source_spe
 {
     for (size_t i = 0; i < count; i++)
         TRY(allow_files(offline, &sources[i], err));
-    TRY(offline_confine(offline, offline->files, offline->file_count, err));
+    TRY(offline_confine(offline, err));
     for (size_t i = 0; i < count; i++)
         TRY(add_source(offline, &sources[i], err));
     return STATUS_OK;

@@ -339,6 +339,49 @@ TEST(sql_reads_nothing_outside_the_project)
                    "entity rows: ");
 }
 
+/* Of the project, SQL reads the data; the registry and the hashes of tokens are not for it. */
+TEST(sql_reads_nothing_that_is_not_data)
+{
+    static const char *const kept[] = { "onggi.yaml",
+                                        "./onggi.yaml",
+                                        "data/../onggi.yaml",
+                                        ".onggi/meta.db",
+                                        "data/../.onggi/meta.db",
+                                        "*.yaml",
+                                        ".*/*" };
+    struct str result;
+
+    write_events();
+    write_text("onggi.yaml", "users: {}\n");
+    assert_ok(folder_create(in_folder("data"), &err));
+    assert_ok(folder_create(in_folder(".onggi"), &err));
+    write_text(".onggi/meta.db", "secret");
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        assert_refused(
+            arena_printf(arena,
+                         "{\"sql\":\"SELECT 1 AS id, now()::TIMESTAMP AS \\\"when\\\", 1 "
+                         "AS factor FROM read_blob('%s')\"}",
+                         kept[i])
+                .data,
+            "entity rows: ");
+        assert_refused(
+            arena_printf(arena,
+                         "{\"sql\":\"SELECT 1 AS id, now()::TIMESTAMP AS \\\"when\\\", 1 "
+                         "AS factor FROM read_blob('%s')\"}",
+                         in_folder(kept[i]))
+                .data,
+            "entity rows: ");
+    }
+    write_text("data/ids.csv", "id\n1\n");
+    write_text("ids.csv", "id\n2\n");
+    assert_ok(
+        build("{\"sql\":\"SELECT id, TIMESTAMP '2024-01-01 10:00:00' AS \\\"when\\\", 1 AS "
+              "factor FROM read_csv('data/*.csv') UNION ALL SELECT id, TIMESTAMP '2024-01-01 "
+              "10:00:00', 1 FROM read_csv('ids.csv')\"}",
+              "", &result));
+    assert_str_contains(result, STR("\"rows\":2"));
+}
+
 static struct str describe(const char *sources)
 {
     const struct job_spec spec = {
@@ -385,6 +428,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_damaged_parquet_is_told_by_name),
         TEST_CASE(jobs_leave_nothing_behind),
         TEST_CASE(sql_reads_nothing_outside_the_project),
+        TEST_CASE(sql_reads_nothing_that_is_not_data),
         TEST_CASE(sources_are_described_with_our_types),
     };
     int failed;
