@@ -202,6 +202,21 @@ static enum status put_time(struct reading *reading, struct buffer *sql,
     return offline_put_column(sql, column, TYPE_TIMESTAMP, err);
 }
 
+/* One bad cell makes text of a CSV's whole column; with a type given, the cell is told by its line. */
+static enum status put_wanted(struct buffer *sql, const struct offline_column *column,
+                              enum value_type type, struct error *err)
+{
+    enum status status = offline_put_column(sql, column, type, err);
+
+    if (status == STATUS_OK || !str_equal(column->duckdb, STR("VARCHAR")))
+        return status;
+    return error_set(err, status,
+                     "column '" STR_FMT "' is VARCHAR, wanted is %s; give the source "
+                     "`types: {" STR_FMT ": %s}` to be told which value is none",
+                     STR_ARG(column->name), value_type_name(type), STR_ARG(column->name),
+                     value_type_name(type));
+}
+
 static enum status put_select(struct reading *reading, struct buffer *sql,
                               const struct offline_want *want, struct error *err)
 {
@@ -215,7 +230,7 @@ static enum status put_select(struct reading *reading, struct buffer *sql,
     buffer_append(sql, STR("SELECT "));
     for (size_t i = 0; i < reading->want_count; i++) {
         TRY(offline_column_get(reading->arena, columns, count, want[i].column, &column, err));
-        TRY(offline_put_column(sql, column, want[i].type, err));
+        TRY(put_wanted(sql, column, want[i].type, err));
         buffer_append(sql, STR(", "));
     }
     TRY(put_time(reading, sql, columns, count, source->time, "event time", err));

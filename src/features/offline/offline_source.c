@@ -160,15 +160,57 @@ static const char *zoned_type(enum value_type type)
     return type == TYPE_TIMESTAMP ? "TIMESTAMP WITH TIME ZONE" : sql_type_name(type);
 }
 
+static void put_cast(struct buffer *sql, struct str column, const char *type)
+{
+    buffer_append(sql, STR("CAST("));
+    sql_put_name(sql, column);
+    buffer_printf(sql, " AS %s)", type);
+}
+
+/* A cast would round 7.5 to 8. Doubles show small fractions, decimals those of large numbers. */
+static void put_whole_number(struct buffer *sql, struct str column, const char *type)
+{
+    struct buffer message = { 0 };
+
+    buffer_printf(&message, "column '" STR_FMT "' has ", STR_ARG(column));
+    buffer_append(sql, STR("CASE WHEN "));
+    sql_put_name(sql, column);
+    buffer_append(sql, STR(" IS NULL OR ("));
+    put_cast(sql, column, "DOUBLE");
+    buffer_append(sql, STR(" = CAST("));
+    put_cast(sql, column, type);
+    buffer_append(sql, STR(" AS DOUBLE) AND "));
+    put_cast(sql, column, "DECIMAL(38,9)");
+    buffer_append(sql, STR(" = "));
+    put_cast(sql, column, type);
+    buffer_append(sql, STR(") THEN "));
+    put_cast(sql, column, type);
+    buffer_append(sql, STR(" ELSE error("));
+    sql_put_text(sql, buffer_str(&message));
+    buffer_append(sql, STR(" || "));
+    put_cast(sql, column, "VARCHAR");
+    buffer_append(sql, STR(" || ', which is not a whole number') END"));
+    buffer_free(&message);
+}
+
+static void put_override(struct buffer *sql, struct str column, enum value_type type)
+{
+    if (type == TYPE_INT32 || type == TYPE_INT64) {
+        put_whole_number(sql, column, sql_type_name(type));
+        return;
+    }
+    buffer_append(sql, STR("CAST("));
+    put_cast(sql, column, zoned_type(type));
+    buffer_printf(sql, " AS %s)", sql_type_name(type));
+}
+
 static void put_overrides(struct buffer *sql, const struct source_spec *source)
 {
     buffer_append(sql, STR("SELECT *"));
     for (size_t i = 0; i < source->type_count; i++) {
         buffer_append(sql, i == 0 ? STR(" REPLACE (") : STR(", "));
-        buffer_append(sql, STR("CAST(CAST("));
-        sql_put_name(sql, source->type_columns[i]);
-        buffer_printf(sql, " AS %s) AS %s) AS ", zoned_type(source->types[i]),
-                      sql_type_name(source->types[i]));
+        put_override(sql, source->type_columns[i], source->types[i]);
+        buffer_append(sql, STR(" AS "));
         sql_put_name(sql, source->type_columns[i]);
     }
     buffer_append(sql, source->type_count > 0 ? STR(") FROM ") : STR(" FROM "));

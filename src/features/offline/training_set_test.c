@@ -169,6 +169,59 @@ TEST(the_fingerprint_goes_by_content)
     assert_false(str_equal(FINGERPRINT(one), FINGERPRINT(three)));
 }
 
+static struct str typed_source(const char *value)
+{
+    return arena_printf(
+        arena,
+        "{\"project\":\"%s\",\"out\":\"%s/out.csv\",\"format\":\"csv\","
+        "\"time\":\"when\",\"entities\":{\"sql\":\"SELECT 1 AS id, TIMESTAMP "
+        "'2024-01-01 10:00:00' AS \\\"when\\\"\"}," KEYS ",\"request\":[],"
+        "\"sources\":[{\"name\":\"typed\",\"time\":\"at\",\"types\":{\"n\":\"int64\"},"
+        "\"sql\":\"SELECT 1::BIGINT AS id, TIMESTAMP '2024-01-01 09:00:00' AS "
+        "\\\"at\\\", %s AS n\"}],\"views\":[{\"name\":\"v\",\"source\":0,"
+        "\"keys\":[0],\"ttl_us\":0,\"features\":[{\"name\":\"n\","
+        "\"type\":\"int64\",\"column\":\"n\"}]}],\"slots\":1,\"expressions\":[],"
+        "\"outputs\":[{\"name\":\"n\",\"slot\":0}]}",
+        folder, folder, value);
+}
+
+/* `types:` asks for whole numbers: one that is none is an error, not another number. */
+TEST(an_integer_is_never_made_by_rounding)
+{
+    static const struct {
+        const char *value, *wanted; /* a number, or a part of the message */
+        bool fails;
+    } cases[] = {
+        { "7.0::DOUBLE", ",7\n", false },
+        { "NULL::DOUBLE", ",\n", false },
+        { "'12'", ",12\n", false },
+        { "9007199254740993::BIGINT", ",9007199254740993\n", false },
+        { "9007199254740993::DECIMAL(20,1)", ",9007199254740993\n", false },
+        { "true", ",1\n", false },
+        { "7.5::DOUBLE", "source 'typed': column 'n' has 7.5, which is not a whole number",
+          true },
+        { "'7.5'", "has 7.5, which is not a whole number", true },
+        { "1e-12::DOUBLE", "has 1e-12, which is not a whole number", true },
+        { "9007199254740993.5::DECIMAL(20,1)", "not a whole number", true },
+        { "1e30::DOUBLE", "source 'typed': ", true },
+        { "'NaN'::DOUBLE", "source 'typed': ", true },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct job_spec spec = { .name = "training-set",
+                                       .spec = typed_source(cases[i].value) };
+        struct str result;
+
+        if (cases[i].fails) {
+            assert_fails(STATUS_INVALID, job_run(arena, &spec, &result, &err));
+            assert_str_contains(str_from(err.message), str_from(cases[i].wanted));
+        } else {
+            assert_ok(job_run(arena, &spec, &result, &err));
+            assert_str_contains(read_out(), str_from(cases[i].wanted));
+        }
+    }
+}
+
 /* DuckDB calls the number of a row so, and hides it behind a column of that name. */
 TEST(a_column_of_the_entity_rows_may_be_called_rowid)
 {
@@ -257,7 +310,8 @@ TEST(bad_sources_are_told_by_name)
     assert_refused(rows_file(), "source 'events': the event time column 'at' is VARCHAR");
     write_text("events.csv", "id,at,seen,code,amount\n1,2024-01-01 10:00:00,,x,much\n");
     assert_refused(rows_file(),
-                   "source 'events': column 'amount' is VARCHAR, wanted is float64");
+                   "source 'events': column 'amount' is VARCHAR, wanted is float64; give the "
+                   "source `types: {amount: float64}` to be told which value is none");
     unlink(in_folder("events.csv"));
     {
         struct str result;
@@ -420,6 +474,7 @@ int main(int argc, char **argv)
         TEST_CASE(every_row_comes_out_once_in_its_order),
         TEST_CASE(as_known_sees_nothing_that_was_created_later),
         TEST_CASE(rows_may_come_from_sql_over_sources),
+        TEST_CASE(an_integer_is_never_made_by_rounding),
         TEST_CASE(a_column_of_the_entity_rows_may_be_called_rowid),
         TEST_CASE(many_rows_keep_their_order),
         TEST_CASE(the_fingerprint_goes_by_content),
