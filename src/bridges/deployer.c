@@ -332,6 +332,27 @@ void deploy_on_decision(struct deployer *deployer, struct str model, int64_t ver
     arena_free(arena);
 }
 
+void deploy_missing(struct deployer *deployer)
+{
+    struct arena *arena = arena_new();
+    struct deployment *list = NULL;
+    size_t count = 0;
+    struct error err;
+
+    if (deployment_list(deployer->registry, arena, &list, &count, &err) != STATUS_OK)
+        log_error("deploy: read deployments: %s", err.message);
+    for (size_t i = 0; i < count; i++) {
+        struct str served, model = STR_EMPTY;
+        int64_t number;
+
+        served_now(deployer, arena, list[i].endpoint, &served, &number);
+        if (number == 0 && list[i].status == VERSION_APPROVED &&
+            model_of_endpoint(deployer, arena, list[i].endpoint, &model, &err) == STATUS_OK)
+            start_one(deployer, arena, &list[i]);
+    }
+    arena_free(arena);
+}
+
 size_t deploy_all(struct deployer *deployer)
 {
     struct arena *arena = arena_new();

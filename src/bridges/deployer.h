@@ -43,6 +43,8 @@ MUST_USE enum status deploy_rollback(struct deployer *deployer, struct arena *ar
  */
 void deploy_on_decision(struct deployer *deployer, struct str model, int64_t version,
                         enum version_status decided);
+/* After definitions have changed: an endpoint that is there again serves again what was deployed to it. */
+void deploy_missing(struct deployer *deployer);
 /*
  * At start: loads what the registry says is deployed. An endpoint that cannot get its model
  * answers with its fallback; the log tells. Returns how many serve.

@@ -201,6 +201,7 @@ enum known_header {
     KNOWN_EXPECT,
     KNOWN_ORIGIN,
     KNOWN_CONTENT_TYPE,
+    KNOWN_CONTENT_ENCODING,
     KNOWN_AUTHORIZATION,
     KNOWN_USER_AGENT,
     KNOWN_REFERER,
@@ -220,6 +221,7 @@ static const struct str known_names[KNOWN_COUNT] = {
     [KNOWN_EXPECT] = STR_INIT("expect"),
     [KNOWN_ORIGIN] = STR_INIT("origin"),
     [KNOWN_CONTENT_TYPE] = STR_INIT("content-type"),
+    [KNOWN_CONTENT_ENCODING] = STR_INIT("content-encoding"),
     [KNOWN_AUTHORIZATION] = STR_INIT("authorization"),
     [KNOWN_USER_AGENT] = STR_INIT("user-agent"),
     [KNOWN_REFERER] = STR_INIT("referer"),
@@ -369,6 +371,10 @@ static enum message_progress check_head(struct message *message, struct message_
         return refuse(message, 400, "the target is no path of this host");
     if (check_framing(message, known, head) != MESSAGE_COMPLETE)
         return MESSAGE_REFUSED;
+    /* RFC 9110, 8.4: taken for what it is not, a packed body is an error of JSON that helps nobody. */
+    if (known[KNOWN_CONTENT_ENCODING].len > 0 &&
+        !str_equal_nocase(known[KNOWN_CONTENT_ENCODING], STR("identity")))
+        return refuse(message, 415, "a body is taken as it is, without Content-Encoding");
     if (known[KNOWN_EXPECT].data == NULL)
         return MESSAGE_COMPLETE;
     head->expects_continue = str_equal_nocase(known[KNOWN_EXPECT], STR("100-continue"));

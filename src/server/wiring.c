@@ -163,6 +163,7 @@ static void on_definitions_changed(void *context, const struct definitions *now)
     struct wiring *wiring = context;
 
     proxy_sync(wiring->proxy, now);
+    deploy_missing(wiring->deployer);
 }
 
 static enum status wire_proxy(struct wiring *wiring, struct error *err)
@@ -173,8 +174,8 @@ static enum status wire_proxy(struct wiring *wiring, struct error *err)
     wiring->proxy = proxy_new(wiring->features);
     proxy_sync(wiring->proxy, definitions);
     definitions_unref(&definitions);
-    definition_store_on_change(wiring->definitions, on_definitions_changed, wiring);
     wiring->deployer = deployer_new(wiring->registry, wiring->serving, wiring->proxy);
+    definition_store_on_change(wiring->definitions, on_definitions_changed, wiring);
     router_mount(wiring->router, &proxy_door, wiring->proxy);
     router_mount(wiring->router, &deployer_door, wiring->deployer);
     wiring->score = (struct score_context){ wiring->training_sets, wiring->proxy,

@@ -197,6 +197,11 @@ class Heads(Probe):
             self.assert_refused(501, f"{method} /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assert_refused(501, "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
+    def test_packed_bodies(self):
+        for coding in ["gzip", "GZIP", "deflate, gzip", "br"]:
+            self.assert_refused(415, request("POST", "/echo", "Content-Encoding: " + coding, body=b"{}"))
+        self.assert_refused(400, request("POST", "/echo", "Content-Encoding: identity", "Content-Encoding: gzip", body=b"{}"))
+
     def test_expectations(self):
         self.assert_refused(417, request("GET", "/echo", "Expect: 200-ok"))
 

@@ -282,6 +282,16 @@ class Predict(onggi.ProjectCase):
         self.assertEqual(self.decide("reject", 2)["endpoints"], [])
         self.assertEqual(self.served(), 1)
 
+    def test_72_an_endpoint_that_is_there_again_serves_again(self):
+        self.deploy(1)
+        file = self.path / "endpoints/small.yaml"
+        file.unlink()
+        self.project.must("apply")
+        self.assertEqual(self.ask("/api/v1/endpoints/small/predict", QUESTION)[0], 404)
+        file.write_text(FILES["endpoints/small.yaml"])
+        self.project.must("apply")
+        self.assertEqual(self.served(), 1)
+
     def test_8_where_the_model_comes_from(self):
         code, answer = self.ask("/api/v1/models/small/versions/1")
         self.assertEqual(code, 200, answer)
