@@ -136,8 +136,10 @@ class Bench:
         return json.loads(text)
 
     def pauses(self):
-        command = ["taskset", "-c", "0", self.build / "bench/host_pauses"]
-        return json.loads(subprocess.run(command, check=True, text=True, capture_output=True).stdout)
+        """Of the server's processor while the other one is as busy as with the generator."""
+        both = [subprocess.Popen(["taskset", "-c", core, self.build / "bench/host_pauses"], text=True,
+                                 stdout=subprocess.PIPE) for core in ("0", "1")]
+        return [json.loads(process.communicate()[0]) for process in both][0]
 
     def stop(self):
         for process in self.started:
