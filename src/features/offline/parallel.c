@@ -17,6 +17,7 @@ struct loop {
 struct runner {
     struct loop *loop;
     unsigned thread;
+    size_t failed; /* task */
     enum status status;
     struct error error;
 };
@@ -29,7 +30,8 @@ static void *run(void *argument)
 
     while (runner->status == STATUS_OK && !atomic_load(&loop->failed) &&
            (task = atomic_fetch_add(&loop->next, 1)) < loop->count)
-        runner->status = loop->task(loop->context, task, runner->thread, &runner->error);
+        runner->status = loop->task(loop->context, runner->failed = task, runner->thread,
+                                    &runner->error);
     if (runner->status != STATUS_OK)
         atomic_store(&loop->failed, true);
     return NULL;
@@ -41,6 +43,7 @@ enum status parallel_run(unsigned threads, size_t count, parallel_task task, voi
     struct loop loop = { .task = task, .context = context, .count = count };
     struct runner runners[THREADS_MAX] = { 0 };
     pthread_t ids[THREADS_MAX];
+    const struct runner *first = NULL;
     unsigned started = 1;
 
     for (unsigned i = 0; i < THREADS_MAX; i++)
@@ -52,11 +55,14 @@ enum status parallel_run(unsigned threads, size_t count, parallel_task task, voi
     run(&runners[0]);
     for (unsigned i = 1; i < started; i++)
         pthread_join(ids[i], NULL);
+    /* Tasks are begun in their order, so that the first one that fails has always been run. */
     for (unsigned i = 0; i < started; i++) {
-        if (runners[i].status != STATUS_OK) {
-            *err = runners[i].error;
-            return runners[i].status;
-        }
+        if (runners[i].status != STATUS_OK &&
+            (first == NULL || runners[i].failed < first->failed))
+            first = &runners[i];
     }
-    return STATUS_OK;
+    if (first == NULL)
+        return STATUS_OK;
+    *err = first->error;
+    return first->status;
 }
