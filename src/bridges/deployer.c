@@ -307,16 +307,26 @@ static void start_one(struct deployer *deployer, struct arena *arena,
                  STR_ARG(deployment->endpoint), err.message);
 }
 
+/* What cannot be read is told in the log, and is nothing. */
+static size_t deployments_on_record(struct deployer *deployer, struct arena *arena,
+                                    struct deployment **out)
+{
+    size_t count = 0;
+    struct error err;
+
+    *out = NULL;
+    if (deployment_list(deployer->registry, arena, out, &count, &err) != STATUS_OK)
+        log_error("deploy: read deployments: %s", err.message);
+    return count;
+}
+
 void deploy_on_decision(struct deployer *deployer, struct str model, int64_t version,
                         enum version_status decided)
 {
     struct arena *arena = arena_new();
-    struct deployment *list = NULL;
-    size_t count = 0;
-    struct error err;
+    struct deployment *list;
+    size_t count = deployments_on_record(deployer, arena, &list);
 
-    if (deployment_list(deployer->registry, arena, &list, &count, &err) != STATUS_OK)
-        log_error("deploy: read deployments: %s", err.message);
     for (size_t i = 0; i < count; i++) {
         struct str served;
         int64_t number;
@@ -335,14 +345,12 @@ void deploy_on_decision(struct deployer *deployer, struct str model, int64_t ver
 void deploy_missing(struct deployer *deployer)
 {
     struct arena *arena = arena_new();
-    struct deployment *list = NULL;
-    size_t count = 0;
-    struct error err;
+    struct deployment *list;
+    size_t count = deployments_on_record(deployer, arena, &list);
 
-    if (deployment_list(deployer->registry, arena, &list, &count, &err) != STATUS_OK)
-        log_error("deploy: read deployments: %s", err.message);
     for (size_t i = 0; i < count; i++) {
         struct str served, model = STR_EMPTY;
+        struct error err;
         int64_t number;
 
         served_now(deployer, arena, list[i].endpoint, &served, &number);
@@ -356,12 +364,10 @@ void deploy_missing(struct deployer *deployer)
 size_t deploy_all(struct deployer *deployer)
 {
     struct arena *arena = arena_new();
-    struct deployment *deployments = NULL;
-    size_t count = 0, served = 0;
+    struct deployment *deployments;
+    size_t count = deployments_on_record(deployer, arena, &deployments), served = 0;
     struct error err;
 
-    if (deployment_list(deployer->registry, arena, &deployments, &count, &err) != STATUS_OK)
-        log_error("deploy: read deployments: %s", err.message);
     for (size_t i = 0; i < count; i++) {
         struct str model = STR_EMPTY;
 
