@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a prediction over HTTP costs, against the sum of its parts, in one run.
 
-usage: bench/predict.py [BUILD] [ROUNDS]     an optimised build (default build/release), rounds of each (5)
+usage: bench/predict.py [BUILD] [ROUNDS]     an optimised build (default build/release, made by dev/bench), rounds of
+                                             each (5); three times as many for the latency at half of the top rate
 
 Ten stored features of two entities, a model of 100 trees of depth 6, 100,000 entities of each kind asked at
 random. The parts: the bare loop with its parser, JSON, two keys in LMDB, one run in ONNX Runtime. Then the
-latency at half of the top rate, requests falling due at fixed times, beside the bare loop's at that rate. The p99 of
-the whole run is what counts; that of slices of 50 ms shows what of it is the host's (bench/http_load.c says how).
+latency at half of the top rate, requests falling due at fixed times, beside the bare loop's at that rate, in turns
+(a shared machine is quiet in one second and busy in the next). The median of the p99s of whole loads is what counts;
+that of slices of 50 ms shows what of it is the host's (bench/http_load.c says how).
 """
 import json
 import os
@@ -25,6 +27,7 @@ ENTITIES = 100_000
 BODIES = 20_000
 REACH_CPU = 1.35
 REACH_P99 = 2
+CALM_ROUNDS = 3  # a tail is the host's as much as ours: it wants more samples than a mean
 
 DEFINITIONS = """\
 entity: {kind}
@@ -175,7 +178,7 @@ def measure(bench, rounds):
         parts.append(bench.parts())
     rate = median(wholes, "per_second") / 2
     calm, bare_calm = [], []
-    for _ in range(rounds):
+    for _ in range(CALM_ROUNDS * rounds):
         bare_calm.append(bench.load(bare.pid, bare_port, rate=rate))
         calm.append(bench.load(pid, port, rate=rate))
     pieces = {"loop": median(loops, "cpu_us"), **{name: median(parts, f"{name}_us") for name in ("json", "lmdb", "run")}}
@@ -185,7 +188,7 @@ def measure(bench, rounds):
           f"p50 {median(wholes, 'p50_us'):.0f} us, p99 {median(wholes, 'p99_us'):.0f} us")
     print(f"ratio of CPU: {verdict(whole / total, REACH_CPU)}")
     late, bare_late = median(calm, "p99_us"), median(bare_calm, "p99_us")
-    print(f"at {rate:,.0f} requests/s: p99 {late:.0f} us, bare loop {bare_late:.0f} us, "
+    print(f"at {rate:,.0f} requests/s, {len(calm)} loads of each: p99 {late:.0f} us, bare loop {bare_late:.0f} us, "
           f"ratio {verdict(late / bare_late, REACH_P99)}")
     slice_p99, bare_slice_p99 = median(calm, "calm_p99_us"), median(bare_calm, "calm_p99_us")
     print(f"the middle one of slices of 50 ms: p99 {slice_p99:.0f} us, bare loop {bare_slice_p99:.0f} us, "

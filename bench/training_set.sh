@@ -6,7 +6,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
-ninja -C "$build" bench/bench_training_set >&2
-# A release finds the library beside itself only; this program lies in a folder of its own.
-export LD_LIBRARY_PATH=$PWD/build/deps/lib
 exec "$build/bench/bench_training_set" build/deps/data/flights-3m.parquet ${2:+"$2"}
