@@ -124,6 +124,16 @@ enum status access_log_open(const char *path, struct access_log **out, struct er
     return STATUS_OK;
 }
 
+enum status server_access_log_check(const char *path, struct error *err)
+{
+    int fd = strcmp(path, "-") == 0 ? dup(STDOUT_FILENO) : open_file(path);
+
+    if (fd < 0)
+        return error_errno(err, errno, "open access log %s", path);
+    close(fd);
+    return STATUS_OK;
+}
+
 void access_log_close(struct access_log **pointer)
 {
     struct access_log *log = *pointer;

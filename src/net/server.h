@@ -34,6 +34,9 @@ struct server_tls {
     /* "onggi.yaml:5:20", in front of what is wrong with them; NULL: nothing. */
     const char *certificate_place;
     const char *key_place;
+    /* What stands in the two; empty: the files are read. */
+    struct str certificate_pem;
+    struct str key_pem;
 };
 
 /* Whether the parts behind are ready to answer; the sentence says what is missing. */
@@ -75,8 +78,14 @@ MUST_USE enum status server_reload(struct server *server, const struct server_co
                                    struct error *err);
 /* Whether Host and Origin are checked from now on. Any thread. */
 void server_check_host(struct server *server, bool check);
-/* Whether certificate and key can be read and belong together. */
-MUST_USE enum status server_tls_check(const struct server_tls *tls, struct error *err);
+/*
+ * Whether certificate and key can be read and belong together; warns of a certificate that ends soon.
+ * Fills *tls with what stands in them, in the arena: who starts with that does not depend on the files.
+ */
+MUST_USE enum status server_tls_read(struct arena *arena, struct server_tls *tls,
+                                     struct error *err);
+/* Whether lines could be written there; "-" is stdout. */
+MUST_USE enum status server_access_log_check(const char *path, struct error *err);
 /*
  * Stops to accept, tells keep-alive clients to go, waits until all replies have left or the
  * drain deadline is over. Returns false when connections had to be cut. Then server_stop.

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/tls.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
 #define WARN_DAYS 14
+#define PEM_MAX ((size_t)1 << 20)
 
 struct tls_context {
     SSL_CTX *ssl;
@@ -67,16 +70,58 @@ static int no_passphrase(char *room, int size, int writing, void *was_asked)
     return -1;
 }
 
-static enum status load_key(SSL_CTX *ssl, const char *path, struct error *err)
+static BIO *open_pem(const char *path, struct str text)
 {
-    bool was_asked = false;
-    int loaded;
+    return text.len > 0 ? BIO_new_mem_buf(text.data, (int)text.len) : BIO_new_file(path, "re");
+}
 
-    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
-    SSL_CTX_set_default_passwd_cb_userdata(ssl, &was_asked);
-    loaded = SSL_CTX_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM);
-    SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
-    if (loaded == 1)
+/* The server's own, and behind it the others of its chain. */
+static bool use_chain(SSL_CTX *ssl, BIO *from)
+{
+    bool was_asked;
+    X509 *certificate = PEM_read_bio_X509_AUX(from, NULL, no_passphrase, &was_asked);
+    bool good = certificate != NULL && SSL_CTX_use_certificate(ssl, certificate) == 1;
+
+    X509_free(certificate);
+    while (good &&
+           (certificate = PEM_read_bio_X509(from, NULL, no_passphrase, &was_asked)) != NULL) {
+        good = SSL_CTX_add0_chain_cert(ssl, certificate) == 1;
+        if (!good)
+            X509_free(certificate);
+    }
+    if (good && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+        ERR_clear_error(); /* the end */
+    return good && ERR_peek_error() == 0;
+}
+
+static bool use_key(SSL_CTX *ssl, BIO *from, bool *was_asked)
+{
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(from, NULL, no_passphrase, was_asked);
+    bool good = key != NULL && SSL_CTX_use_PrivateKey(ssl, key) == 1;
+
+    EVP_PKEY_free(key);
+    return good;
+}
+
+static enum status load_certificate(SSL_CTX *ssl, const struct server_tls *config,
+                                    struct error *err)
+{
+    BIO *from = open_pem(config->certificate, config->certificate_pem);
+    bool loaded = from != NULL && use_chain(ssl, from);
+
+    BIO_free(from);
+    return loaded ? STATUS_OK : file_failed(err, "read the certificate", config->certificate);
+}
+
+static enum status load_key(SSL_CTX *ssl, const struct server_tls *config, struct error *err)
+{
+    const char *path = config->key;
+    BIO *from = open_pem(path, config->key_pem);
+    bool was_asked = false;
+    bool loaded = from != NULL && use_key(ssl, from, &was_asked);
+
+    BIO_free(from);
+    if (loaded)
         return STATUS_OK;
     if (!was_asked && ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
         return openssl_failed(err, "the key does not belong to the certificate:", path);
@@ -91,11 +136,10 @@ static enum status load_key(SSL_CTX *ssl, const char *path, struct error *err)
 
 static enum status load(SSL_CTX *ssl, const struct server_tls *config, struct error *err)
 {
-    if (SSL_CTX_use_certificate_chain_file(ssl, config->certificate) != 1) {
-        file_failed(err, "read the certificate", config->certificate);
+    ERR_clear_error();
+    if (load_certificate(ssl, config, err) != STATUS_OK)
         return at_place(err, config->certificate_place);
-    }
-    if (load_key(ssl, config->key, err) != STATUS_OK)
+    if (load_key(ssl, config, err) != STATUS_OK)
         return at_place(err, config->key_place);
     if (SSL_CTX_check_private_key(ssl) != 1) {
         openssl_failed(err, "the key does not belong to the certificate:", config->key);
@@ -150,7 +194,6 @@ enum status tls_context_new(const struct server_tls *config, struct tls_context 
         SSL_CTX_free(ssl);
         return status_of_failure(err->status);
     }
-    warn_of_end(ssl, config);
     context = calloc(1, sizeof(*context));
     if (context == NULL)
         abort();
@@ -159,12 +202,26 @@ enum status tls_context_new(const struct server_tls *config, struct tls_context 
     return STATUS_OK;
 }
 
-enum status server_tls_check(const struct server_tls *config, struct error *err)
+/* A file that cannot be read is told by who loads it. */
+static struct str pem_of(struct arena *arena, const char *path)
 {
+    struct str text;
+    struct error ignored;
+
+    return file_read(arena, path, PEM_MAX, &text, &ignored) == STATUS_OK ? text : STR_EMPTY;
+}
+
+enum status server_tls_read(struct arena *arena, struct server_tls *config, struct error *err)
+{
+    struct server_tls read = *config;
     struct tls_context *context;
 
-    TRY(tls_context_new(config, &context, err));
+    read.certificate_pem = pem_of(arena, config->certificate);
+    read.key_pem = pem_of(arena, config->key);
+    TRY(tls_context_new(&read, &context, err));
+    warn_of_end(context->ssl, config);
     tls_context_free(&context);
+    *config = read;
     return STATUS_OK;
 }
 

@@ -58,6 +58,8 @@ MUST_USE enum status config_parse(struct arena *arena, struct str file_name, str
  */
 void config_take(struct arena *arena, struct config *running, const struct config *fresh,
                  struct str *waiting);
+/* The users of `from`, copied, become those of `to`. */
+void config_copy_users(struct arena *arena, struct config *to, const struct config *from);
 /* "127.0.0.1:8470", "[::1]:8470", ":8470" (all addresses), "8470" (loopback). */
 MUST_USE enum status config_listen_parse(struct arena *arena, struct str text, struct str *host,
                                          uint16_t *port, struct error *err);

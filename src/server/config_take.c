@@ -73,3 +73,16 @@ void config_take(struct arena *arena, struct config *running, const struct confi
     *waiting = arena_str(arena, buffer_str(&names));
     buffer_free(&names);
 }
+
+void config_copy_users(struct arena *arena, struct config *to, const struct config *from)
+{
+    struct config_user *users = ARENA_ARRAY(arena, struct config_user, from->user_count);
+
+    for (size_t i = 0; i < from->user_count; i++) {
+        users[i] = from->users[i];
+        users[i].name = arena_str(arena, from->users[i].name);
+        users[i].token_sha256 = arena_str(arena, from->users[i].token_sha256);
+    }
+    to->users = users;
+    to->user_count = from->user_count;
+}

@@ -8,6 +8,7 @@
 #include "server/local.h"
 #include "server/serve.h"
 
+#include <signal.h>
 #include <string.h>
 
 int main(int argc, char **argv)
@@ -16,6 +17,8 @@ int main(int argc, char **argv)
     const struct cli_program program = { tables, local_open, local_close, local_has_users };
     size_t count = 1;
 
+    /* Who started us may have ignored it, and an ignored one is inherited: then no child could be waited for. */
+    signal(SIGCHLD, SIG_DFL);
     if (argc > 2 && strcmp(argv[1], "job") == 0)
         return jobs_main(argc, argv);
     for (size_t i = 0; cli_tables[i] != NULL; i++)

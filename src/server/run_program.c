@@ -57,7 +57,7 @@ int run_program(struct arena *arena, const char *const *argv, unsigned timeout_m
     char *data = arena_alloc(arena, OUTPUT_MAX);
     size_t len = 0;
     int ends[2], status, reason;
-    pid_t pid;
+    pid_t pid, pid_waited;
 
     *output = STR_EMPTY;
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -73,7 +73,7 @@ int run_program(struct arena *arena, const char *const *argv, unsigned timeout_m
         kill(pid, SIGKILL);
     close(ends[0]);
     *output = (struct str){ data, len };
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    while ((pid_waited = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
         ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return pid_waited == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -30,7 +30,8 @@ void serve_remember_argv(char **argv)
 struct serve {
     struct cli *cli;
     struct config config;
-    struct arena *fresh; /* of what was read since the start; NULL: nothing */
+    /* Of what was read since the start, and of the users among it; NULL: nothing. */
+    struct arena *fresh, *fresh_users;
     struct supervisor supervisor;
     struct serving_process process;
 };
@@ -60,49 +61,113 @@ static enum status check_exposure(const struct serve *serve, struct error *err)
                      STR_ARG(server->host));
 }
 
-static enum status check_tls(struct serve *serve, struct error *err)
+/* Certificate and key, and what stands in them. */
+static enum status read_tls(struct serve *serve, struct arena *arena,
+                            const struct config_server *server, struct server_tls *out,
+                            struct error *err)
 {
-    const struct config_server *server = &serve->config.server;
-    const struct project *project = &serve->cli->project;
-    struct arena *arena = serve->cli->arena;
-    const struct server_tls tls = {
-        .certificate = serving_process_path(project, arena, server->certificate),
-        .key = serving_process_path(project, arena, server->key),
-        .certificate_place = arena_cstr(arena, server->certificate_place),
-        .key_place = arena_cstr(arena, server->key_place),
-    };
+    struct server_tls tls = serving_process_tls(&serve->cli->project, arena, server);
 
-    return tls.certificate == NULL ? STATUS_OK : server_tls_check(&tls, err);
+    if (tls.certificate != NULL)
+        TRY(server_tls_read(arena, &tls, err));
+    *out = tls;
+    return STATUS_OK;
 }
 
 /* Whether a server could start with it. */
 static enum status check_config(struct serve *serve, struct error *err)
 {
+    struct server_tls tls;
+
     TRY(check_exposure(serve, err));
-    TRY(check_tls(serve, err));
+    TRY(read_tls(serve, serve->cli->arena, &serve->config.server, &tls, err));
     print_note("%s is fine", CONFIG_FILE);
     return STATUS_OK;
 }
 
-/* A child that starts anew must not bring back a user who was removed. */
-static void on_reread(void *context, bool tell)
+/* ---- what has changed since */
+
+static enum status check_log(struct serve *serve, struct arena *arena,
+                             const struct config_server *server, struct error *err)
+{
+    const char *path = serving_process_log(&serve->cli->project, arena, server);
+
+    return path == NULL ? STATUS_OK : server_access_log_check(path, err);
+}
+
+static void put_server_info(struct serve *serve);
+
+/* The same checks as in the child: what it refuses on SIGHUP is not what its successor starts with. */
+static enum status take_settings(struct serve *serve, struct arena *arena,
+                                 const struct config *fresh, struct error *err)
+{
+    struct config next = serve->config;
+    struct server_tls tls;
+    struct str waiting;
+
+    config_take(arena, &next, fresh, &waiting);
+    TRY(read_tls(serve, arena, &next.server, &tls, err));
+    TRY(check_log(serve, arena, &next.server, err));
+    serve->config = next;
+    serve->process.tls = tls;
+    serve->supervisor.drain_ms = (unsigned)next.server.drain_ms;
+    return STATUS_OK;
+}
+
+static void take_users(struct serve *serve, const struct config *fresh)
+{
+    struct arena *arena = arena_new();
+
+    config_copy_users(arena, &serve->config, fresh);
+    arena_free(serve->fresh_users);
+    serve->fresh_users = arena;
+}
+
+/* A file that says nothing but requests is no reason to answer none. */
+static void do_without_log(struct serve *serve)
+{
+    struct arena *arena = arena_new();
+    struct error err;
+
+    if (check_log(serve, arena, &serve->config.server, &err) != STATUS_OK) {
+        log_error("server: %s; serving without it", err.message);
+        serve->config.server.access_log = STR_EMPTY;
+    }
+    arena_free(arena);
+}
+
+/* A child that starts anew must not bring back a user who was removed; on SIGHUP it is all or nothing. */
+static enum status reread(struct serve *serve, struct arena *arena, bool restart,
+                          struct error *err)
+{
+    struct config fresh;
+    enum status status;
+
+    TRY(config_load(arena, serve->cli->project.folder, &fresh, err));
+    status = take_settings(serve, arena, &fresh, err);
+    if (status == STATUS_OK || restart)
+        take_users(serve, &fresh);
+    return status;
+}
+
+static void on_reread(void *context, bool restart)
 {
     struct serve *serve = context;
     struct arena *arena = arena_new();
-    struct config fresh;
-    struct str waiting;
     struct error err;
 
-    if (config_load(arena, serve->cli->project.folder, &fresh, &err) != STATUS_OK) {
-        if (tell)
-            log_error("server: %s; what was read before counts", err.message);
-        arena_free(arena);
+    if (reread(serve, arena, restart, &err) == STATUS_OK) {
+        arena_free(serve->fresh);
+        serve->fresh = arena;
+        if (!restart)
+            put_server_info(serve);
         return;
     }
-    config_take(arena, &serve->config, &fresh, &waiting);
-    serve->supervisor.drain_ms = (unsigned)serve->config.server.drain_ms;
-    arena_free(serve->fresh);
-    serve->fresh = arena;
+    arena_free(arena);
+    if (!restart)
+        return; /* the child says it */
+    log_error("server: %s; what was read before counts", err.message);
+    do_without_log(serve);
 }
 
 /* ---- sockets */
@@ -205,39 +270,57 @@ static void print_banner(struct serve *serve)
     print_note("            onggi features list");
 }
 
-static struct str certificate_file(const struct serve *serve)
+static void put_server_info(struct serve *serve)
 {
-    const char *path = serving_process_path(&serve->cli->project, serve->cli->arena,
-                                            serve->config.server.certificate);
-
-    return path == NULL ? STR_EMPTY : str_from(path);
-}
-
-static void on_ready(void *context)
-{
-    struct serve *serve = context;
+    const char *certificate = serve->process.tls.certificate;
     const struct server_info info = { .pid = getpid(),
                                       .url = serve->process.url,
                                       .version = STR(ONGGI_VERSION),
-                                      .certificate = certificate_file(serve) };
+                                      .certificate = certificate == NULL
+                                                         ? STR_EMPTY
+                                                         : str_from(certificate) };
     struct error err;
 
     if (project_server_put(&serve->cli->project, &info, &err) != STATUS_OK)
         log_warn("server: commands will not find it: %s", err.message);
-    print_banner(serve);
+}
+
+/* Another program may have another version, and its configuration another certificate. */
+static void on_ready(void *context, bool first)
+{
+    struct serve *serve = context;
+
+    put_server_info(serve);
+    if (first)
+        print_banner(serve);
 }
 
 static void close_sockets(struct takeover *sockets)
 {
     for (size_t i = 0; i < sockets->listener_count; i++)
         close(sockets->listeners[i]);
+    sockets->listener_count = 0;
     close(sockets->lock);
+}
+
+/* After a takeover there is no way back from here: the child fails in our place, and the old one serves on. */
+static enum status first_tls(struct serve *serve, struct server_tls *out, struct error *err)
+{
+    const struct config_server *server = &serve->config.server;
+    struct arena *arena = serve->cli->arena;
+    enum status status = read_tls(serve, arena, server, out, err);
+
+    if (status == STATUS_OK || !serve->supervisor.sockets.is_one)
+        return status;
+    *out = serving_process_tls(&serve->cli->project, arena, server);
+    return STATUS_OK;
 }
 
 static enum status run_serve(struct cli *cli, struct error *err)
 {
     struct serve serve = { .cli = cli };
     char *logs = project_path(cli->arena, &cli->project, "logs");
+    struct server_tls tls;
     int code;
 
     TRY(read_config(&serve, err));
@@ -245,6 +328,7 @@ static enum status run_serve(struct cli *cli, struct error *err)
         return check_config(&serve, err);
     TRY(folder_create(logs, err));
     TRY(take_or_make_sockets(&serve, err));
+    TRY(first_tls(&serve, &tls, err));
     serve.supervisor.argv = program_argv;
     serve.supervisor.logs = logs;
     serve.supervisor.drain_ms = (unsigned)serve.config.server.drain_ms;
@@ -258,10 +342,12 @@ static enum status run_serve(struct cli *cli, struct error *err)
                                   .listeners = serve.supervisor.sockets.listeners,
                                   .listener_count = serve.supervisor.sockets.listener_count };
     serve.process.url = server_url(&serve);
+    serve.process.tls = tls;
     code = supervisor_run(&serve.supervisor);
     project_server_remove(&cli->project);
     close_sockets(&serve.supervisor.sockets);
     arena_free(serve.fresh);
+    arena_free(serve.fresh_users);
     cli->refused = (enum exit_code)code;
     err->message[0] = '\0'; /* the child has said it */
     return code == EXIT_DONE ? STATUS_OK : STATUS_INTERNAL;

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/exit_code.h"
-#include "net/server.h"
 #include "server/users.h"
 #include "server/wiring.h"
 
@@ -47,9 +46,11 @@ static void on_nothing(int number)
     (void)number;
 }
 
+/* Those that came while they were blocked are handled now. */
 static enum status catch_signals(struct error *err)
 {
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigset_t none;
 
     if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
         return error_errno(err, errno, "make a pipe");
@@ -60,6 +61,8 @@ static enum status catch_signals(struct error *err)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     return STATUS_OK;
 }
 
@@ -86,16 +89,23 @@ static bool is_ready(void *context, struct error *why)
     return true;
 }
 
-static struct server_tls tls_of(struct serving_state *state, struct arena *arena,
-                                const struct config_server *wanted)
+struct server_tls serving_process_tls(const struct project *project, struct arena *arena,
+                                      const struct config_server *wanted)
 {
     return (struct server_tls){
-        .certificate = serving_process_path(state->process->project, arena,
-                                            wanted->certificate),
-        .key = serving_process_path(state->process->project, arena, wanted->key),
+        .certificate = serving_process_path(project, arena, wanted->certificate),
+        .key = serving_process_path(project, arena, wanted->key),
         .certificate_place = arena_cstr(arena, wanted->certificate_place),
         .key_place = arena_cstr(arena, wanted->key_place),
     };
+}
+
+const char *serving_process_log(const struct project *project, struct arena *arena,
+                                const struct config_server *wanted)
+{
+    return str_equal(wanted->access_log, STR("-"))
+               ? "-"
+               : serving_process_path(project, arena, wanted->access_log);
 }
 
 /* Whoever is let in without a token must come by a name of this machine: a page elsewhere may not. */
@@ -127,11 +137,8 @@ static struct server_config server_config_of(struct serving_state *state, struct
     config.deadlines.idle_ms = (unsigned)wanted->idle_ms;
     config.deadlines.handler_ms = (unsigned)wanted->handler_ms;
     config.deadlines.drain_ms = (unsigned)wanted->drain_ms;
-    config.tls = tls_of(state, arena, wanted);
-    config.access_log = str_equal(wanted->access_log, STR("-"))
-                            ? "-"
-                            : serving_process_path(state->process->project, arena,
-                                                   wanted->access_log);
+    config.tls = serving_process_tls(state->process->project, arena, wanted);
+    config.access_log = serving_process_log(state->process->project, arena, wanted);
     config.spool_folder = project_path(arena, state->process->project, "tmp");
     config.hosts = wanted->hosts;
     config.host_count = wanted->host_count;
@@ -165,6 +172,7 @@ static enum status start(struct serving_state *state, struct error *err)
     TRY(wiring_open(&wiring, &state->wiring, err));
     wiring_load_models(state->wiring);
     config = server_config_of(state, state->arena, &state->config.server);
+    config.tls = state->process->tls;
     TRY(server_start(wiring_router(state->wiring), &config, &state->server, err));
     users_on_change(wiring_users(state->wiring), on_users_changed, state);
     return STATUS_OK;
@@ -259,8 +267,16 @@ static void run_until_stopped(struct serving_state *state)
     }
 }
 
+/* The loops have copies of their own, which end with the draining. */
+static void close_listeners(const struct serving_process *process)
+{
+    for (size_t i = 0; i < process->listener_count; i++)
+        close(process->listeners[i]);
+}
+
 static void stop(struct serving_state *state)
 {
+    close_listeners(state->process);
     if (state->server != NULL && !server_drain(state->server))
         log_warn("server: some requests did not end in time and were cut off");
     if (state->server != NULL)

@@ -24,6 +24,10 @@
 #define STEADY_NS (UINT64_C(10) * 1000000000)
 #define KILL_AFTER_MS 5000
 #define CHECK_NS (UINT64_C(30) * 1000000000)
+/* Who was killed and is not gone yet is killed again after so long. */
+#define KILL_AGAIN_NS (UINT64_C(100) * 1000000)
+/* Of a child that somebody else has waited for: how it ended is not known. */
+#define STATUS_UNKNOWN (EXIT_FAILURE << 8)
 
 struct child {
     pid_t pid; /* 0: none */
@@ -36,13 +40,14 @@ struct state {
     struct supervisor *config;
     char program[PATH_MAX]; /* the file, which may be replaced while we run */
     int signals;
+    sigset_t mask_before;
     struct child current, old;
     pid_t checking; /* a trial of the new program; 0: none */
     uint64_t check_until_ns;
     unsigned pause_ms;
     uint64_t start_at_ns; /* when to start the next child; 0: now or not at all */
     bool announced, stopping;
-    uint64_t kill_at_ns;
+    uint64_t kill_at_ns; /* 0: not yet */
     int exit_code;
 };
 
@@ -157,35 +162,46 @@ static void run_anew(struct state *state)
 
 /* ---- children */
 
-static void become_child(struct state *state, int ready)
+/* The signals stay blocked until there are handlers: before, they would be its end. */
+static void become_child(struct state *state, pid_t supervisor, int ready)
 {
-    sigset_t none;
-
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != supervisor)
+        _exit(EXIT_FAILURE); /* it died before it could be asked for the signal */
     prctl(PR_SET_NAME, "onggi-server");
     close(state->signals);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     crash_trace_into(state->config->logs);
     exit(state->config->serve(state->config->context, ready));
 }
 
+static void try_later(struct state *state)
+{
+    log_error("server: cannot start a child: %s; trying again", strerror(errno));
+    state->start_at_ns = clock_monotonic_ns() + (uint64_t)PAUSE_MAX_MS * 1000000;
+}
+
 static void start_child(struct state *state)
 {
+    pid_t supervisor = getpid(), pid;
     int ends[2];
-    pid_t pid;
 
     state->start_at_ns = 0;
-    if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
-        log_error("server: cannot start a child: %s; trying again", strerror(errno));
-        state->start_at_ns = clock_monotonic_ns() + (uint64_t)PAUSE_MAX_MS * 1000000;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        try_later(state);
         return;
     }
+    pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        become_child(state, ends[1]);
+        become_child(state, supervisor, ends[1]);
+    }
+    if (pid < 0) {
+        try_later(state);
+        close(ends[0]);
     }
     close(ends[1]);
+    if (pid < 0)
+        return;
     state->current =
         (struct child){ .pid = pid, .ready = ends[0], .start_ns = clock_monotonic_ns() };
 }
@@ -198,10 +214,9 @@ static void on_ready(struct state *state)
     close(state->current.ready);
     state->current.ready = -1;
     if (n != 1)
-        return; /* it died before; SIGCHLD tells the rest */
+        return; /* it died before; reap() sees to the rest */
     state->current.has_answered = true;
-    if (!state->announced)
-        state->config->on_ready(state->config->context);
+    state->config->on_ready(state->config->context, !state->announced);
     state->announced = true;
     if (state->old.pid != 0)
         kill(state->old.pid, SIGTERM);
@@ -261,6 +276,8 @@ static void on_check_end(struct state *state, int status)
     char text[96];
 
     state->checking = 0;
+    if (state->stopping)
+        return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         run_anew(state);
     else
@@ -268,19 +285,30 @@ static void on_check_end(struct state *state, int status)
                   describe_end(status, text, sizeof(text)));
 }
 
+static void on_end(struct state *state, pid_t pid, int status)
+{
+    if (pid == state->current.pid)
+        on_current_end(state, status);
+    else if (pid == state->old.pid)
+        state->old = (struct child){ .ready = -1 };
+    else if (pid == state->checking)
+        on_check_end(state, status);
+}
+
 static void reap(struct state *state)
 {
+    const pid_t known[] = { state->old.pid, state->checking, state->current.pid };
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid == state->current.pid)
-            on_current_end(state, status);
-        else if (pid == state->old.pid)
-            state->old = (struct child){ .ready = -1 };
-        else if (pid == state->checking)
-            on_check_end(state, status);
-    }
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        on_end(state, pid, status);
+    if (pid == 0 || errno != ECHILD)
+        return;
+    /* Nobody is left, so whom we still know is gone as well. */
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i] != 0)
+            on_end(state, known[i], STATUS_UNKNOWN);
 }
 
 /* ---- signals */
@@ -293,18 +321,37 @@ static void signal_children(const struct state *state, int number)
         kill(state->old.pid, number);
 }
 
+/* A child that is gone already is no harm: until reap() has seen it, its number is nobody else's. */
+static void end_all(struct state *state, int number)
+{
+    signal_children(state, number);
+    if (state->checking != 0)
+        kill(state->checking, number);
+}
+
+/* The children close theirs too: from then on a client is refused instead of kept waiting. */
+static void close_listeners(struct state *state)
+{
+    struct takeover *sockets = &state->config->sockets;
+
+    while (sockets->listener_count > 0)
+        close(sockets->listeners[--sockets->listener_count]);
+}
+
 static void on_stop(struct state *state, int number)
 {
     if (state->stopping) {
         /* Asked twice by a person, who has waited long enough. */
         if (number == SIGINT)
-            signal_children(state, SIGKILL);
+            end_all(state, SIGKILL);
         return;
     }
     state->stopping = true;
+    state->start_at_ns = 0;
     state->kill_at_ns = clock_monotonic_ns() +
                         ((uint64_t)state->config->drain_ms + KILL_AFTER_MS) * 1000000;
-    signal_children(state, SIGTERM);
+    close_listeners(state);
+    end_all(state, SIGTERM);
 }
 
 static void on_signal(struct state *state)
@@ -315,8 +362,7 @@ static void on_signal(struct state *state)
         return;
     switch (info.ssi_signo) {
     case SIGCHLD:
-        reap(state);
-        break;
+        break; /* reap() comes after every waiting */
     case SIGHUP:
         state->config->reread(state->config->context, false);
         signal_children(state, SIGHUP);
@@ -329,7 +375,7 @@ static void on_signal(struct state *state)
     }
 }
 
-static int watch_signals(void)
+static int watch_signals(sigset_t *before)
 {
     static const int watched[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
     sigset_t set;
@@ -337,7 +383,10 @@ static int watch_signals(void)
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(watched); i++)
         sigaddset(&set, watched[i]);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, before);
+    /* Over a takeover they stay blocked, which is not how we want to leave them. */
+    for (size_t i = 0; i < ARRAY_LEN(watched); i++)
+        sigdelset(before, watched[i]);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -350,24 +399,58 @@ static int until(uint64_t when_ns)
     return when_ns <= now ? 0 : (int)((when_ns - now) / 1000000) + 1;
 }
 
+static void earlier(uint64_t *at_ns, uint64_t other_ns)
+{
+    if (other_ns != 0 && (*at_ns == 0 || other_ns < *at_ns))
+        *at_ns = other_ns;
+}
+
 static void wait_for_something(struct state *state)
 {
     struct pollfd fds[2] = { { .fd = state->signals, .events = POLLIN },
                              { .fd = state->current.ready, .events = POLLIN } };
-    int timeout = -1;
+    uint64_t at_ns = state->start_at_ns;
 
-    if (state->start_at_ns != 0)
-        timeout = until(state->start_at_ns);
-    else if (state->checking != 0)
-        timeout = until(state->check_until_ns);
-    if (state->stopping)
-        timeout = until(state->kill_at_ns);
-    if (poll(fds, 2, timeout) < 0 && errno != EINTR)
-        abort();
+    earlier(&at_ns, state->kill_at_ns);
+    earlier(&at_ns, state->checking != 0 ? state->check_until_ns : 0);
+    if (poll(fds, 2, at_ns == 0 ? -1 : until(at_ns)) < 0) {
+        if (errno != EINTR)
+            abort();
+        return;
+    }
     if (fds[1].revents != 0)
         on_ready(state);
     if (fds[0].revents != 0)
         on_signal(state);
+    reap(state);
+}
+
+static bool is_due(uint64_t *at_ns, uint64_t again_ns)
+{
+    if (*at_ns == 0 || until(*at_ns) != 0)
+        return false;
+    *at_ns = again_ns == 0 ? 0 : clock_monotonic_ns() + again_ns;
+    return true;
+}
+
+static void do_what_is_due(struct state *state)
+{
+    struct supervisor *supervisor = state->config;
+
+    if (is_due(&state->start_at_ns, 0)) {
+        supervisor->reread(supervisor->context, true);
+        start_child(state);
+    }
+    if (state->checking != 0 && is_due(&state->check_until_ns, KILL_AGAIN_NS))
+        kill(state->checking, SIGKILL);
+    if (is_due(&state->kill_at_ns, KILL_AGAIN_NS))
+        end_all(state, SIGKILL);
+}
+
+static bool is_over(const struct state *state)
+{
+    return state->stopping && state->current.pid == 0 && state->old.pid == 0 &&
+           state->checking == 0;
 }
 
 int supervisor_run(struct supervisor *supervisor)
@@ -377,24 +460,18 @@ int supervisor_run(struct supervisor *supervisor)
 
     if (len > 0)
         state.program[len] = '\0';
-    state.signals = watch_signals();
+    state.signals = watch_signals(&state.mask_before);
     if (supervisor->sockets.is_one) {
         state.old.pid = (pid_t)supervisor->sockets.child;
         state.old.has_answered = true;
         state.announced = true;
     }
     start_child(&state);
-    while (!state.stopping || state.current.pid != 0 || state.old.pid != 0) {
+    while (!is_over(&state)) {
         wait_for_something(&state);
-        if (state.start_at_ns != 0 && until(state.start_at_ns) == 0 && !state.stopping) {
-            supervisor->reread(supervisor->context, true);
-            start_child(&state);
-        }
-        if (state.checking != 0 && until(state.check_until_ns) == 0)
-            kill(state.checking, SIGKILL);
-        if (state.stopping && state.kill_at_ns != 0 && until(state.kill_at_ns) == 0)
-            signal_children(&state, SIGKILL);
+        do_what_is_due(&state);
     }
     close(state.signals);
+    sigprocmask(SIG_SETMASK, &state.mask_before, NULL);
     return state.exit_code;
 }

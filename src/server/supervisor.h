@@ -35,12 +35,15 @@ struct supervisor {
     const char *logs; /* folder for stack traces */
     unsigned drain_ms;
     struct takeover sockets; /* lock, listeners and port; is_one tells whether child is set */
-    /* Serves until SIGTERM; runs in the child. Writes a byte to ready when it answers. Returns the exit code. */
+    /*
+     * Serves until SIGTERM; runs in the child, which unblocks the signals once it handles them. Writes a
+     * byte to ready when it answers. Returns the exit code.
+     */
     int (*serve)(void *context, int ready);
-    /* Reads in the parent what has changed: before another child starts, and on SIGHUP, when the child tells. */
-    void (*reread)(void *context, bool tell);
-    /* Called in the parent, once, when the first child answers. */
-    void (*on_ready)(void *context);
+    /* Reads in the parent what has changed: before another child starts (`restart`), and on SIGHUP, when the child tells. */
+    void (*reread)(void *context, bool restart);
+    /* Called in the parent when a child answers; `first`: it serves from now on, and did not before. */
+    void (*on_ready)(void *context, bool first);
     void *context;
 };
 

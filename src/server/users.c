@@ -25,16 +25,12 @@ struct users {
 
 static void copy_users(struct arena *arena, const struct config *config, struct users *out)
 {
-    struct config_user *items = ARENA_ARRAY(arena, struct config_user, config->user_count);
+    struct config copy;
 
-    for (size_t i = 0; i < config->user_count; i++) {
-        items[i] = config->users[i];
-        items[i].name = arena_str(arena, config->users[i].name);
-        items[i].token_sha256 = arena_str(arena, config->users[i].token_sha256);
-    }
+    config_copy_users(arena, &copy, config);
     out->arena = arena;
-    out->items = items;
-    out->count = config->user_count;
+    out->items = copy.users;
+    out->count = copy.user_count;
 }
 
 struct users *users_new(const char *folder, const struct config *config, bool trusting)

@@ -134,6 +134,32 @@ class Certificates(Case):
         self.assertTrue(self.serves("first"))
         self.assertTrue(self.healthy(old))
 
+    def test_a_crash_after_a_broken_renewal_does_not_take_the_service_away(self):
+        self.start(self.CONFIG)
+        (self.path / "used.pem").write_text("nothing\n")
+        self.reload(None, "nothing is changed")
+        for _ in range(2):
+            child = self.children()[0]
+            os.kill(child, signal.SIGKILL)
+            self.assertTrue(wait_until(lambda: self.children() not in ([], [child])))
+            self.assertTrue(self.serves("first"))
+        # Half renewed, and nobody has asked to read it yet.
+        self.use("second")
+        shutil.copy(self.path / "first.key", self.path / "used.key")
+        os.kill(self.children()[0], signal.SIGKILL)
+        self.assertTrue(self.serves("first"))
+        self.use("second")
+        os.kill(self.children()[0], signal.SIGKILL)
+        self.assertTrue(self.serves("second"))
+
+    def test_commands_find_the_server_by_the_certificate_that_it_took(self):
+        self.start(self.CONFIG)
+        self.reload(self.CONFIG.replace("used", "second"), "configuration read again")
+        self.assertIn(self.project.url, self.project.must("status"))
+        # Not by one that it did not take.
+        self.reload(self.CONFIG.replace("used.key", "second.key"), "nothing is changed")
+        self.assertIn(self.project.url, self.project.must("status"))
+
     def test_what_is_wrong_at_the_start_has_its_place(self):
         make_certificate(self.path, "locked", "-passout", "pass:secret")
         cases = [("used.key", "nowhere.key", "5:10", "nowhere.key: No such file"),
@@ -230,6 +256,12 @@ class Settings(Case):
             self.assertEqual(self.code("/readyz", host="evil.example"), 403)
         self.assertTrue(wait_until(lambda: "/readyz" in (self.path / "one.log").read_text()))
         self.assertFalse((self.path / "two.log").exists())
+        # Who comes after a crash has not heard of it either.
+        child = self.children()[0]
+        os.kill(child, signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: self.children() not in ([], [child])))
+        self.assertEqual(self.code("/readyz"), 200)
+        self.assertEqual(self.code("/readyz", host="evil.example"), 403)
 
     def test_reloads_under_load_lose_nothing(self):
         self.start(self.BASE)

@@ -95,6 +95,73 @@ class Supervisor(onggi.ProjectCase):
             child = wait_for(lambda: [pid for pid in children(self.pid) if pid != child])[0]
             self.assertTrue(wait_for(self.healthy))
 
+    def test_who_started_it_may_ignore_sigchld(self):
+        with open(self.path / "serve.log", "a", encoding="utf-8") as log:
+            self.project.server = subprocess.Popen(
+                [onggi.BINARY, "serve", "--listen", "127.0.0.1:0"], cwd=self.path, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.pid = self.project.server.pid
+        self.project.url = wait_for(
+            lambda: json.loads((self.path / ".onggi" / "server.json").read_text())["url"])
+        child = wait_for(lambda: children(self.pid))[0]
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: children(self.pid) not in ([], [child]))
+        self.assertTrue(wait_for(self.healthy))
+        self.project.server.terminate()
+        self.assertEqual(self.project.server.wait(20), 0, self.project.log())
+
+    def back_off(self, child):
+        """Crashes it until the pause before the next child is long; returns in the middle of it."""
+        for pause in (100, 200, 400, 800, 1600):
+            child = wait_for(lambda: [pid for pid in children(self.pid) if pid != child])[0]
+            wait_for(self.healthy)
+            os.kill(child, signal.SIGKILL)
+            wait_for(lambda: f"in {pause} ms" in self.project.log())
+
+    def test_sigterm_between_two_children_ends_it_at_once(self):
+        child = self.start()
+        os.kill(child, signal.SIGKILL)
+        self.back_off(child)
+        self.assertEqual(children(self.pid), [])
+        began = time.monotonic()
+        self.project.server.terminate()
+        self.assertEqual(self.project.server.wait(20), 0, self.project.log())
+        self.assertLess(time.monotonic() - began, 1.5)
+
+    def test_sighup_does_not_end_a_child_that_is_starting(self):
+        child = self.start()
+        os.kill(child, signal.SIGKILL)
+        for _ in range(300):
+            os.kill(self.pid, signal.SIGHUP)
+            time.sleep(0.001)
+        wait_for(lambda: children(self.pid) not in ([], [child]))
+        self.assertTrue(wait_for(self.healthy))
+        self.assertNotIn("ended by signal 1 ", self.project.log())
+
+    def test_while_it_ends_nobody_new_is_let_in(self):
+        self.start()
+        address = urlparse(self.project.url)
+        body = json.dumps({"service": "none", "entities": {}}).encode()
+        with socket.create_connection((address.hostname, address.port), 20) as busy:
+            busy.sendall(b"POST /api/v1/features/get HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+            time.sleep(0.2)
+            self.project.server.terminate()
+
+            def is_refused():
+                try:
+                    socket.create_connection((address.hostname, address.port), 5).close()
+                except ConnectionRefusedError:
+                    return True
+                return False
+
+            self.assertTrue(wait_for(is_refused, 5))
+            self.assertIsNone(self.project.server.poll())
+            busy.sendall(body[5:])
+            self.assertIn(b"HTTP/1.1 4", busy.recv(4096))
+        self.assertEqual(self.project.server.wait(20), 0, self.project.log())
+
     def test_sigterm_ends_it_in_order(self):
         self.start()
         self.assertTrue((self.path / ".onggi" / "server.json").exists())
