@@ -29,18 +29,34 @@ struct block {
 
 struct arena {
     struct block *last; /* NULL until the first piece is wanted */
+    size_t blocks;
     size_t held;
+    struct arena_budget *budget; /* NULL: none */
 };
 
-static void *must_alloc(size_t size)
+static void *not_null(void *memory, size_t size)
 {
-    void *memory = malloc(size);
-
     if (memory == NULL) {
         fprintf(stderr, "onggi: out of memory: %zu bytes were wanted\n", size);
         abort();
     }
     return memory;
+}
+
+static void *must_alloc(size_t size)
+{
+    return not_null(malloc(size), size);
+}
+
+static void count_held(struct arena *arena, size_t before, size_t after)
+{
+    size_t large_before = before < ARENA_LARGE ? 0 : before;
+    size_t large_after = after < ARENA_LARGE ? 0 : after;
+
+    arena->held += after - before;
+    if (arena->budget != NULL && large_after != large_before)
+        atomic_fetch_add_explicit(&arena->budget->held, large_after - large_before,
+                                  memory_order_relaxed);
 }
 
 struct arena *arena_new(void)
@@ -56,7 +72,8 @@ static void drop_last(struct arena *arena)
     struct block *block = arena->last;
 
     arena->last = block->before;
-    arena->held -= sizeof(*block) + block->size;
+    arena->blocks--;
+    count_held(arena, sizeof(*block) + block->size, 0);
     free(block);
 }
 
@@ -88,7 +105,8 @@ static void add_block(struct arena *arena, size_t size)
     block->size = size;
     block->used = 0;
     arena->last = block;
-    arena->held += sizeof(*block) + size;
+    arena->blocks++;
+    count_held(arena, 0, sizeof(*block) + size);
 }
 
 static size_t block_size(const struct arena *arena, size_t wanted)
@@ -103,15 +121,20 @@ static size_t block_size(const struct arena *arena, size_t wanted)
     return size < wanted ? wanted : size;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static void check_size(size_t size)
 {
-    struct block *block = arena->last;
-    size_t from;
-
     if (size > SIZE_MAX / 4) {
         fprintf(stderr, "onggi: a piece of %zu bytes was wanted\n", size);
         abort();
     }
+}
+
+static inline void *take(struct arena *arena, size_t size)
+{
+    struct block *block = arena->last;
+    size_t from;
+
+    check_size(size);
     from = block == NULL ? 0 : (block->used + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     if (block == NULL || APART || from + size > block->size) {
         add_block(arena, block_size(arena, size));
@@ -119,7 +142,51 @@ void *arena_alloc(struct arena *arena, size_t size)
         from = 0;
     }
     block->used = from + size;
-    return memset(block->data + from, 0, size);
+    return block->data + from;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(take(arena, size), 0, size);
+}
+
+void *arena_alloc_raw(struct arena *arena, size_t size)
+{
+    return take(arena, size);
+}
+
+/* The last block becomes larger; the system moves large ones without copying. */
+static void *extend_last(struct arena *arena, size_t size)
+{
+    struct block *block = arena->last;
+    size_t bytes = sizeof(*block) + size;
+
+    count_held(arena, sizeof(*block) + block->size, bytes);
+    block = not_null(realloc(block, bytes), bytes);
+    block->size = block->used = size;
+    arena->last = block;
+    return block->data;
+}
+
+void *arena_extend(struct arena *arena, void *piece, size_t size, size_t larger)
+{
+    struct block *block = arena->last;
+    char *data = piece;
+    void *copy;
+
+    check_size(larger);
+    if (block != NULL && data >= block->data && data + size == block->data + block->used) {
+        if (data + larger <= block->data + block->size) {
+            block->used += larger - size;
+            return piece;
+        }
+        if (data == block->data)
+            return extend_last(arena, larger);
+    }
+    copy = arena_alloc_raw(arena, larger);
+    if (size > 0)
+        memcpy(copy, piece, size);
+    return copy;
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)
@@ -191,12 +258,12 @@ struct arena_mark arena_mark(struct arena *arena)
 {
     struct block *block = arena->last;
 
-    return (struct arena_mark){ block, block == NULL ? 0 : block->used };
+    return (struct arena_mark){ arena->blocks, block == NULL ? 0 : block->used };
 }
 
 void arena_rewind(struct arena *arena, struct arena_mark mark)
 {
-    while (arena->last != mark.block)
+    while (arena->blocks > mark.blocks)
         drop_last(arena);
     if (arena->last != NULL)
         arena->last->used = mark.used;
@@ -205,6 +272,20 @@ void arena_rewind(struct arena *arena, struct arena_mark mark)
 size_t arena_size(const struct arena *arena)
 {
     return arena->held;
+}
+
+void arena_set_budget(struct arena *arena, struct arena_budget *budget)
+{
+    arena->budget = budget;
+}
+
+bool arena_may_take(const struct arena *arena, size_t bytes)
+{
+    const struct arena_budget *budget = arena->budget;
+    size_t held = budget == NULL ? 0
+                                 : atomic_load_explicit(&budget->held, memory_order_relaxed);
+
+    return budget == NULL || (held <= budget->max && bytes <= budget->max - held);
 }
 
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size)

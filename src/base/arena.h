@@ -8,11 +8,22 @@
  */
 #include "base/str.h"
 
+#include <stdatomic.h>
+
 struct arena;
 
 struct arena_mark {
-    void *block;
+    size_t blocks;
     size_t used;
+};
+
+/* Pieces of this size and more count against the budget of their arena. */
+#define ARENA_LARGE ((size_t)256 << 10)
+
+/* What several arenas may hold together in large pieces. Any thread. */
+struct arena_budget {
+    atomic_size_t held;
+    size_t max;
 };
 
 struct arena *arena_new(void);
@@ -23,6 +34,15 @@ void arena_reset(struct arena *arena);
 
 /* Aligned for every type; size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
+/* The same, not zeroed: for what is written at once. */
+void *arena_alloc_raw(struct arena *arena, size_t size)
+    __attribute__((malloc, returns_nonnull));
+/*
+ * Makes a piece longer, in place where it is the newest one, else as a copy that leaves the old piece
+ * to the arena. What is new is not zeroed.
+ */
+void *arena_extend(struct arena *arena, void *piece, size_t size, size_t larger)
+    __attribute__((returns_nonnull));
 /* count × size, an overflow ends the process. */
 void *arena_array(struct arena *arena, size_t count, size_t size)
     __attribute__((malloc, returns_nonnull));
@@ -44,6 +64,10 @@ void arena_rewind(struct arena *arena, struct arena_mark mark);
 
 /* Bytes held from the system, for metrics and limits. */
 size_t arena_size(const struct arena *arena);
+/* From now on; it must outlive the arena. Allocating never fails: who takes much asks before. */
+void arena_set_budget(struct arena *arena, struct arena_budget *budget);
+/* Whether so many bytes more are within the budget; true where there is none. */
+bool arena_may_take(const struct arena *arena, size_t bytes);
 
 /* Growing one array in an arena: doubles, copies, leaves the old piece to the arena. */
 void *arena_grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size);

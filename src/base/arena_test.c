@@ -59,6 +59,56 @@ TEST(pushing_keeps_what_was_there)
     arena_free(arena);
 }
 
+TEST(the_newest_piece_grows_where_it_is)
+{
+    struct arena *arena = arena_new();
+    char *before = arena_cstr(arena, STR("before"));
+    struct arena_mark mark = arena_mark(arena);
+    char *piece = arena_alloc(arena, 1000), *old;
+    size_t size = 1000;
+
+    memset(piece, 'p', size);
+    for (; size < 50000000; size *= 3)
+        piece = arena_extend(arena, piece, size, size * 3);
+    piece[size - 1] = 'q';
+    assert_int_equal(piece[999], 'p');
+    assert_in_range(arena_size(arena), size, size + (2 << 20));
+    /* An older one moves, and stays as it was. */
+    old = piece;
+    arena_alloc(arena, 1);
+    piece = arena_extend(arena, piece, size, size + 1);
+    assert_ptr_not_equal(piece, old);
+    assert_int_equal(piece[size - 1], 'q');
+    arena_rewind(arena, mark);
+    assert_in_range(arena_size(arena), 0, 1 << 20);
+    assert_string_equal(before, "before");
+    arena_free(arena);
+}
+
+TEST(large_pieces_count_against_the_budget)
+{
+    struct arena_budget budget = { .max = 10 << 20 };
+    struct arena *first = arena_new(), *second = arena_new();
+    struct arena_mark mark = arena_mark(first);
+    void *piece;
+
+    arena_set_budget(first, &budget);
+    arena_set_budget(second, &budget);
+    arena_alloc(first, 1000);
+    assert_int_equal(budget.held, 0);
+    piece = arena_alloc(first, 2 << 20);
+    arena_extend(first, piece, 2 << 20, 6 << 20);
+    assert_true(arena_may_take(second, 3 << 20));
+    assert_false(arena_may_take(second, 5 << 20));
+    arena_alloc(second, 5 << 20); /* it does not fail */
+    assert_false(arena_may_take(first, 0));
+    arena_rewind(first, mark);
+    assert_true(arena_may_take(first, 4 << 20));
+    arena_free(second);
+    assert_int_equal(budget.held, 0);
+    arena_free(first);
+}
+
 TEST(printing_is_terminated)
 {
     struct arena *arena = arena_new();
@@ -104,4 +154,6 @@ TEST_MAIN(TEST_CASE(pieces_are_zeroed_and_apart),
           TEST_CASE(rewinding_gives_zeroed_memory_again),
           TEST_CASE(a_large_piece_gets_its_own_block), TEST_CASE(pushing_keeps_what_was_there),
           TEST_CASE(printing_is_terminated), TEST_CASE(a_strangers_text_is_made_fit_to_show),
+          TEST_CASE(the_newest_piece_grows_where_it_is),
+          TEST_CASE(large_pieces_count_against_the_budget),
           TEST_CASE(a_buffer_in_an_arena_moves_when_it_grows))

@@ -9,19 +9,12 @@
 /* yyjson's allocator on an arena: what it frees, the arena keeps until its end. */
 static void *json_malloc(void *context, size_t size)
 {
-    return arena_alloc(context, size);
+    return arena_alloc_raw(context, size);
 }
 
 static void *json_realloc(void *context, void *memory, size_t old_size, size_t size)
 {
-    void *grown;
-
-    if (size <= old_size)
-        return memory;
-    grown = arena_alloc(context, size);
-    if (old_size > 0)
-        memcpy(grown, memory, old_size);
-    return grown;
+    return size <= old_size ? memory : arena_extend(context, memory, old_size, size);
 }
 
 static void json_free(void *context, void *memory)
@@ -81,6 +74,31 @@ static bool depth_is_fine(struct str text, size_t *at)
         }
     }
     return true;
+}
+
+/*
+ * A value takes many times the bytes of its text, so what a large text becomes counts before it does.
+ * The reader makes room for half as many again as there are.
+ */
+static enum status want_room(const struct arena *arena, struct str text, struct error *err)
+{
+    size_t values = 1, bytes;
+
+    if (text.len < ARENA_LARGE)
+        return STATUS_OK;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+
+        values += c == ',' || c == ':' || c == '[' || c == '{';
+    }
+    bytes = text.len + values * sizeof(yyjson_val) * 3 / 2;
+    if (arena_may_take(arena, bytes))
+        return STATUS_OK;
+    return error_set(
+        err, STATUS_UNAVAILABLE,
+        "JSON: %zu values would take %zu MiB, and too much is held by large requests "
+        "already; send less at a time, or try again later",
+        values, bytes >> 20);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -157,6 +175,7 @@ enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
         return error_set(err, STATUS_INVALID, "JSON expected, found nothing");
     if (!depth_is_fine(text, &at))
         return fail_at(text, at, "nested deeper than 100 levels", err);
+    TRY(want_room(arena, text, err));
     /* Without the in-situ flag the reader copies and never writes to the text. */
     doc = yyjson_read_opts((char *)(uintptr_t)text.data, text.len, 0, &allocator, &problem);
     if (doc == NULL)

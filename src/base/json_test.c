@@ -27,6 +27,46 @@ TEST(bad_text_is_refused_with_its_place)
     arena_free(arena);
 }
 
+/* "[1,1,…]": no text becomes more for its size. */
+static struct str many_ones(size_t count)
+{
+    char *text = arena_alloc_raw(arena, count * 2 + 1);
+
+    for (size_t i = 0; i < count; i++)
+        memcpy(text + i * 2, ",1", 2);
+    text[0] = '[';
+    text[count * 2] = ']';
+    return (struct str){ text, count * 2 + 1 };
+}
+
+TEST(a_large_text_takes_what_its_values_need)
+{
+    const size_t count = 4000000;
+    struct str text;
+    size_t before;
+
+    arena = arena_new();
+    text = many_ones(count);
+    before = arena_size(arena);
+    assert_ok(parse(text));
+    assert_in_range(arena_size(arena) - before, count * sizeof(yyjson_val),
+                    text.len + count * sizeof(yyjson_val) * 8 / 5);
+    arena_free(arena);
+}
+
+TEST(what_a_text_would_become_is_within_the_budget_or_refused)
+{
+    struct arena_budget budget = { .max = 40 << 20 };
+
+    arena = arena_new();
+    arena_set_budget(arena, &budget);
+    assert_ok(parse(many_ones(1000000)));
+    assert_fails(STATUS_UNAVAILABLE, parse(many_ones(1000000)));
+    assert_str_contains(str_from(err.message), STR("1000001 values"));
+    arena_free(arena);
+    assert_int_equal(budget.held, 0);
+}
+
 TEST(deep_nesting_is_refused)
 {
     char text[400];
@@ -151,6 +191,8 @@ TEST(fields_are_checked)
 }
 
 TEST_MAIN(TEST_CASE(bad_text_is_refused_with_its_place), TEST_CASE(deep_nesting_is_refused),
+          TEST_CASE(a_large_text_takes_what_its_values_need),
+          TEST_CASE(what_a_text_would_become_is_within_the_budget_or_refused),
           TEST_CASE(a_wide_object_with_a_repeated_key_is_refused),
           TEST_CASE(values_are_written_as_people_expect),
           TEST_CASE(floats_are_written_short_and_read_back_the_same),
