@@ -18,6 +18,8 @@
 #define DRAIN_GRACE_MS 1000
 #define KEPT_INPUT 4096
 #define NEVER UINT64_MAX
+/* A reader that takes less than 16 KiB/s of a reply does not want it. */
+#define SENT_NS_PER_BYTE (UINT64_C(1000000000) >> 14)
 
 void connection_ref(struct connection *connection)
 {
@@ -282,10 +284,33 @@ void connection_spool_failed(struct connection *connection, int error_number)
     outgoing_refuse(connection, 503, err.message);
 }
 
-/* A reader that takes nothing for so long does not want it. */
-static void sweep_sending(struct connection *connection, uint64_t now_ns)
+/* Who is ahead of its deadline does not save that up: a pause may be so long, and not longer. */
+static void cap_deadline(struct connection *connection, uint64_t now_ns, unsigned most_ms)
+{
+    uint64_t most_ns = now_ns + most_ms * UINT64_C(1000000);
+
+    if (connection->deadline_ns > most_ns)
+        connection->deadline_ns = most_ns;
+}
+
+/* What has left earns time, so a reader that takes a byte now and then does not hold a large reply. */
+static void sweep_unsent(struct connection *connection, uint64_t now_ns)
 {
     size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
+    unsigned idle_ms = connection->loop->settings->deadlines.idle_ms;
+
+    cap_deadline(connection, now_ns, idle_ms);
+    if (unsent == 0)
+        connection_deadline(connection, idle_ms);
+    else if (unsent < connection->unsent)
+        connection->deadline_ns += (connection->unsent - unsent) * SENT_NS_PER_BYTE;
+    connection->unsent = unsent;
+    if (now_ns > connection->deadline_ns)
+        connection_close(connection);
+}
+
+static void sweep_sending(struct connection *connection, uint64_t now_ns)
+{
     struct turn *turn = connection->turn;
 
     if (turn != NULL && turn->at_worker && turn->exchange.request.deadline_ns != 0 &&
@@ -293,11 +318,7 @@ static void sweep_sending(struct connection *connection, uint64_t now_ns)
         connection_close(connection);
         return;
     }
-    if (unsent == 0 || unsent != connection->unsent)
-        connection_deadline(connection, connection->loop->settings->deadlines.idle_ms);
-    else if (now_ns > connection->deadline_ns)
-        connection_close(connection);
-    connection->unsent = unsent;
+    sweep_unsent(connection, now_ns);
 }
 
 void connection_sweep(struct connection *connection, uint64_t now_ns)
@@ -306,6 +327,8 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
         sweep_sending(connection, now_ns);
         return;
     }
+    if (connection->state == CONNECTION_BODY)
+        cap_deadline(connection, now_ns, connection->loop->settings->deadlines.body_ms);
     if (now_ns <= connection->deadline_ns)
         return;
     switch (connection->state) {

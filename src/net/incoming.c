@@ -10,8 +10,8 @@
 /* A body that nobody wants is read up to here to save the connection. */
 #define DISCARD_MAX ((size_t)64 << 10)
 #define RESERVE_MAX ((size_t)64 << 10)
-/* Slower than this and the body deadline ends it. */
-#define BODY_BYTES_PER_MS 64
+/* Slower than 64 KiB/s and the body's deadline ends it. */
+#define BODY_NS_PER_BYTE (UINT64_C(1000000000) >> 16)
 
 static size_t refuse(struct connection *connection, size_t used)
 {
@@ -87,8 +87,6 @@ static void begin_body(struct connection *connection)
 {
     struct turn *turn = connection->turn;
     const struct message_head *head = &turn->head;
-    uint64_t extra_ms = head->content_length / BODY_BYTES_PER_MS;
-    unsigned body_ms = connection->loop->settings->deadlines.body_ms;
 
     if (head->content_length > body_max(turn) ||
         (turn->is_answered && (head->is_chunked || head->expects_continue))) {
@@ -103,8 +101,7 @@ static void begin_body(struct connection *connection)
         buffer_reserve(&turn->body, head->content_length < RESERVE_MAX
                                         ? (size_t)head->content_length
                                         : RESERVE_MAX);
-    connection_deadline(connection, extra_ms > UINT32_MAX / 2 ? UINT32_MAX - 1
-                                                              : body_ms + (unsigned)extra_ms);
+    connection_deadline(connection, connection->loop->settings->deadlines.body_ms);
     if (head->expects_continue && !head->is_old)
         outgoing_continue(connection);
 }
@@ -148,6 +145,13 @@ static size_t consume_head(struct connection *connection, struct str bytes)
     }
 }
 
+/* What has come earns the time for as much again; what was only announced earns nothing. */
+static void body_came(struct connection *connection, uint64_t bytes, bool is_all)
+{
+    connection->turn->body_came_late |= !is_all;
+    connection->deadline_ns += bytes * BODY_NS_PER_BYTE;
+}
+
 static void body_complete(struct connection *connection)
 {
     struct turn *turn = connection->turn;
@@ -157,6 +161,7 @@ static void body_complete(struct connection *connection)
         req->body_file = spool_path(turn->spool);
         connection->state = CONNECTION_SPOOLING;
         connection_deadline(connection, connection->loop->settings->deadlines.body_ms);
+        turn->body_came_late = true;
         if (!spool_is_idle(turn->spool))
             return;
     } else if (!turn->is_answered) {
@@ -182,6 +187,7 @@ static size_t consume_plain(struct connection *connection, struct str bytes)
     else if (!turn->is_answered)
         buffer_append(&turn->body, piece);
     turn->body_left -= len;
+    body_came(connection, len, turn->body_left == 0);
     if (!turn_count_body(turn))
         refuse_for_memory(connection);
     else if (turn->body_left == 0)
@@ -199,6 +205,7 @@ static size_t consume_chunks(struct connection *connection, struct str bytes)
     if (progress == MESSAGE_REFUSED)
         return refuse(connection, bytes.len);
     turn->body_seen += turn->body.len - before;
+    body_came(connection, turn->body.len - before, progress == MESSAGE_COMPLETE);
     if (turn->body_seen > body_max(turn) ||
         message_chunk_left(&connection->message) > body_max(turn) - turn->body_seen) {
         refuse_body(connection);

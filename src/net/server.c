@@ -223,6 +223,7 @@ static struct server *server_new(struct router *router, const struct server_conf
         abort();
     server->arena = arena_new();
     server->router = router;
+    server->memory.max = config->limits.bodies_max;
     copy_config(server, config);
     server->settings = settings_new(config);
     pthread_mutex_init(&server->tls_lock, NULL);

@@ -16,15 +16,16 @@ struct server_limits {
     size_t chunks_max;       /* 65,536 a body; 400 */
     size_t connections_max;  /* 10,000 of all loops; the next one gets 503 and is closed */
     size_t streams_max;      /* 64 replies that hold a worker while they stream; 503 */
-    size_t bodies_max;       /* 1 GiB for all bodies in memory at a time; 503 */
-    size_t queue_max;        /* 1,024 requests that wait for a worker; 503 */
+    size_t bodies_max; /* 1 GiB for all large bodies and what is made of them in memory; 503 */
+    size_t queue_max;  /* 1,024 requests that wait for a worker; 503 */
 };
 
 struct server_deadlines {
-    unsigned head_ms;    /* 10 s for the whole head; 408 */
-    unsigned body_ms;    /* 30 s for the whole body, plus its size at 64 KiB/s; 408 */
-    unsigned idle_ms;    /* 75 s between requests, and for a reader that takes nothing */
-    unsigned handler_ms; /* 60 s; 503 */
+    unsigned head_ms; /* 10 s for the whole head; 408 */
+    unsigned body_ms; /* 30 s for the whole body, plus what has come of it at 64 KiB/s; 408 */
+    unsigned
+        idle_ms; /* 75 s between requests, and for a reader that takes nothing or too little */
+    unsigned handler_ms; /* 60 s from when the request is whole; 503 */
     unsigned drain_ms;   /* 30 s from server_drain to the end */
 };
 

@@ -144,6 +144,7 @@ static const struct route routes[] = {
     { "GET", "/json", on_json, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/json", on_json, INLINE, PERMIT_ANYONE, .body_max = BODY_SMALL },
     { "GET", "/slow", on_slow, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "POST", "/slow", on_slow, DEFERRED, PERMIT_ANYONE, .body_max = BODY_SMALL },
     { "GET", "/hand-over", on_hand_over, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/large", on_large, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/events", on_events, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },

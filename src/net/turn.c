@@ -29,6 +29,7 @@ static struct turn *turn_take(struct loop *loop)
         abort();
     turn->loop = loop;
     turn->arena = arena_new();
+    arena_set_budget(turn->arena, &loop->server->memory);
     stream_init(&turn->stream);
     return turn;
 }
@@ -61,7 +62,7 @@ void turn_free(struct turn *turn)
     if (turn->file == NULL && res->kind == REPLY_FILE && res->remove_file && res->file != NULL)
         file_reply_discard(res);
     if (turn->body_counted > 0)
-        atomic_fetch_sub_explicit(&loop->server->body_bytes, turn->body_counted,
+        atomic_fetch_sub_explicit(&loop->server->memory.held, turn->body_counted,
                                   memory_order_relaxed);
     file_reply_free(&turn->file);
     spool_free(&turn->spool);
@@ -80,14 +81,14 @@ void turn_free(struct turn *turn)
 
 bool turn_count_body(struct turn *turn)
 {
-    struct server *server = turn->loop->server;
+    struct arena_budget *memory = &turn->loop->server->memory;
     size_t more = turn->body.capacity - turn->body_counted;
 
     if (turn->body.capacity <= KEPT_BYTES || more == 0)
         return true;
     turn->body_counted += more;
-    return atomic_fetch_add_explicit(&server->body_bytes, more, memory_order_relaxed) + more <=
-           server->config.limits.bodies_max;
+    return atomic_fetch_add_explicit(&memory->held, more, memory_order_relaxed) + more <=
+           memory->max;
 }
 
 void turns_free(struct loop *loop)
@@ -168,7 +169,8 @@ void turn_dispatch(struct turn *turn)
     }
     timeout_ms = handler_timeout_ms(turn);
     if (timeout_ms != UINT_MAX)
-        req->deadline_ns = req->start_ns + timeout_ms * UINT64_C(1000000);
+        req->deadline_ns = (turn->body_came_late ? clock_monotonic_ns() : req->start_ns) +
+                           timeout_ms * UINT64_C(1000000);
     if (req->route->mode == INLINE) {
         router_run(&turn->exchange, NULL);
         if (turn->exchange.response.handed_over == NULL) {

@@ -341,6 +341,60 @@ class Deadlines(unittest.TestCase):
                 client.send(request("GET", "/slow?ms=100"))
                 self.assertEqual(client.reply().code, 200)
 
+    def test_a_body_has_the_time_of_what_has_come(self):
+        with Server(body_ms=600) as server:
+            with server.connect() as client:  # three times as long, but fast enough
+                client.send("POST /worker HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(18):
+                    client.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+                    time.sleep(0.1)
+                client.send("0\r\n\r\n")
+                self.assertEqual(len(client.reply().body), 18 * 0x4000)
+            with server.connect() as client:
+                client.send("POST /worker HTTP/1.1\r\nHost: a\r\nContent-Length: 294912\r\n\r\n")
+                for _ in range(18):
+                    client.send(b"x" * 0x4000)
+                    time.sleep(0.1)
+                self.assertEqual(len(client.reply().body), 18 * 0x4000)
+            # What is announced earns nothing.
+            for framing in ["Content-Length: 9000000\r\n", "Transfer-Encoding: chunked\r\n\r\n800000"]:
+                with server.connect() as client:
+                    client.send(f"POST /worker HTTP/1.1\r\nHost: a\r\n{framing}\r\n")
+                    self.trickle(client, b"x")
+                    self.assert_ends(client, 408, 0, 1)
+
+    @staticmethod
+    def trickle(client, byte):
+        try:
+            for _ in range(10):
+                client.send(byte)
+                time.sleep(0.1)
+        except OSError:
+            pass
+
+    def test_who_was_fast_may_pause_but_not_for_long(self):
+        with Server(body_ms=600) as server, server.connect() as client:
+            client.send(b"POST /worker HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 8000000)
+            self.assert_ends(client, 408, 0.3, 3)
+
+    def test_the_handlers_time_begins_when_the_body_is_here(self):
+        with Server(handler_ms=400) as server, server.connect() as client:
+            client.send("POST /slow?ms=200 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+            time.sleep(0.6)
+            client.send("x")
+            self.assertEqual(client.reply().body, b"slept")
+
+    def test_a_reader_that_takes_a_little_now_and_then(self):
+        with Server(idle_ms=600) as server, socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", server.port))
+            slow.sendall(request("GET", "/large?bytes=50000000"))
+            began = time.monotonic()
+            while metric(server, "onggi_http_connections") > 1:
+                slow.recv(500)
+                time.sleep(0.1)
+                self.assertLess(time.monotonic() - began, 10)
+
     def test_a_reader_that_takes_nothing(self):
         with Server(idle_ms=600) as server:
             client = server.connect()
