@@ -52,7 +52,8 @@ static const struct route routes[] = {
       .summary = "Whether the process answers at all" },
     { "GET", "/readyz", on_ready, INLINE, PERMIT_ANYONE,
       .summary = "Whether requests should be sent here; 503 says what is missing" },
-    { "GET", "/metrics", on_metrics, DEFERRED, PERMIT_VIEW,
+    /* When all workers are busy it is wanted most. */
+    { "GET", "/metrics", on_metrics, INLINE, PERMIT_VIEW,
       .summary = "Numbers in Prometheus' text format" },
     { "GET", "/openapi.json", on_openapi, DEFERRED, PERMIT_VIEW,
       .summary = "This description" },
