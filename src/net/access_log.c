@@ -172,9 +172,11 @@ static void write_line(struct buffer *out, const struct turn *turn, int code, ui
     json_write_str(out, req->method.data == NULL ? STR_EMPTY : req->method);
     buffer_append(out, STR(",\"path\":"));
     json_write_str(out, turn->exchange.target.path);
-    buffer_printf(out, ",\"route\":\"%s\",\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"user\":",
-                  req->route == NULL ? "" : req->route->path, code,
-                  (unsigned long long)turn->bytes_sent, (unsigned long long)(took_ns / 1000));
+    buffer_printf(
+        out, ",\"route\":\"%s\",\"status\":%d,\"bytes\":%llu,\"us\":%llu,\"user\":",
+        req->route == NULL ? "" : req->route->path, code,
+        (unsigned long long)atomic_load_explicit(&turn->bytes_sent, memory_order_relaxed),
+        (unsigned long long)(took_ns / 1000));
     json_write_str(out, req->identity.user.data == NULL ? STR_EMPTY : req->identity.user);
     buffer_append(out, STR(",\"request_id\":"));
     json_write_str(out, req->request_id.data == NULL ? STR_EMPTY : req->request_id);

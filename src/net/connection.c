@@ -249,10 +249,13 @@ void connection_turn_over(struct connection *connection, int code)
     struct loop *loop = connection->loop;
     struct turn *turn = connection->turn;
     bool keep_alive = turn->keep_alive && !connection->has_ended;
+    struct removal *removal = turn->exchange.response.remove_file ? file_reply_removal(turn)
+                                                                  : NULL;
 
     turn_record(turn, code);
     connection->turn = NULL;
     turn_free(turn);
+    file_reply_remove(loop, removal);
     if (!keep_alive || loop->draining) {
         linger(connection);
         return;

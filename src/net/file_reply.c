@@ -54,8 +54,6 @@ static enum status open_file(struct turn *turn, struct error *err)
             close(fd);
         return status;
     }
-    if (res->remove_file)
-        unlink(res->file); /* the descriptor keeps the content */
     if ((size_t)about.st_size <= SMALL) {
         status = read_small(turn, fd, (size_t)about.st_size, err);
         close(fd);
@@ -76,9 +74,11 @@ void file_reply_open(struct turn *turn)
     if (turn->exchange.response.kind != REPLY_FILE ||
         turn->exchange.response.handed_over != NULL)
         return;
-    if (open_file(turn, &err) != STATUS_OK)
-        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): response_commit cannot fail */
-        router_answer_error(&turn->exchange, http_code_of_status(err.status), &err);
+    if (open_file(turn, &err) == STATUS_OK)
+        return;
+    turn->exchange.response.remove_file = false;
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): response_commit cannot fail */
+    router_answer_error(&turn->exchange, http_code_of_status(err.status), &err);
 }
 
 void file_reply_free(struct file_reply **pointer)
@@ -114,6 +114,12 @@ void file_reply_begin(struct connection *connection)
         file_reply_next(connection);
 }
 
+static void count_sent(struct connection *connection, uint64_t bytes)
+{
+    connection->turn->file->offset += bytes;
+    atomic_fetch_add_explicit(&connection->turn->bytes_sent, bytes, memory_order_relaxed);
+}
+
 static void on_read_piece(uv_fs_t *req)
 {
     struct file_reply *file = container_of(req, struct file_reply, req);
@@ -130,8 +136,7 @@ static void on_read_piece(uv_fs_t *req)
         connection_close(connection);
         return;
     }
-    file->offset += (uint64_t)got;
-    connection->turn->bytes_sent += (uint64_t)got;
+    count_sent(connection, (uint64_t)got);
     piece = uv_buf_init(file->piece, (unsigned)got);
     if (connection_send(connection, &piece, 1) == SENT_ALL)
         file_reply_next(connection);
@@ -170,8 +175,7 @@ static void on_sendfile(uv_fs_t *req)
         connection_close(connection);
         return;
     }
-    file->offset += (uint64_t)sent;
-    connection->turn->bytes_sent += (uint64_t)sent;
+    count_sent(connection, (uint64_t)sent);
     file_reply_next(connection);
 }
 
@@ -195,7 +199,35 @@ void file_reply_next(struct connection *connection)
                    left < KERNEL_PIECE ? (size_t)left : KERNEL_PIECE, on_sendfile);
 }
 
-void file_reply_discard(const struct response *res)
+struct removal {
+    uv_fs_t req;
+    char path[];
+};
+
+static void on_removed(uv_fs_t *req)
 {
-    unlink(res->file);
+    struct removal *removal = container_of(req, struct removal, req);
+
+    uv_fs_req_cleanup(req);
+    free(removal);
+}
+
+struct removal *file_reply_removal(const struct turn *turn)
+{
+    const char *path = turn->exchange.response.file;
+    struct removal *removal;
+
+    if (turn->exchange.is_head)
+        return NULL;
+    removal = calloc(1, sizeof(*removal) + strlen(path) + 1);
+    if (removal == NULL)
+        abort();
+    memcpy(removal->path, path, strlen(path));
+    return removal;
+}
+
+void file_reply_remove(struct loop *loop, struct removal *removal)
+{
+    if (removal != NULL)
+        uv_fs_unlink(&loop->uv, &removal->req, removal->path, on_removed);
 }

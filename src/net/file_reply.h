@@ -10,6 +10,10 @@
 void file_reply_open(struct turn *turn);
 void file_reply_begin(struct connection *connection); /* head first */
 void file_reply_next(struct connection *connection);  /* what was sent has left */
-/* One that was never opened, but was to be removed. */
-void file_reply_discard(const struct response *res);
+/*
+ * What the turn's reply wants removed now that it has left; NULL: nothing. The turn is freed first: a file
+ * that is open nowhere goes away beside the loop.
+ */
+struct removal *file_reply_removal(const struct turn *turn);
+void file_reply_remove(struct loop *loop, struct removal *removal);
 void file_reply_free(struct file_reply **file);

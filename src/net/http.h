@@ -111,7 +111,10 @@ enum status response_json(struct response *res, int code, struct str json);
 enum status response_bytes(struct response *res, int code, const char *content_type,
                            struct str body);
 enum status response_empty(struct response *res, int code);
-/* Sends a file without reading it into memory; removes it afterwards if so told. */
+/*
+ * Sends a file without reading it into memory. If so told, it is removed once a GET has had all of it; what
+ * nobody fetches is the caller's to remove some day.
+ */
 MUST_USE enum status response_file(struct response *res, int code, const char *content_type,
                                    const char *path, bool remove_after, struct error *err);
 /*

@@ -52,10 +52,10 @@ struct turn {
     struct file_reply *file;       /* NULL unless the reply is one */
     uint64_t body_left;            /* of a Content-Length */
     uint64_t body_seen;
-    size_t body_counted; /* its share of the server's memory.held */
-    uint64_t bytes_sent; /* of the reply's body */
-    bool is_answered;    /* the reply is known before the body is here */
-    bool body_came_late; /* not with the head: the handler's time begins later */
+    size_t body_counted;              /* its share of the server's memory.held */
+    atomic_uint_least64_t bytes_sent; /* of the reply's body */
+    bool is_answered;                 /* the reply is known before the body is here */
+    bool body_came_late;              /* not with the head: the handler's time begins later */
     bool at_worker;
     bool keep_alive;
     atomic_bool is_gone; /* not even a half-closed client waits: need not start */

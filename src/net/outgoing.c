@@ -109,7 +109,8 @@ static void reply_bytes(struct connection *connection)
         pieces[1] = uv_buf_init((char *)(uintptr_t)res->body.data, (unsigned)res->body.len);
         count += with_body;
     }
-    turn->bytes_sent = with_body ? res->body.len : 0;
+    atomic_store_explicit(&turn->bytes_sent, with_body ? res->body.len : 0,
+                          memory_order_relaxed);
     switch (connection_send(connection, pieces, count)) {
     case SENT_ALL:
         connection_turn_over(connection, res->code);
@@ -142,16 +143,35 @@ void connection_reply(struct connection *connection)
         reply_bytes(connection);
 }
 
-/* A new turn that says why; it carries on the name of the old one in metrics and log. */
+/* Who asked for what, as it was known before the handler began: the worker may still read it too. */
+static void take_name(struct turn *turn, const struct turn *old)
+{
+    const struct exchange *from = &old->exchange;
+    struct exchange *to = &turn->exchange;
+    struct request *req = &to->request;
+
+    to->stats = from->stats;
+    to->door = from->door;
+    to->is_head = from->is_head;
+    turn->head.is_old = old->head.is_old;
+    req->route = from->request.route;
+    req->context = from->request.context;
+    req->start_ns = from->request.start_ns;
+    req->method = arena_str(turn->arena, from->request.method);
+    req->path = to->target.path = arena_str(turn->arena, from->target.path);
+    req->identity.role = from->request.identity.role;
+    req->identity.user = arena_str(turn->arena, from->request.identity.user);
+    req->request_id = arena_str(turn->arena, from->request.request_id);
+    req->traceparent = arena_str(turn->arena, from->request.traceparent);
+}
+
+/* A new turn that says why; it carries on the name of the old one in metrics, log and reply. */
 static struct turn *replacement(struct connection *connection)
 {
-    struct turn *old = connection->turn;
     struct turn *turn = turn_new(connection);
 
-    if (old != NULL) {
-        turn->exchange.stats = old->exchange.stats;
-        turn->exchange.request.start_ns = old->exchange.request.start_ns;
-    }
+    if (connection->turn != NULL)
+        take_name(turn, connection->turn);
     return turn;
 }
 

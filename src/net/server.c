@@ -3,6 +3,7 @@
 #include "net/metrics.h"
 #include "net/operator_door.h"
 #include "net/settings.h"
+#include "net/spool.h"
 #include "net/tls.h"
 
 #include "base/clock.h"
@@ -237,6 +238,8 @@ static enum status open_parts(struct server *server, const struct server_config 
     if (config->tls.certificate != NULL)
         TRY(tls_context_new(&config->tls, &server->tls, err));
     TRY(settings_open_log(server->settings, err));
+    if (config->spool_folder != NULL)
+        spool_sweep(config->spool_folder);
     server->workers = workers_new(worker_count(config), config->limits.queue_max,
                                   config->limits.streams_max);
     return STATUS_OK;
@@ -327,6 +330,8 @@ void server_stop(struct server **pointer)
     wake_all(server);
     for (size_t i = 0; i < server->loop_count; i++)
         pthread_join(server->loops[i].thread, NULL);
+    /* Whose last turn is over may still be about to wake its loop. */
+    workers_free(&server->workers);
     for (size_t i = 0; i < server->loop_count; i++)
         uv_loop_close(&server->loops[i].uv);
     /* Whoever asks for /metrics now asks another server. */

@@ -3,8 +3,11 @@
 
 #include "net/connection.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 
 struct spool {
     struct connection *connection;
+    struct loop *loop;
     char *path;
     int fd;
     struct buffer pending;
@@ -22,7 +26,10 @@ struct spool {
     bool is_busy;
     bool is_dead; /* freed while busy */
     uv_fs_t req;
+    uv_work_t removal;
 };
+
+#define NAME_START "onggi-body-"
 
 enum status spool_new(struct connection *connection, struct spool **out, struct error *err)
 {
@@ -31,8 +38,8 @@ enum status spool_new(struct connection *connection, struct spool **out, struct 
 
     if (folder == NULL)
         folder = getenv("TMPDIR");
-    if (spool == NULL ||
-        asprintf(&spool->path, "%s/onggi-body-XXXXXX", folder == NULL ? "/tmp" : folder) < 0)
+    if (spool == NULL || asprintf(&spool->path, "%s/" NAME_START "%ld-XXXXXX",
+                                  folder == NULL ? "/tmp" : folder, (long)getpid()) < 0)
         abort();
     spool->fd = mkostemp(spool->path, O_CLOEXEC);
     if (spool->fd < 0) {
@@ -42,18 +49,65 @@ enum status spool_new(struct connection *connection, struct spool **out, struct 
         return err->status;
     }
     spool->connection = connection;
+    spool->loop = connection->loop;
     *out = spool;
     return STATUS_OK;
 }
 
-static void destroy(struct spool *spool)
+/* To give back what a large file takes on the disk is long for a loop. */
+static void remove_file(uv_work_t *work)
 {
+    struct spool *spool = container_of(work, struct spool, removal);
+
     close(spool->fd);
     unlink(spool->path);
+}
+
+static void on_removed(uv_work_t *work, int status)
+{
+    struct spool *spool = container_of(work, struct spool, removal);
+
+    (void)status;
     free(spool->path);
     buffer_free(&spool->pending);
     buffer_free(&spool->writing);
     free(spool);
+}
+
+static void destroy(struct spool *spool)
+{
+    uv_queue_work(&spool->loop->uv, &spool->removal, remove_file, on_removed);
+}
+
+/* The process that keeps a body in it, by the file's name; 0: it is none of ours. */
+static long owner_of(struct str name)
+{
+    struct str number = str_slice(name, strlen(NAME_START), name.len);
+    int64_t pid;
+
+    if (!str_starts(name, STR(NAME_START)) ||
+        !str_to_int64(str_slice(number, 0, str_index(number, '-')), &pid) || pid <= 0)
+        return 0;
+    return (long)pid;
+}
+
+void spool_sweep(const char *folder)
+{
+    struct arena *arena = arena_new();
+    struct str *names = NULL;
+    struct error ignored;
+    size_t count = 0;
+
+    if (folder_list(arena, folder, &names, &count, &ignored) != STATUS_OK)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        long pid = owner_of(names[i]);
+
+        /* We have none yet, and who is gone has left it behind. */
+        if (pid != 0 && (pid == getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)))
+            unlink(arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(names[i])).data);
+    }
+    arena_free(arena);
 }
 
 static void write_some(struct spool *spool);

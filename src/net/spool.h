@@ -10,5 +10,7 @@ void spool_write(struct spool *spool, struct str bytes);
 /* Whether all has been written. */
 bool spool_is_idle(const struct spool *spool);
 const char *spool_path(const struct spool *spool);
-/* Removes the file; a write under way ends first. */
+/* Removes the file, beside the loop; a write under way ends first. */
 void spool_free(struct spool **spool);
+/* Removes what processes that are gone have left in the folder. */
+void spool_sweep(const char *folder);

@@ -131,7 +131,7 @@ static enum status turn_write(struct exchange *exchange, struct str bytes, struc
         add_pending(turn, bytes);
         if (stream->chunked)
             add_pending(turn, STR("\r\n"));
-        turn->bytes_sent += bytes.len;
+        atomic_fetch_add_explicit(&turn->bytes_sent, bytes.len, memory_order_relaxed);
         tell_loop(turn);
     }
     pthread_mutex_unlock(&stream->lock);

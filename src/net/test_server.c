@@ -103,9 +103,11 @@ static enum status on_stream(struct request *req, struct response *res, struct e
                                           : STATUS_OK;
 }
 
+static char files[] = "/tmp/onggi-test-files-XXXXXX";
+
 static enum status on_file(struct request *req, struct response *res, struct error *err)
 {
-    char path[] = "/tmp/onggi-test-file-XXXXXX";
+    char *path = arena_cstr(req->arena, arena_printf(req->arena, "%s/XXXXXX", files));
     int fd = mkstemp(path);
     bool sized = fd >= 0 && ftruncate(fd, number(req, "bytes")) == 0;
 
@@ -113,6 +115,19 @@ static enum status on_file(struct request *req, struct response *res, struct err
         close(fd);
     if (!sized)
         return error_set(err, STATUS_INTERNAL, "cannot make %s", path);
+    return response_file(res, 200, "application/octet-stream", path, true, err);
+}
+
+/* One file of that name, fetched once. */
+static enum status on_result(struct request *req, struct response *res, struct error *err)
+{
+    struct str name = request_path_param(req, "name");
+    const char *path = arena_printf(req->arena, "%s/" STR_FMT, files, STR_ARG(name)).data;
+
+    if (str_equal(req->method, STR("POST"))) {
+        TRY(file_write(path, req->body, err));
+        return response_empty(res, 204);
+    }
     return response_file(res, 200, "application/octet-stream", path, true, err);
 }
 
@@ -149,14 +164,29 @@ static const struct route routes[] = {
     { "GET", "/large", on_large, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/events", on_events, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/stream", on_stream, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "GET", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "POST", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_SMALL },
     { "GET", "/file", on_file, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/upload", on_upload, DEFERRED, PERMIT_ANYONE, .body_max = BODY_FILE },
     { "GET", "/failure", on_failure, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/things/{name}", on_echo, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "GET", "/private/slow", on_slow, DEFERRED, PERMIT_ADMIN, .body_max = BODY_NONE },
     { "GET", "/private", on_echo, INLINE, PERMIT_ADMIN, .body_max = BODY_NONE },
     ROUTES_END,
 };
 static const struct door door = { .name = "test", .routes = routes };
+
+/* Of clients that want other words. */
+static void dialect(struct request *req, struct response *res, const struct error *err)
+{
+    response_json(res, 500, arena_printf(req->arena, "{\"alas\":\"%s\"}", err->message));
+}
+
+static const struct route dialect_routes[] = {
+    { "GET", "/dialect/slow", on_slow, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
+    ROUTES_END,
+};
+static const struct door dialect_door = { "dialect", dialect_routes, dialect };
 
 static enum status only_secret(void *context, const struct request *req, struct identity *out,
                                struct error *err)
@@ -191,6 +221,7 @@ static void read_options(char **argv, struct server_config *config, unsigned *lo
         { "--cert", NULL, NULL, &config->tls.certificate },
         { "--key", NULL, NULL, &config->tls.key },
         { "--log", NULL, NULL, &config->access_log },
+        { "--spool", NULL, NULL, &config->spool_folder },
     };
 
     for (; argv[0] != NULL && argv[1] != NULL; argv += 2) {
@@ -249,13 +280,19 @@ int main(int argc, char **argv)
     struct server_config config = server_config_default();
     struct router *router = router_new();
     unsigned loops = 2;
+    struct error err;
     int code;
 
     (void)argc;
     read_options(argv + 1, &config, &loops);
     router_mount(router, &door, NULL);
+    router_mount(router, &dialect_door, NULL);
     router_set_authenticate(router, only_secret, NULL);
+    if (mkdtemp(files) == NULL)
+        return 1;
     code = serve(router, &config, loops);
     router_free(&router);
+    if (folder_remove(files, &err) != STATUS_OK)
+        fprintf(stderr, "%s\n", err.message);
     return code;
 }

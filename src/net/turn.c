@@ -57,10 +57,7 @@ static void turn_destroy(struct turn *turn)
 void turn_free(struct turn *turn)
 {
     struct loop *loop = turn->loop;
-    struct response *res = &turn->exchange.response;
 
-    if (turn->file == NULL && res->kind == REPLY_FILE && res->remove_file && res->file != NULL)
-        file_reply_discard(res);
     if (turn->body_counted > 0)
         atomic_fetch_sub_explicit(&loop->server->memory.held, turn->body_counted,
                                   memory_order_relaxed);

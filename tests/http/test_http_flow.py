@@ -404,6 +404,89 @@ class Deadlines(unittest.TestCase):
             client.socket.close()
 
 
+class Files(unittest.TestCase):
+    def test_a_result_stays_until_somebody_has_had_all_of_it(self):
+        with Server() as server:
+            for size in (1000, 900000):  # read at once, and sent by the kernel
+                self.assertEqual(server.ask(request("POST", "/results/a", body=b"r" * size)).code, 204)
+                with server.connect() as client:
+                    client.send(request("HEAD", "/results/a"))
+                    self.assertEqual(client.reply(head_only=True).headers["content-length"], str(size))
+                reply = server.get("/results/a")
+                self.assertEqual(reply.body, b"r" * size)
+                self.assertTrue(wait_until(lambda: server.get("/results/a").code == 404))
+
+    def test_who_leaves_in_the_middle_may_come_again(self):
+        size = 900000
+        with Server() as server:
+            server.ask(request("POST", "/results/a", body=b"r" * size))
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect(("127.0.0.1", server.port))
+                client.sendall(request("GET", "/results/a"))
+                client.recv(100)
+            self.assertTrue(wait_until(lambda: metric(server, "onggi_http_connections") == 1))
+            self.assertEqual(len(server.get("/results/a").body), size)
+
+    def test_bodies_that_a_killed_server_left_are_swept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            with Server(spool=folder) as server:
+                client = server.connect()
+                client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n" + b"x" * 100)
+                self.assertTrue(wait_until(lambda: any(folder.iterdir())))
+                # Another server leaves alone what is somebody's.
+                with Server(spool=folder) as other:
+                    self.assertEqual(other.ask(request("POST", "/upload", body=b"y")).code, 200)
+                    self.assertTrue(wait_until(lambda: len(list(folder.iterdir())) == 1))
+                client.send(b"x" * 800)
+                self.assertEqual(client.reply().code, 200)
+                self.assertTrue(wait_until(lambda: not any(folder.iterdir())))
+                client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n" + b"x" * 100)
+                self.assertTrue(wait_until(lambda: any(folder.iterdir())))
+                server.process.kill()
+                server.process.wait()
+                server.process.returncode = 0  # as was wanted
+            (folder / "mine.txt").write_text("kept")
+            with Server(spool=folder):
+                self.assertEqual([path.name for path in folder.iterdir()], ["mine.txt"])
+
+
+class Replacements(unittest.TestCase):
+    """Where the handler overstays, another reply goes out in its name."""
+
+    def test_it_is_the_same_request(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "access.log"
+            with Server(handler_ms=200, log=path) as server:
+                with server.connect() as client:
+                    client.send(request("GET", "/private/slow?ms=900&deaf=1", TOKEN, "X-Request-Id: id-7"))
+                    reply = client.reply()
+                    self.assertEqual((reply.code, reply.headers["x-request-id"]), (503, "id-7"))
+                    self.assertEqual(json.loads(reply.body)["error"]["request_id"], "id-7")
+                self.assertTrue(wait_until(lambda: path.read_text()))
+            line = json.loads(path.read_text().splitlines()[0])
+            self.assertEqual([line[name] for name in ("method", "path", "route", "user", "request_id", "status")],
+                             ["GET", "/private/slow", "/private/slow", "ada", "id-7", 503])
+
+    def test_a_head_stays_without_body_and_a_dialect_its_own(self):
+        with Server(handler_ms=200) as server:
+            with server.connect() as client:
+                client.send(request("HEAD", "/slow?ms=900&deaf=1"))
+                self.assertEqual(client.reply(head_only=True).code, 503)
+                self.assertTrue(client.is_closed())
+            reply = server.get("/dialect/slow?ms=900&deaf=1")
+            self.assertEqual((reply.code, list(json.loads(reply.body))), (503, ["alas"]))
+
+    def test_metrics_can_be_read_while_all_workers_are_busy(self):
+        with Server(workers=1) as server, server.connect() as client:
+            client.send(request("GET", "/slow?ms=900&deaf=1"))
+            time.sleep(0.1)
+            began = time.monotonic()
+            self.assertEqual(server.get("/metrics", TOKEN).code, 200)
+            self.assertLess(time.monotonic() - began, 0.5)
+
+
 class Ends(unittest.TestCase):
     def test_drain_finishes_what_runs(self):
         with Server() as server:
