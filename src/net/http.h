@@ -25,6 +25,12 @@ enum route_mode {
     DEFERRED, /* on a worker: may block on disk, SQL, a job */
 };
 
+/* Which workers run a DEFERRED handler, and one that was handed over. */
+enum route_lane {
+    LANE_CONTROL,  /* those of all the others, first come first served */
+    LANE_DECISION, /* these and some of its own, which whatever takes long cannot fill */
+};
+
 /* Roles hold these; each one includes those before it. There is no zero: a route without one is a mistake. */
 enum permission {
     PERMIT_ANYONE = 1, /* no user needed: liveness */
@@ -53,6 +59,9 @@ struct route {
     const char *response; /* JSON Schema of the 200 answer as text, or NULL */
     unsigned
         timeout_ms; /* of the handler; 0: the server's default; UINT_MAX: none (it streams) */
+    enum route_lane lane;
+    /* On the loop thread, in the place of a 503 when too many wait for a worker already; or NULL. */
+    route_handler refused;
 };
 #define ROUTES_END { 0 }
 
@@ -83,8 +92,9 @@ struct request {
     struct identity identity;
     struct str request_id;  /* ours, or the client's X-Request-Id if it was sound */
     struct str traceparent; /* W3C, to hand on; always set */
-    uint64_t start_ns;      /* clock_monotonic_ns() when the head had arrived */
-    uint64_t deadline_ns;   /* when the answer is of no use any more; 0: none */
+    uint64_t
+        start_ns; /* clock_monotonic_ns() when the head had arrived: what waits for a worker ages */
+    uint64_t deadline_ns; /* when the answer is of no use any more; 0: none */
 };
 
 /* Empty when absent. Values are decoded once. */

@@ -62,16 +62,25 @@ static const struct route routes[] = {
 
 const struct door operator_door = { .name = "operator", .routes = routes };
 
+#define QUEUE "onggi_http_worker_queue", "Requests that wait for a worker."
+
 static double connections(void *context)
 {
     return (double)server_connections(context);
 }
 
-static double waiting(void *context)
+static double control_waiting(void *context)
 {
     const struct server *server = context;
 
-    return (double)workers_waiting(server->workers);
+    return (double)workers_waiting(server->workers, LANE_CONTROL);
+}
+
+static double decisions_waiting(void *context)
+{
+    const struct server *server = context;
+
+    return (double)workers_waiting(server->workers, LANE_DECISION);
 }
 
 /* Of /proc/self/statm: pages, of which the second number is resident. */
@@ -92,8 +101,8 @@ static double resident_bytes(void *context)
 void operator_metrics(struct server *server)
 {
     metric_observed("onggi_http_connections", "Open connections.", "", connections, server);
-    metric_observed("onggi_http_worker_queue", "Requests that wait for a worker.", "", waiting,
-                    server);
+    metric_observed(QUEUE, "lane=\"control\"", control_waiting, server);
+    metric_observed(QUEUE, "lane=\"decision\"", decisions_waiting, server);
     metric_observed("process_resident_memory_bytes", "Memory in use.", "", resident_bytes,
                     NULL);
     server->loop_lag = metric_histogram("onggi_http_loop_lag_seconds",
@@ -104,6 +113,6 @@ void operator_metrics(struct server *server)
 void operator_metrics_end(void)
 {
     metric_observed("onggi_http_connections", "Open connections.", "", NULL, NULL);
-    metric_observed("onggi_http_worker_queue", "Requests that wait for a worker.", "", NULL,
-                    NULL);
+    metric_observed(QUEUE, "lane=\"control\"", NULL, NULL);
+    metric_observed(QUEUE, "lane=\"decision\"", NULL, NULL);
 }

@@ -196,13 +196,24 @@ static void copy_config(struct server *server, const struct server_config *confi
     atomic_store(&server->check_host, config->check_host);
 }
 
-static unsigned worker_count(const struct server_config *config)
+static struct workers_config workers_of(const struct server_config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned count = config->workers > 0 ? config->workers
+                     : cores > 2         ? (unsigned)cores * 2
+                                         : 4;
 
-    if (config->workers > 0)
-        return config->workers;
-    return cores > 2 ? (unsigned)cores * 2 : 4;
+    return (struct workers_config){ .count = count,
+                                    .reserved = (count + 1) / 2,
+                                    .queue_max = config->limits.queue_max,
+                                    .long_max = config->limits.streams_max };
+}
+
+unsigned server_threads(const struct server_config *config)
+{
+    const struct workers_config workers = workers_of(config);
+
+    return (unsigned)config->listener_count + workers.count + workers.reserved;
 }
 
 static void server_free(struct server *server)
@@ -235,13 +246,15 @@ static struct server *server_new(struct router *router, const struct server_conf
 static enum status open_parts(struct server *server, const struct server_config *config,
                               struct error *err)
 {
+    struct workers_config workers;
+
     if (config->tls.certificate != NULL)
         TRY(tls_context_new(&config->tls, &server->tls, err));
     TRY(settings_open_log(server->settings, err));
     if (config->spool_folder != NULL)
         spool_sweep(config->spool_folder);
-    server->workers = workers_new(worker_count(config), config->limits.queue_max,
-                                  config->limits.streams_max);
+    workers = workers_of(config);
+    server->workers = workers_new(&workers);
     return STATUS_OK;
 }
 

@@ -17,7 +17,7 @@ struct server_limits {
     size_t connections_max;  /* 10,000 of all loops; the next one gets 503 and is closed */
     size_t streams_max;      /* 64 replies that hold a worker while they stream; 503 */
     size_t bodies_max; /* 1 GiB for all large bodies and what is made of them in memory; 503 */
-    size_t queue_max;  /* 1,024 requests that wait for a worker; 503 */
+    size_t queue_max;  /* 1,024 requests of a lane that wait for a worker; 503 */
 };
 
 struct server_deadlines {
@@ -47,7 +47,8 @@ struct server_config {
     const int
         *listeners; /* listening sockets, SO_REUSEPORT, one a loop thread; not closed by us */
     size_t listener_count;
-    unsigned workers; /* 0: twice the cores, at least 4 */
+    unsigned
+        workers; /* 0: twice the cores, at least 4; half as many again take decisions only */
     struct server_limits limits;
     struct server_deadlines deadlines;
     struct server_tls tls;
@@ -63,6 +64,8 @@ struct server_config {
 
 /* Every limit and deadline at its default; the rest zero. */
 struct server_config server_config_default(void);
+/* On how many threads handlers may run at a time: loops and workers. */
+unsigned server_threads(const struct server_config *config);
 
 /*
  * Mounts /healthz, /readyz, /metrics and /openapi.json on the router, raises the soft file limit

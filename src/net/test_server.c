@@ -151,6 +151,13 @@ static enum status on_failure(struct request *req, struct response *res, struct 
     return error_set(err, (enum status)number(req, "status"), "it failed as you asked");
 }
 
+static enum status on_refused(struct request *req, struct response *res, struct error *err)
+{
+    (void)req;
+    (void)err;
+    return response_bytes(res, 200, "text/plain", STR("in its place"));
+}
+
 static const struct route routes[] = {
     { "GET", "/echo", on_echo, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/echo", on_echo, INLINE, PERMIT_ANYONE, .body_max = BODY_SMALL },
@@ -164,6 +171,9 @@ static const struct route routes[] = {
     { "GET", "/large", on_large, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/events", on_events, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/stream", on_stream, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "GET", "/decide", on_slow, DEFERRED, PERMIT_ANYONE, .lane = LANE_DECISION },
+    { "GET", "/decide-or-not", on_hand_over, INLINE, PERMIT_ANYONE, .lane = LANE_DECISION,
+      .refused = on_refused },
     { "GET", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_SMALL },
     { "GET", "/file", on_file, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },

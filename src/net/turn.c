@@ -134,10 +134,19 @@ static void run_at_worker(struct work *work)
     loop_post(turn->loop, &turn->done);
 }
 
+static void answer_too_many(struct turn *turn)
+{
+    struct error err;
+
+    error_set(&err, STATUS_UNAVAILABLE, "too many requests wait for a worker; try again");
+    response_header(&turn->exchange.response, "Retry-After", STR("1"));
+    router_answer_error(&turn->exchange, 503, &err);
+}
+
 static void lend(struct turn *turn)
 {
     struct connection *connection = turn->connection;
-    struct error err;
+    const struct route *route = turn->exchange.request.route;
 
     turn->at_worker = true;
     turn->loop->turns_at_workers++;
@@ -145,13 +154,16 @@ static void lend(struct turn *turn)
     turn->done.run = on_done;
     connection->state = CONNECTION_RUNNING;
     connection_deadline(connection, handler_timeout_ms(turn));
-    if (workers_submit(turn->loop->server->workers, &turn->work))
+    if (workers_submit(turn->loop->server->workers, route->lane, &turn->work))
         return;
     turn->at_worker = false;
     turn->loop->turns_at_workers--;
-    error_set(&err, STATUS_UNAVAILABLE, "too many requests wait for a worker; try again");
-    response_header(&turn->exchange.response, "Retry-After", STR("1"));
-    router_answer_error(&turn->exchange, 503, &err);
+    turn->exchange.response.handed_over = NULL;
+    if (route->refused != NULL)
+        router_run(&turn->exchange, route->refused);
+    else
+        answer_too_many(turn);
+    file_reply_open(turn);
     connection_reply(connection);
 }
 

@@ -6,69 +6,100 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct workers {
-    pthread_mutex_t lock;
-    pthread_cond_t wanted; /* work is there, or the end */
-    pthread_cond_t left;   /* a thread has ended */
+#define LANES 2
+
+struct lane {
     struct work *first;
     struct work **last;
     size_t waiting;
-    size_t queue_max;
-    unsigned count; /* threads that take from the queue */
+};
+
+/* Threads that take the same work. */
+struct crew {
+    struct workers *workers;
+    pthread_cond_t wanted; /* work is there, or the end */
+    bool decisions_only;
+    unsigned count; /* of those that take from a queue */
     unsigned count_max;
-    size_t threads; /* these and the long ones */
+};
+
+struct workers {
+    pthread_mutex_t lock;
+    pthread_cond_t left; /* a thread has ended */
+    struct lane lanes[LANES];
+    uint64_t order;
+    size_t queue_max;
+    struct crew all, reserved;
+    size_t threads; /* of both crews, and the long ones */
     size_t long_ones;
     size_t long_max;
     bool ending;
 };
 
+static _Thread_local struct crew *my_crew;
 /* Whether this thread still belongs to the count. */
 static _Thread_local bool is_long;
 
-static struct work *take(struct workers *workers)
+/* The lane whose first piece is next for the crew; NULL when there is none. */
+static struct lane *next_lane(struct crew *crew)
 {
+    struct lane *control = &crew->workers->lanes[LANE_CONTROL];
+    struct lane *decision = &crew->workers->lanes[LANE_DECISION];
+
+    if (crew->decisions_only || control->first == NULL)
+        return decision->first == NULL ? NULL : decision;
+    if (decision->first == NULL || control->first->order < decision->first->order)
+        return control;
+    return decision;
+}
+
+static struct work *take(struct crew *crew)
+{
+    struct lane *lane;
     struct work *work;
 
-    while (workers->first == NULL && !workers->ending)
-        pthread_cond_wait(&workers->wanted, &workers->lock);
-    work = workers->first;
-    if (work == NULL)
+    while ((lane = next_lane(crew)) == NULL && !crew->workers->ending)
+        pthread_cond_wait(&crew->wanted, &crew->workers->lock);
+    if (lane == NULL)
         return NULL;
-    workers->first = work->next;
-    if (workers->first == NULL)
-        workers->last = &workers->first;
-    workers->waiting--;
+    work = lane->first;
+    lane->first = work->next;
+    if (lane->first == NULL)
+        lane->last = &lane->first;
+    lane->waiting--;
     return work;
 }
 
 /* After a long piece: stay if the count has room again, which another's leaving makes. */
-static bool may_stay(struct workers *workers)
+static bool may_stay(struct crew *crew)
 {
     if (!is_long)
         return true;
     is_long = false;
-    workers->long_ones--;
-    if (workers->count >= workers->count_max)
+    crew->workers->long_ones--;
+    if (crew->count >= crew->count_max)
         return false;
-    workers->count++;
+    crew->count++;
     return true;
 }
 
 static void *worker_main(void *argument)
 {
-    struct workers *workers = argument;
+    struct crew *crew = argument;
+    struct workers *workers = crew->workers;
     bool counted = true;
     struct work *work;
 
+    my_crew = crew;
     pthread_mutex_lock(&workers->lock);
-    while (counted && (work = take(workers)) != NULL) {
+    while (counted && (work = take(crew)) != NULL) {
         pthread_mutex_unlock(&workers->lock);
         work->run(work);
         pthread_mutex_lock(&workers->lock);
-        counted = may_stay(workers);
+        counted = may_stay(crew);
     }
     if (counted)
-        workers->count--;
+        crew->count--;
     workers->threads--;
     pthread_cond_broadcast(&workers->left);
     pthread_mutex_unlock(&workers->lock);
@@ -76,7 +107,7 @@ static void *worker_main(void *argument)
 }
 
 /* With the lock held. */
-static bool add_thread(struct workers *workers)
+static bool add_thread(struct crew *crew)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -84,37 +115,47 @@ static bool add_thread(struct workers *workers)
 
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    problem = pthread_create(&thread, &attributes, worker_main, workers);
+    problem = pthread_create(&thread, &attributes, worker_main, crew);
     pthread_attr_destroy(&attributes);
     if (problem != 0)
         return false;
-    workers->threads++;
-    workers->count++;
+    crew->workers->threads++;
+    crew->count++;
     return true;
 }
 
-struct workers *workers_new(unsigned count, size_t queue_max, size_t long_max)
+static void crew_start(struct workers *workers, struct crew *crew, unsigned count)
 {
-    struct workers *workers = calloc(1, sizeof(*workers));
     bool started = true;
 
-    if (workers == NULL)
-        abort();
-    pthread_mutex_init(&workers->lock, NULL);
-    pthread_cond_init(&workers->wanted, NULL);
-    pthread_cond_init(&workers->left, NULL);
-    workers->last = &workers->first;
-    workers->count_max = count;
-    workers->queue_max = queue_max;
-    workers->long_max = long_max;
+    crew->workers = workers;
+    crew->count_max = count;
+    pthread_cond_init(&crew->wanted, NULL);
     pthread_mutex_lock(&workers->lock);
-    while (started && workers->count < count)
-        started = add_thread(workers);
+    while (started && crew->count < count)
+        started = add_thread(crew);
     pthread_mutex_unlock(&workers->lock);
     if (!started) {
         fprintf(stderr, "onggi: cannot start %u worker threads\n", count);
         abort();
     }
+}
+
+struct workers *workers_new(const struct workers_config *config)
+{
+    struct workers *workers = calloc(1, sizeof(*workers));
+
+    if (workers == NULL)
+        abort();
+    pthread_mutex_init(&workers->lock, NULL);
+    pthread_cond_init(&workers->left, NULL);
+    for (size_t i = 0; i < LANES; i++)
+        workers->lanes[i].last = &workers->lanes[i].first;
+    workers->queue_max = config->queue_max;
+    workers->long_max = config->long_max;
+    workers->reserved.decisions_only = true;
+    crew_start(workers, &workers->all, config->count);
+    crew_start(workers, &workers->reserved, config->reserved);
     return workers;
 }
 
@@ -126,29 +167,35 @@ void workers_free(struct workers **pointer)
         return;
     pthread_mutex_lock(&workers->lock);
     workers->ending = true;
-    pthread_cond_broadcast(&workers->wanted);
+    pthread_cond_broadcast(&workers->all.wanted);
+    pthread_cond_broadcast(&workers->reserved.wanted);
     while (workers->threads > 0)
         pthread_cond_wait(&workers->left, &workers->lock);
     pthread_mutex_unlock(&workers->lock);
-    pthread_cond_destroy(&workers->wanted);
+    pthread_cond_destroy(&workers->all.wanted);
+    pthread_cond_destroy(&workers->reserved.wanted);
     pthread_cond_destroy(&workers->left);
     pthread_mutex_destroy(&workers->lock);
     free(workers);
     *pointer = NULL;
 }
 
-bool workers_submit(struct workers *workers, struct work *work)
+bool workers_submit(struct workers *workers, enum route_lane which, struct work *work)
 {
+    struct lane *lane = &workers->lanes[which];
     bool fits;
 
     pthread_mutex_lock(&workers->lock);
-    fits = workers->waiting < workers->queue_max;
+    fits = lane->waiting < workers->queue_max;
     if (fits) {
         work->next = NULL;
-        *workers->last = work;
-        workers->last = &work->next;
-        workers->waiting++;
-        pthread_cond_signal(&workers->wanted);
+        work->order = workers->order++;
+        *lane->last = work;
+        lane->last = &work->next;
+        lane->waiting++;
+        pthread_cond_signal(&workers->all.wanted);
+        if (which == LANE_DECISION)
+            pthread_cond_signal(&workers->reserved.wanted);
     }
     pthread_mutex_unlock(&workers->lock);
     return fits;
@@ -158,29 +205,29 @@ bool workers_begin_long(struct workers *workers)
 {
     bool allowed;
 
-    assert(!is_long);
+    assert(!is_long && my_crew != NULL);
     pthread_mutex_lock(&workers->lock);
     allowed = workers->long_ones < workers->long_max;
     if (allowed) {
-        workers->count--;
-        allowed = add_thread(workers);
+        my_crew->count--;
+        allowed = add_thread(my_crew);
         if (allowed) {
             workers->long_ones++;
             is_long = true;
         } else {
-            workers->count++;
+            my_crew->count++;
         }
     }
     pthread_mutex_unlock(&workers->lock);
     return allowed;
 }
 
-size_t workers_waiting(struct workers *workers)
+size_t workers_waiting(struct workers *workers, enum route_lane lane)
 {
     size_t waiting;
 
     pthread_mutex_lock(&workers->lock);
-    waiting = workers->waiting;
+    waiting = workers->lanes[lane].waiting;
     pthread_mutex_unlock(&workers->lock);
     return waiting;
 }

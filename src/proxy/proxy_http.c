@@ -436,7 +436,7 @@ static const struct route routes[] = {
       "One endpoint: rules, fallback, time-out", NULL, NULL, 0 },
     { "POST", "/api/v1/endpoints/{endpoint}/predict", on_predict, INLINE, PERMIT_VIEW,
       PREDICT_BODY_MAX, "Ask for a prediction and a decision", PREDICT_SCHEMA,
-      PREDICTION_SCHEMA, 0 },
+      PREDICTION_SCHEMA, 0, LANE_DECISION },
     ROUTES_END,
 };
 

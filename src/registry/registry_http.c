@@ -344,9 +344,9 @@ static const struct route routes[] = {
     { "GET", "/api/v1/models/{model}/versions/{version}", on_version, DEFERRED, PERMIT_VIEW,
       BODY_NONE, "One version: metrics, parameters, lineage, decisions", NULL, NULL, 0 },
     { "POST", "/api/v1/models/{model}/versions/{version}/approve", on_approve, DEFERRED,
-      PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, 0 },
+      PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, 0, LANE_DECISION },
     { "POST", "/api/v1/models/{model}/versions/{version}/reject", on_reject, DEFERRED,
-      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, 0 },
+      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, 0, LANE_DECISION },
     ROUTES_END,
 };
 

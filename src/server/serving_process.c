@@ -148,23 +148,14 @@ static struct server_config server_config_of(struct serving_state *state, struct
     return config;
 }
 
-/* Loops, and as many workers as net starts when nothing else is said. */
-static unsigned answering_threads(const struct serving_process *process)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned workers = process->config->server.workers;
-
-    if (workers == 0)
-        workers = cores > 2 ? (unsigned)cores * 2 : 4;
-    return (unsigned)process->listener_count + workers;
-}
-
 static enum status start(struct serving_state *state, struct error *err)
 {
+    const struct server_config threads = { .workers = state->process->config->server.workers,
+                                           .listener_count = state->process->listener_count };
     const struct wiring_config wiring = { .project = state->process->project,
                                           .config = state->process->config,
                                           .url = state->process->url,
-                                          .threads = answering_threads(state->process) };
+                                          .threads = server_threads(&threads) };
     struct server_config config;
 
     TRY(catch_signals(err));

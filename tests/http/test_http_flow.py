@@ -299,6 +299,48 @@ class Crowds(unittest.TestCase):
                 client.socket.close()
 
 
+class Lanes(unittest.TestCase):
+    def test_slow_control_work_does_not_keep_a_decision_waiting(self):
+        with Server(workers=1) as server:
+            clients = [server.connect() for _ in range(4)]
+            for client in clients:
+                client.send(request("GET", "/slow?ms=700"))
+            time.sleep(0.1)
+            for target in ("/decide?ms=1", "/decide-or-not?ms=1"):
+                began = time.monotonic()
+                self.assertEqual(server.get(target).body, b"slept")
+                self.assertLess(time.monotonic() - began, 0.4)
+            for client in clients:
+                self.assertEqual(client.reply().body, b"slept")
+                client.socket.close()
+
+    def test_each_lane_is_full_by_itself_and_may_say_it_otherwise(self):
+        with Server(workers=1, queue=1) as server:
+            clients = [server.connect() for _ in range(8)]
+            for client in clients[:4]:
+                client.send(request("GET", "/slow?ms=600"))
+            time.sleep(0.1)
+            # The workers for both lanes are busy; of these one runs, one waits, two are refused.
+            for client in clients[4:]:
+                client.send(request("GET", "/decide-or-not?ms=600"))
+            self.assertEqual(sorted(client.reply().code for client in clients[:4]), [200, 200, 503, 503])
+            self.assertEqual(sorted(client.reply().body for client in clients[4:]),
+                             [b"in its place"] * 2 + [b"slept"] * 2)
+            for client in clients:
+                client.socket.close()
+
+    def test_watchers_of_decisions_leave_their_workers_free(self):
+        with Server(workers=1, streams=3) as server:
+            clients = [server.connect() for _ in range(3)]
+            for client in clients:
+                client.send(request("GET", "/events?count=8&ms=100"))
+                client.head()
+            self.assertEqual(server.get("/decide?ms=1").body, b"slept")
+            self.assertEqual(server.get("/slow?ms=1").body, b"slept")
+            for client in clients:
+                client.socket.close()
+
+
 class Deadlines(unittest.TestCase):
     def assert_ends(self, client, code, low, high):
         start = time.monotonic()
