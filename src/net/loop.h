@@ -102,7 +102,8 @@ struct loop {
     bool draining;
     bool stopping;
     char read_buffer[READ_BUFFER];
-    char plain_buffer[READ_BUFFER]; /* what TLS deciphered */
+    char plain_buffer[READ_BUFFER];  /* what TLS deciphered */
+    char cipher_buffer[READ_BUFFER]; /* and enciphered */
 };
 
 struct server {

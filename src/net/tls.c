@@ -12,6 +12,13 @@
 
 #define WARN_DAYS 14
 #define PEM_MAX ((size_t)1 << 20)
+#define PIECES_MAX 2
+/* So much at a time: a large reply is not held twice. */
+#define ENCIPHER_MAX ((size_t)60 << 10)
+/* What an idle connection keeps of either direction. */
+#define KEPT_BYTES ((size_t)24 << 10)
+/* A client that makes the engine answer, and never reads, is let go beyond this. */
+#define UNREAD_MAX ((size_t)256 << 10)
 
 struct tls_context {
     SSL_CTX *ssl;
@@ -19,9 +26,11 @@ struct tls_context {
 
 struct tls {
     SSL *ssl;
-    BIO *in;         /* from the socket */
-    BIO *out;        /* to the socket */
-    unsigned writes; /* under way */
+    BIO *in;                   /* from the socket */
+    BIO *out;                  /* to the socket */
+    unsigned writes;           /* under way */
+    uv_buf_t rest[PIECES_MAX]; /* what is not enciphered yet of what is to be sent */
+    unsigned rest_count;
 };
 
 /* Enciphered bytes that the socket did not take at once. */
@@ -234,6 +243,15 @@ void tls_context_free(struct tls_context **context)
     *context = NULL;
 }
 
+static BIO *memory_new(void)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    if (bio == NULL)
+        abort();
+    return bio;
+}
+
 struct tls *tls_new(const struct tls_context *context)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
@@ -241,10 +259,10 @@ struct tls *tls_new(const struct tls_context *context)
     if (tls == NULL)
         abort();
     tls->ssl = SSL_new(context->ssl);
-    tls->in = BIO_new(BIO_s_mem());
-    tls->out = BIO_new(BIO_s_mem());
-    if (tls->ssl == NULL || tls->in == NULL || tls->out == NULL)
+    if (tls->ssl == NULL)
         abort();
+    tls->in = memory_new();
+    tls->out = memory_new();
     SSL_set_bio(tls->ssl, tls->in, tls->out);
     SSL_set_accept_state(tls->ssl);
     return tls;
@@ -259,6 +277,8 @@ void tls_free(struct tls **tls)
     *tls = NULL;
 }
 
+static enum sent encipher(struct connection *connection);
+
 static void on_tls_written(uv_write_t *req, int status)
 {
     struct tls_write *write = container_of(req, struct tls_write, req);
@@ -270,7 +290,8 @@ static void on_tls_written(uv_write_t *req, int status)
     connection->tls->writes--;
     if (status < 0)
         connection_close(connection);
-    else if (connection->tls->writes == 0 && connection->is_sending)
+    else if (connection->tls->writes == 0 && connection->is_sending &&
+             encipher(connection) == SENT_ALL)
         connection_sent(connection);
 }
 
@@ -294,29 +315,85 @@ static enum sent write_later(struct connection *connection, const char *data, si
     return SENT_LATER;
 }
 
-/* Moves what the engine has enciphered to the socket. */
-static enum sent flush(struct connection *connection)
+static enum sent write_now(struct connection *connection, char *data, size_t len)
 {
-    struct tls *tls = connection->tls;
-    char *data = NULL;
-    long len = BIO_get_mem_data(tls->out, &data);
     uv_buf_t piece = uv_buf_init(data, (unsigned)len);
-    int done;
-    enum sent sent = SENT_ALL;
+    int done = uv_try_write((uv_stream_t *)&connection->tcp, &piece, 1);
 
-    if (len <= 0)
-        return tls->writes > 0 ? SENT_LATER : SENT_ALL;
-    done = uv_try_write((uv_stream_t *)&connection->tcp, &piece, 1);
     if (done == UV_EAGAIN)
         done = 0;
     if (done < 0) {
         connection_close(connection);
         return SENT_LOST;
     }
-    if (done < len)
-        sent = write_later(connection, data + done, (size_t)(len - done));
-    if (sent != SENT_LOST)
-        BIO_reset(tls->out);
+    return (size_t)done == len ? SENT_ALL
+                               : write_later(connection, data + done, len - (size_t)done);
+}
+
+/* An engine's memory keeps the size of the largest piece that was in it: a large one is not kept. */
+static bool is_worn(BIO *bio)
+{
+    BUF_MEM *memory;
+
+    return BIO_pending(bio) == 0 && BIO_get_mem_ptr(bio, &memory) == 1 &&
+           memory->max > KEPT_BYTES;
+}
+
+/* Moves what the engine has enciphered to the socket. */
+static enum sent flush(struct connection *connection)
+{
+    struct tls *tls = connection->tls;
+    char *data = connection->loop->cipher_buffer;
+
+    while (BIO_pending(tls->out) > 0) {
+        int len = BIO_read(tls->out, data, READ_BUFFER);
+
+        if (len > 0 && write_now(connection, data, (size_t)len) == SENT_LOST)
+            return SENT_LOST;
+    }
+    if (tls->rest_count == 0 && is_worn(tls->out)) {
+        tls->out = memory_new();
+        SSL_set0_wbio(tls->ssl, tls->out);
+    }
+    return tls->writes > 0 ? SENT_LATER : SENT_ALL;
+}
+
+/* Into memory, which takes all of it, or the connection is broken. */
+static bool encipher_piece(struct tls *tls)
+{
+    size_t room = ENCIPHER_MAX, written = 0;
+
+    while (tls->rest_count > 0 && room > 0) {
+        uv_buf_t *piece = &tls->rest[0];
+        size_t len = piece->len < room ? piece->len : room;
+
+        if (len > 0 && SSL_write_ex(tls->ssl, piece->base, len, &written) != 1)
+            return false;
+        room -= len;
+        piece->base += len;
+        piece->len -= len;
+        if (piece->len == 0) {
+            tls->rest[0] = tls->rest[1];
+            tls->rest_count--;
+        }
+    }
+    return true;
+}
+
+/* As far as the socket takes it; the rest follows when that has left. */
+static enum sent encipher(struct connection *connection)
+{
+    struct tls *tls = connection->tls;
+    enum sent sent = SENT_ALL;
+
+    while (sent == SENT_ALL && tls->rest_count > 0) {
+        if (!encipher_piece(tls)) {
+            ERR_clear_error();
+            connection_close(connection);
+            return SENT_LOST;
+        }
+        sent = flush(connection);
+    }
     return sent;
 }
 
@@ -324,18 +401,9 @@ enum sent tls_send(struct connection *connection, const uv_buf_t *pieces, unsign
 {
     struct tls *tls = connection->tls;
 
-    for (unsigned i = 0; i < count; i++) {
-        size_t written = 0;
-
-        /* Into memory: it takes all of it, or the connection is broken. */
-        if (pieces[i].len > 0 &&
-            SSL_write_ex(tls->ssl, pieces[i].base, pieces[i].len, &written) != 1) {
-            ERR_clear_error();
-            connection_close(connection);
-            return SENT_LOST;
-        }
-    }
-    return flush(connection);
+    for (tls->rest_count = 0; tls->rest_count < count; tls->rest_count++)
+        tls->rest[tls->rest_count] = pieces[tls->rest_count];
+    return encipher(connection);
 }
 
 void tls_shutdown(struct connection *connection)
@@ -382,7 +450,14 @@ void tls_receive(struct connection *connection, struct str bytes)
     }
     while (decipher(connection))
         continue;
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    if (is_worn(connection->tls->in)) {
+        connection->tls->in = memory_new();
+        SSL_set0_rbio(connection->tls->ssl, connection->tls->in);
+    }
     /* Handshakes and key updates answer without anybody above. */
-    if (connection->state != CONNECTION_CLOSED)
-        flush(connection);
+    if (flush(connection) == SENT_LATER &&
+        uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNREAD_MAX)
+        connection_close(connection);
 }

@@ -427,13 +427,11 @@ class Deadlines(unittest.TestCase):
             self.assertEqual(client.reply().body, b"slept")
 
     def test_a_reader_that_takes_a_little_now_and_then(self):
-        with Server(idle_ms=600) as server, socket.socket() as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            slow.connect(("127.0.0.1", server.port))
-            slow.sendall(request("GET", "/large?bytes=50000000"))
+        with Server(idle_ms=600) as server, server.connect(receive=4096) as slow:
+            slow.send(request("GET", "/large?bytes=50000000"))
             began = time.monotonic()
             while metric(server, "onggi_http_connections") > 1:
-                slow.recv(500)
+                slow.socket.recv(500)
                 time.sleep(0.1)
                 self.assertLess(time.monotonic() - began, 10)
 
@@ -462,11 +460,9 @@ class Files(unittest.TestCase):
         size = 900000
         with Server() as server:
             server.ask(request("POST", "/results/a", body=b"r" * size))
-            with socket.socket() as client:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                client.connect(("127.0.0.1", server.port))
-                client.sendall(request("GET", "/results/a"))
-                client.recv(100)
+            with server.connect(receive=4096) as client:
+                client.send(request("GET", "/results/a"))
+                client.socket.recv(100)
             self.assertTrue(wait_until(lambda: metric(server, "onggi_http_connections") == 1))
             self.assertEqual(len(server.get("/results/a").body), size)
 

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import test_http_flow  # noqa: E402
 from support.raw_http import Client, Server, request, wait_until  # noqa: E402
 
 
@@ -133,6 +136,63 @@ class Tls(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(errors, [])
+
+
+class TlsServer(Server):
+    """One whose clients speak TLS, so that what is tested of the plain one can be asked of it."""
+
+    def __init__(self, **options):
+        self.folder = tempfile.TemporaryDirectory()
+        certificate, key = make_certificate(pathlib.Path(self.folder.name), "flow")
+        self.context = ssl.create_default_context(cafile=certificate)
+        super().__init__(cert=certificate, key=key, **options)
+
+    def connect(self, timeout=10, receive=None):
+        return Client(self.port, timeout, receive=receive,
+                      wrap=lambda s: self.context.wrap_socket(s, server_hostname="localhost"))
+
+    def stop(self):
+        super().stop()
+        self.folder.cleanup()
+
+
+class Memory(unittest.TestCase):
+    def test_a_large_reply_is_enciphered_as_it_leaves(self):
+        size = 50_000_000
+        with TlsServer() as server, server.connect(receive=4096) as client:
+            before = test_http_flow.metric(server, "process_resident_memory_bytes")
+            client.send(request("GET", f"/large?bytes={size}"))
+            client.head()
+            time.sleep(0.5)
+            after = test_http_flow.metric(server, "process_resident_memory_bytes")
+            self.assertLess(after - before, 1.5 * size)
+
+
+class BehindTls(unittest.TestCase):
+    def setUp(self):
+        patch = unittest.mock.patch.object(test_http_flow, "Server", TlsServer)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+
+class Streams(BehindTls, test_http_flow.Streams):
+    pass
+
+
+class Leaving(BehindTls, test_http_flow.Leaving):
+    test_a_half_closed_client_gets_its_reply = None  # TLS says good-bye in both directions
+
+
+class Deadlines(BehindTls, test_http_flow.Deadlines):
+    pass
+
+
+class Files(BehindTls, test_http_flow.Files):
+    pass
+
+
+class Ends(BehindTls, test_http_flow.Ends):
+    pass
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -49,8 +50,9 @@ class Server:
         if self.process.returncode != 0:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{errors}")
 
-    def connect(self, timeout=10):
-        return Client(self.port, timeout)
+    def connect(self, timeout=10, receive=None):
+        """receive: bytes that the system takes for the client before it reads."""
+        return Client(self.port, timeout, receive=receive)
 
     def ask(self, text, timeout=10):
         """One connection, these bytes, the first reply."""
@@ -82,8 +84,12 @@ class Closed(Exception):
 
 
 class Client:
-    def __init__(self, port, timeout=10, wrap=None):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=10, wrap=None, receive=None):
+        self.socket = socket.socket()
+        if receive:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
         if wrap:
             self.socket = wrap(self.socket)
         self.waiting = b""
@@ -148,7 +154,7 @@ class Client:
         self.socket.settimeout(within)
         try:
             return self.socket.recv(1) == b""
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             return True
         except TimeoutError:
             return False
