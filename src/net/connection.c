@@ -409,7 +409,8 @@ void connection_accept(struct loop *loop)
     uv_tcp_nodelay(&connection->tcp, 1);
     begin_tls(connection);
     connection_deadline(connection, loop->settings->deadlines.idle_ms);
-    if (open >= loop->settings->connections_max && connection->tls == NULL) {
+    if (open >= loop->settings->connections_max && connection->tls == NULL &&
+        open - loop->settings->connections_max < loop->settings->refused_max) {
         outgoing_refuse(connection, 503, "too many connections are open; try again later");
         return;
     }

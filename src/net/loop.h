@@ -74,6 +74,7 @@ struct settings {
     struct arena *arena; /* it lives there */
     struct server_deadlines deadlines;
     size_t connections_max;
+    size_t refused_max; /* who is told that there are too many, and closed soon; the next are closed at once */
     struct str *hosts;
     size_t host_count;
     const char *access_log_path;   /* NULL: none */
@@ -83,6 +84,8 @@ struct settings {
 struct loop {
     uv_loop_t uv;
     uv_tcp_t listener;
+    int listener_fd; /* what the handle has a copy of; -1 once we drain */
+    bool is_deaf;    /* the handle is closed for a while: the system had nothing left */
     uv_timer_t sweep;
     uv_async_t wake;
     pthread_t thread;

@@ -38,12 +38,49 @@ struct server_config server_config_default(void)
     };
 }
 
+static void on_deaf(uv_handle_t *handle)
+{
+    struct loop *loop = container_of((uv_tcp_t *)handle, struct loop, listener);
+
+    loop->is_deaf = true;
+}
+
+/*
+ * When the system has nothing left for another connection, to ask again at once would be all that the loop
+ * does. Clients wait in the socket's queue until the next sweep.
+ */
+static void pause_listening(struct loop *loop, int problem)
+{
+    log_warn("net: no connection can be taken: %s; trying again", uv_strerror(problem));
+    uv_close((uv_handle_t *)&loop->listener, on_deaf);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct loop *loop = container_of((uv_tcp_t *)listener, struct loop, listener);
 
     if (status == 0)
         connection_accept(loop);
+    else if (!uv_is_closing((uv_handle_t *)listener))
+        pause_listening(loop, status);
+}
+
+/* After a failure there is no handle, or soon not any more. */
+static int start_listening(struct loop *loop)
+{
+    int fd = fcntl(loop->listener_fd, F_DUPFD_CLOEXEC, 0), problem;
+
+    loop->is_deaf = fd < 0;
+    if (fd < 0)
+        return -errno;
+    uv_tcp_init(&loop->uv, &loop->listener);
+    if ((problem = uv_tcp_open(&loop->listener, fd)) != 0)
+        close(fd);
+    else
+        problem = uv_listen((uv_stream_t *)&loop->listener, 1024, on_connection);
+    if (problem != 0)
+        uv_close((uv_handle_t *)&loop->listener, on_deaf);
+    return problem;
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -55,6 +92,8 @@ static void on_sweep(uv_timer_t *timer)
 
     metric_record_ns(loop->server->loop_lag, now_ns > due_ns ? now_ns - due_ns : 0);
     loop->swept_ns = now_ns;
+    if (loop->is_deaf && !loop->draining)
+        (void)start_listening(loop); /* else with the next sweep */
     for (struct connection *connection = loop->connections; connection != NULL;
          connection = next) {
         next = connection->next;
@@ -62,13 +101,20 @@ static void on_sweep(uv_timer_t *timer)
     }
 }
 
+static void close_listener(struct loop *loop)
+{
+    if (!loop->is_deaf && !uv_is_closing((uv_handle_t *)&loop->listener))
+        uv_close((uv_handle_t *)&loop->listener, NULL);
+    close(loop->listener_fd);
+    loop->listener_fd = -1;
+}
+
 static void begin_drain(struct loop *loop)
 {
     struct connection *next;
 
     loop->draining = true;
-    if (!uv_is_closing((uv_handle_t *)&loop->listener))
-        uv_close((uv_handle_t *)&loop->listener, NULL);
+    close_listener(loop);
     for (struct connection *connection = loop->connections; connection != NULL;
          connection = next) {
         next = connection->next;
@@ -146,28 +192,25 @@ static enum status uv_failed(struct error *err, int problem, const char *what)
 static enum status loop_open(struct loop *loop, struct server *server, int listener,
                              struct error *err)
 {
-    int fd = fcntl(listener, F_DUPFD_CLOEXEC, 0);
     int problem;
 
-    if (fd < 0)
+    loop->listener_fd = fcntl(listener, F_DUPFD_CLOEXEC, 0);
+    if (loop->listener_fd < 0)
         return error_errno(err, errno, "take over the listening socket");
     loop->server = server;
     loop->settings = server->settings;
     if ((problem = uv_loop_init(&loop->uv)) != 0) {
-        close(fd);
+        close(loop->listener_fd);
         return uv_failed(err, problem, "start a loop");
     }
     /* Needs nothing of the system but what the loop has made for itself already. */
     (void)uv_async_init(&loop->uv, &loop->wake, on_wake);
     uv_timer_init(&loop->uv, &loop->sweep);
     uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    uv_tcp_init(&loop->uv, &loop->listener);
-    if ((problem = uv_tcp_open(&loop->listener, fd)) != 0)
-        close(fd);
-    else
-        problem = uv_listen((uv_stream_t *)&loop->listener, 1024, on_connection);
+    problem = start_listening(loop);
     if (problem == 0)
         return STATUS_OK;
+    close(loop->listener_fd);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);
@@ -275,6 +318,7 @@ static enum status open_loops(struct server *server, const struct server_config 
 static void close_loops(struct server *server)
 {
     for (size_t i = 0; i < server->loop_count; i++) {
+        close(server->loops[i].listener_fd);
         uv_walk(&server->loops[i].uv, close_handle, NULL);
         uv_run(&server->loops[i].uv, UV_RUN_DEFAULT);
         uv_loop_close(&server->loops[i].uv);
@@ -303,7 +347,6 @@ enum status server_start(struct router *router, const struct server_config *conf
         return err->status;
     }
     signal(SIGPIPE, SIG_IGN); /* a client that leaves is an error of write, not the end of us */
-    settings_raise_file_limit(config->limits.connections_max);
     operator_metrics(server);
     router_mount(router, &operator_door, server);
     *out = server; /* before there are threads: readiness may look at it */
@@ -345,8 +388,11 @@ void server_stop(struct server **pointer)
         pthread_join(server->loops[i].thread, NULL);
     /* Whose last turn is over may still be about to wake its loop. */
     workers_free(&server->workers);
-    for (size_t i = 0; i < server->loop_count; i++)
+    for (size_t i = 0; i < server->loop_count; i++) {
+        if (server->loops[i].listener_fd >= 0)
+            close(server->loops[i].listener_fd);
         uv_loop_close(&server->loops[i].uv);
+    }
     /* Whoever asks for /metrics now asks another server. */
     operator_metrics_end();
     server_free(server);

@@ -13,6 +13,31 @@
 /* Descriptors for files, databases and the like, besides the connections. */
 #define OTHER_FILES 512
 
+/*
+ * Raises the soft limit of open files as far as it goes. Where that does not suffice there are fewer
+ * connections: who is refused with a sentence is better off than who meets a process without descriptors.
+ */
+static void fit_file_limit(struct settings *settings, size_t wanted)
+{
+    rlim_t files = (rlim_t)wanted + OTHER_FILES, others;
+    struct rlimit limit;
+
+    settings->connections_max = wanted;
+    settings->refused_max = OTHER_FILES / 4;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= files)
+        return;
+    limit.rlim_cur = limit.rlim_max < files ? limit.rlim_max : files;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= files)
+        return;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    others = limit.rlim_cur / 2 < OTHER_FILES ? limit.rlim_cur / 2 : OTHER_FILES;
+    settings->connections_max = (size_t)(limit.rlim_cur - others);
+    settings->refused_max = (size_t)others / 4;
+    log_warn("net: only %llu files may be open (ulimit -n), so there will be %zu connections "
+             "at most, not %zu",
+             (unsigned long long)limit.rlim_cur, settings->connections_max, wanted);
+}
+
 struct settings *settings_new(const struct server_config *config)
 {
     struct arena *arena = arena_new();
@@ -20,7 +45,7 @@ struct settings *settings_new(const struct server_config *config)
 
     settings->arena = arena;
     settings->deadlines = config->deadlines;
-    settings->connections_max = config->limits.connections_max;
+    fit_file_limit(settings, config->limits.connections_max);
     settings->hosts = ARENA_ARRAY(arena, struct str, config->host_count);
     settings->host_count = config->host_count;
     for (size_t i = 0; i < config->host_count; i++)
@@ -44,19 +69,6 @@ enum status settings_open_log(struct settings *settings, struct error *err)
     if (settings->access_log_path == NULL)
         return STATUS_OK;
     return access_log_open(settings->access_log_path, &settings->access_log, err);
-}
-
-void settings_raise_file_limit(size_t connections_max)
-{
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections_max + OTHER_FILES;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warn("net: only %llu files may be open; fewer than %zu connections will be",
-                 (unsigned long long)limit.rlim_cur, connections_max);
 }
 
 /* ---- reload */
@@ -150,7 +162,6 @@ enum status server_reload(struct server *server, const struct server_config *con
         tls_context_free(&tls);
         return err->status;
     }
-    settings_raise_file_limit(config->limits.connections_max);
     swap_tls(server, tls);
     swap_settings(server, fresh);
     return STATUS_OK;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the server behaves over time: pipelines, slow and leaving clients, crowds, deadlines, streams, drain."""
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -29,6 +30,11 @@ def metric(server, name):
         if line.startswith(name + " "):
             return float(line.split()[-1])
     return None
+
+
+def cpu_seconds(server):
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Pipelines(unittest.TestCase):
@@ -286,6 +292,40 @@ class Crowds(unittest.TestCase):
             self.assertTrue(wait_until(lambda: server.get("/echo").code == 200))
             for client in clients:
                 client.socket.close()
+
+    def test_few_files_are_fewer_connections(self):
+        with Server(files=300) as server:
+            clients = [server.connect() for _ in range(149)]
+            for client in clients:
+                client.send(request("GET", "/echo"))
+                self.assertEqual(client.reply().code, 200)
+            others = [server.connect() for _ in range(130)]
+            self.assertEqual(others[1].reply().code, 503)
+            # Of those who are refused only some are told so: they take files, too.
+            self.assertTrue(others[-1].is_closed())
+            clients[0].send(request("GET", "/echo"))
+            self.assertEqual(clients[0].reply().code, 200)
+            for client in clients + others:
+                client.socket.close()
+            self.assertTrue(wait_until(lambda: server.get("/echo").code == 200))
+
+    def test_without_a_file_left_it_does_not_spin(self):
+        with Server(files=30, loops=1) as server:
+            clients = [server.connect() for _ in range(40)]
+            time.sleep(0.3)
+            before = cpu_seconds(server)
+            time.sleep(1)
+            self.assertLess(cpu_seconds(server) - before, 0.5)
+            for client in clients:
+                client.socket.close()
+
+            def answers():
+                try:
+                    return server.get("/echo").code == 200
+                except (OSError, Closed):
+                    return False
+
+            self.assertTrue(wait_until(answers))
 
     def test_a_full_queue(self):
         with Server(workers=1, queue=2) as server:

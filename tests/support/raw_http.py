@@ -2,6 +2,7 @@
 """HTTP without a client: sockets, exact bytes, and the small server of src/net that the tests drive."""
 import os
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -18,14 +19,18 @@ def server_program():
 
 
 class Server:
-    """A test server with options as in Server(idle_ms=500); stops, and must stop well, at the end."""
+    """A test server with options as in Server(idle_ms=500); stops, and must stop well, at the end.
 
-    def __init__(self, **options):
+    files: how many it may have open.
+    """
+
+    def __init__(self, files=None, **options):
         arguments = [server_program()]
         for name, value in options.items():
             arguments += ["--" + name.replace("_", "-"), str(value)]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
+        self.process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))))
         self.port = int(self.process.stdout.readline())
 
     def __enter__(self):
