@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
@@ -101,34 +102,60 @@ bool file_write_all(int fd, struct str content)
     return true;
 }
 
+/* The file itself where the path is a link to it; what is not there yet is meant as it is written. */
+static void find_target(const char *path, char target[PATH_MAX])
+{
+    if (realpath(path, target) == NULL)
+        snprintf(target, PATH_MAX, "%s", path);
+}
+
+/* Who may read it, and whose it is, stays as it was; a new one is everybody's to read. */
+static bool keep_owner_and_mode(int fd, const char *path)
+{
+    struct stat was, is;
+
+    if (stat(path, &was) != 0)
+        return fchmod(fd, 0644) == 0;
+    if (fstat(fd, &is) != 0)
+        return false;
+    /* Not everybody may give files away; then it is ours, with the same mode. */
+    if ((was.st_uid != is.st_uid || was.st_gid != is.st_gid) &&
+        fchown(fd, was.st_uid, was.st_gid) != 0)
+        (void)!fchown(fd, (uid_t)-1, was.st_gid);
+    return fchmod(fd, was.st_mode & 07777) == 0;
+}
+
+/* Closes fd; false with errno set. */
+static bool fill(int fd, const char *target, struct str content)
+{
+    bool good = keep_owner_and_mode(fd, target) && file_write_all(fd, content) &&
+                fsync(fd) == 0;
+    int reason = errno;
+
+    if (close(fd) != 0 && good)
+        return false;
+    errno = reason;
+    return good;
+}
+
 enum status file_write(const char *path, struct str content, struct error *err)
 {
-    char temporary[4096];
-    char folder[4096];
+    char target[PATH_MAX], temporary[PATH_MAX + 8];
     int fd, reason;
-    bool good;
 
-    if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+    if (strlen(path) >= PATH_MAX - 8)
         return error_set(err, STATUS_INVALID, "write '%.200s…': the path is too long", path);
+    find_target(path, target);
+    snprintf(temporary, sizeof(temporary), "%s.XXXXXX", target);
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "write '%s'", path);
-    good = fchmod(fd, 0644) == 0 && file_write_all(fd, content) && fsync(fd) == 0;
-    reason = errno;
-    if (close(fd) != 0 && good) {
-        good = false;
+    if (!fill(fd, target, content) || rename(temporary, target) != 0) {
         reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
-        reason = errno;
-    }
-    if (!good) {
         unlink(temporary);
         return error_errno(err, reason, "write '%s'", path);
     }
-    snprintf(folder, sizeof(folder), "%s", path);
-    return folder_sync(dirname(folder), err);
+    return folder_sync(dirname(target), err);
 }
 
 static enum status copy_into(int in, int out, const char *from, const char *to,

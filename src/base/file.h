@@ -10,6 +10,7 @@
 /* LIMIT if it is larger than max. */
 MUST_USE enum status file_read(struct arena *arena, const char *path, size_t max,
                                struct str *out, struct error *err);
+/* One that is there already keeps its owner and mode, and a link to it stays a link. */
 MUST_USE enum status file_write(const char *path, struct str content, struct error *err);
 /* All of it, whatever write() takes at a time; false with errno set. */
 bool file_write_all(int fd, struct str content);

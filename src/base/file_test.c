@@ -2,6 +2,9 @@
 #include "base/file.h"
 #include "support/test.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 TEST(what_is_written_is_read)
 {
     struct arena *arena = arena_new();
@@ -19,6 +22,37 @@ TEST(what_is_written_is_read)
     assert_ok(folder_remove(folder, &err));
     assert_false(file_exists(folder));
     assert_fails(STATUS_NOT_FOUND, file_read(arena, path, 3, &text, &err));
+    assert_ok(folder_remove(folder, &err));
+    free(folder);
+    arena_free(arena);
+}
+
+TEST(what_is_written_anew_keeps_its_mode_and_its_links)
+{
+    struct arena *arena = arena_new();
+    char *folder = test_folder();
+    const char *path = arena_printf(arena, "%s/file", folder).data;
+    const char *link = arena_printf(arena, "%s/link", folder).data;
+    struct error err;
+    struct stat about;
+    struct str text;
+
+    assert_ok(file_write(path, STR("first"), &err));
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0644);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(symlink("file", link), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, 12, 34), 0);
+    assert_ok(file_write(link, STR("second"), &err));
+    assert_ok(file_read(arena, path, 100, &text, &err));
+    assert_str_equal(text, STR("second"));
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0600);
+    if (geteuid() == 0)
+        assert_true(about.st_uid == 12 && about.st_gid == 34);
+    assert_int_equal(lstat(link, &about), 0);
+    assert_true(S_ISLNK(about.st_mode));
     assert_ok(folder_remove(folder, &err));
     free(folder);
     arena_free(arena);
@@ -98,6 +132,8 @@ TEST(a_file_that_does_not_say_its_length_is_read)
     arena_free(arena);
 }
 
-TEST_MAIN(TEST_CASE(what_is_written_is_read), TEST_CASE(a_copy_keeps_content_and_mode),
+TEST_MAIN(TEST_CASE(what_is_written_is_read),
+          TEST_CASE(what_is_written_anew_keeps_its_mode_and_its_links),
+          TEST_CASE(a_copy_keeps_content_and_mode),
           TEST_CASE(a_file_that_does_not_say_its_length_is_read),
           TEST_CASE(globs_are_sorted_by_bytes), TEST_CASE(paths_stay_below))
