@@ -31,26 +31,33 @@ static bool is_loopback_ipv4(struct str name)
     return parts == 4;
 }
 
-bool host_is_ours(struct str host, const struct str *names, size_t count)
+static bool is_listed(struct str name, const struct str *names, size_t count)
 {
-    struct str name = name_of(host);
-
-    if (str_equal_nocase(name, STR("localhost")) || str_equal(name, STR("[::1]")) ||
-        is_loopback_ipv4(name))
-        return true;
     for (size_t i = 0; i < count; i++)
         if (str_equal_nocase(name, name_of(names[i])))
             return true;
     return false;
 }
 
-bool origin_is_ours(struct str origin, const struct str *names, size_t count)
+bool host_is_ours(struct str host, const struct str *names, size_t count)
 {
+    struct str name = name_of(host);
+
+    return str_equal_nocase(name, STR("localhost")) || str_equal(name, STR("[::1]")) ||
+           is_loopback_ipv4(name) || is_listed(name, names, count);
+}
+
+bool origin_is_ours(struct str origin, struct str host, const struct str *names, size_t count)
+{
+    struct str from;
+
     if (origin.len == 0)
         return true;
     if (str_starts(origin, STR("http://")))
-        return host_is_ours(str_slice(origin, 7, origin.len), names, count);
-    if (str_starts(origin, STR("https://")))
-        return host_is_ours(str_slice(origin, 8, origin.len), names, count);
-    return false; /* "null": a sandboxed page or a file */
+        from = str_slice(origin, 7, origin.len);
+    else if (str_starts(origin, STR("https://")))
+        from = str_slice(origin, 8, origin.len);
+    else
+        return false; /* "null": a sandboxed page or a file */
+    return str_equal_nocase(from, host) || is_listed(name_of(from), names, count);
 }

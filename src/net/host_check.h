@@ -9,5 +9,8 @@
 
 /* "localhost:8470": loopback's names and those given, whatever the port. */
 bool host_is_ours(struct str host, const struct str *names, size_t count);
-/* "http://localhost:8470"; the empty one is no browser's. */
-bool origin_is_ours(struct str origin, const struct str *names, size_t count);
+/*
+ * "http://localhost:8470" of a request with that host, or one of the names given; the empty one is no
+ * browser's. A page of another program of this machine comes from another port.
+ */
+bool origin_is_ours(struct str origin, struct str host, const struct str *names, size_t count);

@@ -41,7 +41,7 @@ static void route_request(struct connection *connection)
     exchange_identify(&turn->exchange, head->request_id, head->traceparent);
     if (atomic_load_explicit(&connection->loop->server->check_host, memory_order_relaxed) &&
         (!host_is_ours(head->host, settings->hosts, settings->host_count) ||
-         !origin_is_ours(head->origin, settings->hosts, settings->host_count))) {
+         !origin_is_ours(head->origin, head->host, settings->hosts, settings->host_count))) {
         answer_now(
             connection, 403, STATUS_INVALID,
             "Host or Origin names another site; server.hosts lists those that may be used");

@@ -74,7 +74,8 @@ struct settings {
     struct arena *arena; /* it lives there */
     struct server_deadlines deadlines;
     size_t connections_max;
-    size_t refused_max; /* who is told that there are too many, and closed soon; the next are closed at once */
+    size_t
+        refused_max; /* who is told that there are too many, and closed soon; the next are closed at once */
     struct str *hosts;
     size_t host_count;
     const char *access_log_path;   /* NULL: none */

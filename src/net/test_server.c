@@ -234,9 +234,16 @@ static void read_options(char **argv, struct server_config *config, unsigned *lo
         { "--spool", NULL, NULL, &config->spool_folder },
     };
 
+    static struct str host;
+
     for (; argv[0] != NULL && argv[1] != NULL; argv += 2) {
         if (strcmp(argv[0], "--check-host") == 0)
             config->check_host = strcmp(argv[1], "yes") == 0;
+        if (strcmp(argv[0], "--host") == 0) {
+            host = str_from(argv[1]);
+            config->hosts = &host;
+            config->host_count = 1;
+        }
         for (size_t i = 0; i < ARRAY_LEN(options); i++) {
             if (strcmp(argv[0], options[i].name) != 0)
                 continue;

@@ -285,7 +285,7 @@ class HostCheck(unittest.TestCase):
     """A page elsewhere that makes its name point here is refused by the name."""
 
     def test_names(self):
-        with Server(check_host="yes") as server:
+        with Server(check_host="yes", host="ours.example") as server:
             def code(host, *headers):
                 lines = ["GET /echo HTTP/1.1", f"Host: {host}", *headers]
                 return server.ask("\r\n".join(lines) + "\r\n\r\n").code
@@ -294,9 +294,13 @@ class HostCheck(unittest.TestCase):
                 self.assertEqual(code(host), 200, host)
             for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "127.1"]:
                 self.assertEqual(code(host), 403, host)
-            self.assertEqual(code("localhost", "Origin: http://localhost:3000"), 200)
-            for origin in ["http://evil.example", "null", "https://localhost.evil.example", "file://"]:
-                self.assertEqual(code("localhost", f"Origin: {origin}"), 403, origin)
+            for host, origin in [("localhost", "http://localhost"), ("localhost:8470", "http://LOCALHOST:8470"),
+                                 ("127.0.0.1:80", "http://127.0.0.1:80"), ("[::1]:8470", "https://[::1]:8470"),
+                                 ("localhost:1", "https://ours.example"), ("localhost:1", "http://ours.example:7")]:
+                self.assertEqual(code(host, f"Origin: {origin}"), 200, origin)
+            for origin in ["http://evil.example", "null", "https://localhost.evil.example", "file://",
+                           "http://localhost:3000", "http://127.0.0.1:8470", "http://localhost", "http://"]:
+                self.assertEqual(code("localhost:8470", f"Origin: {origin}"), 403, origin)
 
 
 class Split(Probe):
