@@ -2,7 +2,7 @@
 /* The short form: the ASL it becomes, and what is said of its mistakes. */
 #include "base/file.h"
 #include "support/test.h"
-#include "workflow/asl.h"
+#include "workflow/execution.h"
 #include "workflow/pipeline.h"
 #include "workflow/pipeline_compile.h"
 
@@ -89,8 +89,7 @@ TEST(conditions_become_rules)
     assert_asl(GATE("train.metrics.kind == 'good'"), "\"StringEquals\":\"good\"");
     assert_asl(GATE("not (train.metrics.ok == true)"), "{\"Not\":{\"Variable\"");
     assert_asl(GATE("train.metrics.a != 1"),
-               "\"Not\":{\"Variable\":\"$['train']['metrics']['a']\","
-               "\"NumericEquals\":1.0}");
+               "\"Variable\":\"$['train']['metrics']['a']\",\"NumericEquals\":1.0}");
     assert_asl(GATE("train.metrics.a > train.metrics.b"),
                "\"NumericGreaterThanPath\":\"$['train']['metrics']['b']\"");
     /* `and` binds tighter than `or`. */
@@ -98,6 +97,91 @@ TEST(conditions_become_rules)
         GATE("train.metrics.a > 1 or train.metrics.b > 2 and train.metrics.c > 3"),
         "\"Or\":[{\"Variable\":\"$['train']['metrics']['a']\",\"NumericGreaterThan\":1.0},"
         "{\"And\":[");
+}
+
+#define CONDITION(when) \
+    "pipeline: p\nparams: {a: 1, b: 1}\nsteps:\n  gate: {when: \"" when "\"}\n"
+
+/* Lets the compiled gate decide. */
+static bool is_open(const char *pipeline, struct str a, struct str b)
+{
+    struct execution *execution = execution_new(STR("01X"), STR("p"), STR("local"));
+    struct compiled compiled;
+    struct error err;
+    bool open;
+
+    compile(&compiled, pipeline);
+    assert_string_equal(compiled.faults, "");
+    assert_ok(execution_define(execution, compiled.pipeline.definition, NULL, NULL, &err));
+    execution_start(execution,
+                    arena_printf(compiled.arena,
+                                 "{\"params\":{\"a\":" STR_FMT ",\"b\":" STR_FMT "}}",
+                                 STR_ARG(a), STR_ARG(b)),
+                    0);
+    assert_true(execution_advance(execution, 0, 100));
+    open = execution->status == EXECUTION_SUCCEEDED;
+    if (!open)
+        assert_str_equal(execution->fault.error, STR("Onggi.GateClosed"));
+    execution_free(execution);
+    arena_free(compiled.arena);
+    return open;
+}
+
+TEST(a_gate_compares_values_of_every_kind)
+{
+    static const struct {
+        const char *pipeline;
+        struct str a, b;
+        bool open;
+    } cases[] = {
+        { CONDITION("params.a == params.b"), STR_INIT("1"), STR_INIT("1.0"), true },
+        { CONDITION("params.a == params.b"), STR_INIT("\"x\""), STR_INIT("\"x\""), true },
+        { CONDITION("params.a == params.b"), STR_INIT("\"x\""), STR_INIT("\"y\""), false },
+        { CONDITION("params.a == params.b"), STR_INIT("true"), STR_INIT("true"), true },
+        { CONDITION("params.a == params.b"), STR_INIT("null"), STR_INIT("null"), true },
+        { CONDITION("params.a == params.b"), STR_INIT("1"), STR_INIT("\"1\""), false },
+        { CONDITION("params.a != params.b"), STR_INIT("\"x\""), STR_INIT("\"x\""), false },
+        { CONDITION("params.a != params.b"), STR_INIT("\"x\""), STR_INIT("\"y\""), true },
+        { CONDITION("params.a != params.b"), STR_INIT("false"), STR_INIT("false"), false },
+        { CONDITION("params.a != params.b"), STR_INIT("null"), STR_INIT("1"), true },
+        { CONDITION("params.a < params.b"), STR_INIT("\"x\""), STR_INIT("\"y\""), true },
+        { CONDITION("params.a < params.b"), STR_INIT("2"), STR_INIT("10"), true },
+        { CONDITION("params.a < params.b"), STR_INIT("2"), STR_INIT("\"x\""), false },
+        { CONDITION("not params.a < params.b"), STR_INIT("2"), STR_INIT("\"x\""), false },
+        { CONDITION("not params.a < params.b"), STR_INIT("3"), STR_INIT("2"), true },
+        { CONDITION("not params.a < params.b"), STR_INIT("\"y\""), STR_INIT("\"x\""), true },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (is_open(cases[i].pipeline, cases[i].a, cases[i].b) != cases[i].open)
+            fail_msg("case %zu: %s with " STR_FMT ", " STR_FMT, i, cases[i].pipeline,
+                     STR_ARG(cases[i].a), STR_ARG(cases[i].b));
+}
+
+TEST(a_gate_stays_closed_for_a_number_that_is_none)
+{
+    static const char *const conditions[] = {
+        CONDITION("params.a < 0.8"),
+        CONDITION("not params.a < 0.8"),
+        CONDITION("not 0.8 > params.a"),
+        CONDITION("params.a != 0.8"),
+        CONDITION("not params.a == 0.8"),
+        CONDITION("not (not params.a >= 0.8)"),
+        CONDITION("not (params.a < 0.8 or params.b != 1)"),
+        CONDITION("not params.a < 'm' and params.a != 3"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+        assert_false(is_open(conditions[i], STR("null"), STR("1")));
+        assert_false(is_open(conditions[i], STR("true"), STR("1")));
+        if (i + 1 < ARRAY_LEN(conditions)) {
+            assert_false(is_open(conditions[i], STR("\"x\""), STR("1")));
+            assert_int_equal(is_open(conditions[i], STR("0.9"), STR("1")), i > 0);
+        }
+    }
+    /* One part of an `or` may still hold. */
+    assert_true(
+        is_open(CONDITION("not (params.a < 1 and params.b < 2)"), STR("null"), STR("5")));
 }
 
 TEST(mistakes_are_told_with_their_place_and_the_mend)
@@ -227,6 +311,8 @@ TEST(faults_of_asl_have_their_json_path)
 }
 
 TEST_MAIN(TEST_CASE(names_become_paths), TEST_CASE(conditions_become_rules),
+          TEST_CASE(a_gate_compares_values_of_every_kind),
+          TEST_CASE(a_gate_stays_closed_for_a_number_that_is_none),
           TEST_CASE(mistakes_are_told_with_their_place_and_the_mend),
           TEST_CASE(all_mistakes_are_told_at_once), TEST_CASE(schedules_are_checked),
           TEST_CASE(parameters_take_the_types_of_their_defaults),

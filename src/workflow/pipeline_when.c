@@ -27,6 +27,7 @@ struct when_reader {
     size_t at;
     struct token token; /* the next one */
     unsigned depth;
+    bool inverted;        /* under an odd number of nots */
     struct str names[64]; /* what is compared, for the message */
     struct str paths[64];
     size_t name_count;
@@ -171,27 +172,6 @@ static bool name_path(struct when_reader *reader, const struct token *token, str
     return true;
 }
 
-static void add_operand(struct when_reader *reader, yyjson_mut_val *rule, const char *word,
-                        const struct token *operand)
-{
-    yyjson_mut_doc *doc = reader->compiler->doc;
-    struct arena *arena = reader->compiler->arena;
-    const char *type = operand->kind == TOKEN_NUMBER ? "Numeric"
-                       : operand->kind == TOKEN_TEXT ? "String"
-                                                     : "Boolean";
-    yyjson_mut_val *key = yyjson_mut_strcpy(doc, arena_printf(arena, "%s%s", type, word).data);
-    yyjson_mut_val *value;
-    double number = 0;
-
-    if (operand->kind == TOKEN_NUMBER && str_to_double(operand->text, &number))
-        value = yyjson_mut_real(doc, number);
-    else if (operand->kind == TOKEN_TEXT)
-        value = yyjson_mut_strncpy(doc, operand->text.data, operand->text.len);
-    else
-        value = yyjson_mut_bool(doc, str_equal(operand->text, STR("true")));
-    yyjson_mut_obj_add(rule, key, value);
-}
-
 static yyjson_mut_val *negated(struct when_reader *reader, yyjson_mut_val *rule)
 {
     yyjson_mut_val *outer = yyjson_mut_obj(reader->compiler->doc);
@@ -200,12 +180,124 @@ static yyjson_mut_val *negated(struct when_reader *reader, yyjson_mut_val *rule)
     return outer;
 }
 
-static yyjson_mut_val *make_rule(struct when_reader *reader, struct token left, struct str sign,
-                                 struct token right)
+/* {"Variable": path, test: operand} */
+static yyjson_mut_val *test_rule(struct when_reader *reader, struct str path, struct str test,
+                                 yyjson_mut_val *operand)
 {
     yyjson_mut_doc *doc = reader->compiler->doc;
     yyjson_mut_val *rule = yyjson_mut_obj(doc);
-    struct str path, other, key;
+
+    json_add_str(doc, rule, "Variable", path);
+    yyjson_mut_obj_add(rule, yyjson_mut_strncpy(doc, test.data, test.len), operand);
+    return rule;
+}
+
+static yyjson_mut_val *question(struct when_reader *reader, struct str path, const char *test,
+                                bool wanted)
+{
+    return test_rule(reader, path, str_from(test),
+                     yyjson_mut_bool(reader->compiler->doc, wanted));
+}
+
+static yyjson_mut_val *joined(struct when_reader *reader, const char *key, size_t count,
+                              yyjson_mut_val *const *parts)
+{
+    yyjson_mut_doc *doc = reader->compiler->doc;
+    yyjson_mut_val *outer = yyjson_mut_obj(doc);
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, outer, key);
+
+    for (size_t i = 0; i < count; i++)
+        yyjson_mut_arr_append(list, parts[i]);
+    return outer;
+}
+
+static bool is_ordered(struct str sign)
+{
+    return str_index(STR("<>"), sign.data[0]) < 2;
+}
+
+static const char *literal_type(const struct token *literal)
+{
+    return literal->kind == TOKEN_NUMBER ? "Numeric"
+           : literal->kind == TOKEN_TEXT ? "String"
+                                         : "Boolean";
+}
+
+static yyjson_mut_val *literal_value(struct when_reader *reader, const struct token *literal)
+{
+    yyjson_mut_doc *doc = reader->compiler->doc;
+    double number = 0;
+
+    if (literal->kind == TOKEN_NUMBER && str_to_double(literal->text, &number))
+        return yyjson_mut_real(doc, number);
+    if (literal->kind == TOKEN_TEXT)
+        return yyjson_mut_strncpy(doc, literal->text.data, literal->text.len);
+    return yyjson_mut_bool(doc, str_equal(literal->text, STR("true")));
+}
+
+/*
+ * Choice finds a value of another kind neither less nor greater, so a Not around it would open the
+ * gate for a metric that is missing or a text. Where one stands around, another kind counts as a
+ * hit: the gate stays closed.
+ */
+static yyjson_mut_val *with_literal(struct when_reader *reader, struct str path,
+                                    struct str sign, const struct token *literal)
+{
+    const char *type = literal_type(literal);
+    struct str test = arena_printf(reader->compiler->arena, "%s%s", type, operator_word(sign));
+    yyjson_mut_val *rule = test_rule(reader, path, test, literal_value(reader, literal));
+    bool guarded = literal->kind == TOKEN_NUMBER || is_ordered(sign);
+
+    if (!reader->inverted || !guarded)
+        return rule;
+    return joined(reader, "Or", 2,
+                  (yyjson_mut_val *[]){
+                      question(reader, path,
+                               literal->kind == TOKEN_NUMBER ? "IsNumeric" : "IsString", false),
+                      rule });
+}
+
+static yyjson_mut_val *both(struct when_reader *reader, const char *test, struct str a,
+                            struct str b)
+{
+    return joined(reader, "And", 2,
+                  (yyjson_mut_val *[]){ question(reader, a, test, true),
+                                        question(reader, b, test, true) });
+}
+
+static yyjson_mut_val *by_path(struct when_reader *reader, const char *type, struct str sign,
+                               struct str a, struct str b)
+{
+    struct str test = arena_printf(reader->compiler->arena, "%s%sPath", type,
+                                   operator_word(sign));
+
+    return test_rule(reader, a, test, yyjson_mut_strncpy(reader->compiler->doc, b.data, b.len));
+}
+
+/* Which kind two names have is known only when the gate is reached. */
+static yyjson_mut_val *with_name(struct when_reader *reader, struct str a, struct str sign,
+                                 struct str b)
+{
+    yyjson_mut_val *parts[4] = { by_path(reader, "Numeric", sign, a, b),
+                                 by_path(reader, "String", sign, a, b) };
+    size_t count = 2;
+
+    if (!is_ordered(sign)) {
+        parts[count++] = by_path(reader, "Boolean", sign, a, b);
+        parts[count++] = both(reader, "IsNull", a, b);
+    } else if (reader->inverted) {
+        yyjson_mut_val *same[] = { both(reader, "IsNumeric", a, b),
+                                   both(reader, "IsString", a, b) };
+
+        parts[count++] = negated(reader, joined(reader, "Or", 2, same));
+    }
+    return joined(reader, "Or", count, parts);
+}
+
+static yyjson_mut_val *positive_rule(struct when_reader *reader, struct token left,
+                                     struct str sign, struct token right)
+{
+    struct str path, other;
 
     if (is_literal(&left)) {
         struct token swap = left;
@@ -216,21 +308,24 @@ static yyjson_mut_val *make_rule(struct when_reader *reader, struct token left, 
     }
     if (!name_path(reader, &left, &path))
         return NULL;
-    json_add_str(doc, rule, "Variable", path);
     if (is_literal(&right)) {
-        bool ordered = str_index(STR("<>"), sign.data[0]) < 2;
-
-        if (ordered && right.kind == TOKEN_WORD)
+        if (is_ordered(sign) && right.kind == TOKEN_WORD)
             return when_fault(reader, "true and false can only be compared by == and !=");
-        add_operand(reader, rule, operator_word(sign), &right);
-    } else {
-        if (!name_path(reader, &right, &other))
-            return NULL;
-        key = arena_printf(reader->compiler->arena, "Numeric%sPath", operator_word(sign));
-        yyjson_mut_obj_add(rule, yyjson_mut_strcpy(doc, key.data),
-                           yyjson_mut_strncpy(doc, other.data, other.len));
+        return with_literal(reader, path, sign, &right);
     }
-    return str_equal(sign, STR("!=")) ? negated(reader, rule) : rule;
+    return name_path(reader, &right, &other) ? with_name(reader, path, sign, other) : NULL;
+}
+
+static yyjson_mut_val *make_rule(struct when_reader *reader, struct token left, struct str sign,
+                                 struct token right)
+{
+    bool unequal = str_equal(sign, STR("!="));
+    yyjson_mut_val *rule;
+
+    reader->inverted = reader->inverted != unequal;
+    rule = positive_rule(reader, left, sign, right);
+    reader->inverted = reader->inverted != unequal;
+    return rule != NULL && unequal ? negated(reader, rule) : rule;
 }
 
 static yyjson_mut_val *read_comparison(struct when_reader *reader)
@@ -262,7 +357,9 @@ static yyjson_mut_val *read_unit(struct when_reader *reader)
         return when_fault(reader, "too many brackets");
     if (is_word(reader, "not")) {
         next_token(reader);
+        reader->inverted = !reader->inverted;
         rule = read_unit(reader);
+        reader->inverted = !reader->inverted;
         rule = rule == NULL ? NULL : negated(reader, rule);
     } else if (is_sign(reader, "(")) {
         next_token(reader);
