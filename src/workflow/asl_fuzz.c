@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_parse(arena, input, &json, &err) == STATUS_OK &&
         execution_define(execution, str_slice(whole, 0, end), NULL, NULL, &err) == STATUS_OK) {
         execution_start(execution, input, 1000000);
-        (void)execution_advance(execution, 2000000, 100);
+        (void)execution_advance(execution, 2000000, 100, SIZE_MAX);
     }
     arena_free(arena);
     execution_free(execution);

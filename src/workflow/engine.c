@@ -13,6 +13,8 @@
 #define TRIES_MAX 64
 #define EVENTS_PER_TURN \
     1000 /* so that an endless loop of Pass states does not starve the others */
+/* What all executions together may hold until it is on disk: events carry whole states. */
+#define BYTES_PER_TURN ((size_t)4 << 20)
 #define COMMIT_RETRY_US US_PER_SECOND
 
 const struct registered_type *engine_type_find(const struct workflow *workflow,
@@ -318,20 +320,56 @@ static void check_time(struct live *live, int64_t now_us)
         live->changed = true;
 }
 
-static void decide(struct workflow *workflow, struct live *live)
+static void decide(struct workflow *workflow, struct live *live, size_t bytes_max)
 {
     struct execution *execution = live->execution;
     struct cursor *cursor = &execution->cursor;
     const struct registered_type *known;
 
-    if (!execution_advance(execution, clock_now_us(), EVENTS_PER_TURN))
-        return;
+    (void)execution_advance(execution, clock_now_us(), EVENTS_PER_TURN, bytes_max);
     if (execution->status != EXECUTION_RUNNING || cursor->phase != PHASE_SCHEDULED)
         return;
     known = engine_type_find(workflow, cursor->state->resource);
     if (known != NULL && known->type->start == TASK_START_AT_ONCE)
         (void)execution_task_started(execution, arena_str(execution->scratch, cursor->token),
                                      STR_EMPTY, execution->now_us);
+}
+
+/* The first that found the turn full becomes the first of the list. */
+static void rotate(struct workflow *workflow)
+{
+    struct live **link = &workflow->live, *first;
+
+    while (*link != NULL && !(*link)->undecided)
+        link = &(*link)->next;
+    first = *link;
+    if (first == NULL)
+        return;
+    *link = NULL;
+    for (link = &first; *link != NULL;)
+        link = &(*link)->next;
+    *link = workflow->live;
+    workflow->live = first;
+}
+
+static void decide_all(struct workflow *workflow)
+{
+    size_t held = 0;
+
+    for (struct live *live = workflow->live; live != NULL; live = live->next)
+        held += live->execution->fresh_bytes;
+    for (struct live *live = workflow->live; live != NULL; live = live->next) {
+        struct execution *execution = live->execution;
+
+        live->undecided = live->changed && execution->status == EXECUTION_RUNNING &&
+                          held >= BYTES_PER_TURN;
+        if (!live->changed || live->undecided)
+            continue;
+        held -= execution->fresh_bytes;
+        decide(workflow, live, held < BYTES_PER_TURN ? BYTES_PER_TURN - held : 0);
+        held += execution->fresh_bytes;
+    }
+    rotate(workflow);
 }
 
 /* Brings the fresh events of all executions to disk. */
@@ -409,6 +447,8 @@ static void remove_ended(struct workflow *workflow)
 static void take_effect(struct workflow *workflow)
 {
     for (struct live *live = workflow->live; live != NULL; live = live->next) {
+        if (live->undecided)
+            continue;
         /* More than a turn's events were due: go on in the next. */
         live->changed = live->changed && live->execution->status == EXECUTION_RUNNING &&
                         live->execution->cursor.phase != PHASE_SCHEDULED &&
@@ -455,11 +495,9 @@ static bool turn(struct workflow *workflow, struct message *messages)
 
     for (struct message *message = messages; message != NULL; message = message->next)
         message->status = handle(workflow, message);
-    for (struct live *live = workflow->live; live != NULL; live = live->next) {
+    for (struct live *live = workflow->live; live != NULL; live = live->next)
         check_time(live, now_us);
-        if (live->changed)
-            decide(workflow, live);
-    }
+    decide_all(workflow);
     committed = commit(workflow, &err) == STATUS_OK;
     if (committed) {
         take_effect(workflow);

@@ -43,6 +43,7 @@ struct live {
     struct execution *execution;
     struct try *try; /* the one that runs, or NULL */
     bool changed;    /* something is to be decided or committed */
+    bool undecided;  /* the turn was full; this one goes first in the next */
     struct live *next;
 };
 

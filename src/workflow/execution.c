@@ -48,7 +48,7 @@ void execution_clear_fresh(struct execution *execution)
     arena_reset(execution->fresh_arena);
     arena_reset(execution->scratch);
     execution->fresh = NULL;
-    execution->fresh_count = execution->fresh_capacity = 0;
+    execution->fresh_count = execution->fresh_capacity = execution->fresh_bytes = 0;
 }
 
 static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
@@ -288,11 +288,12 @@ static bool step(struct execution *execution)
     return false;
 }
 
-bool execution_advance(struct execution *execution, int64_t now_us, size_t events_max)
+bool execution_advance(struct execution *execution, int64_t now_us, size_t events_max,
+                       size_t bytes_max)
 {
     execution->now_us = now_us;
     while (execution->status == EXECUTION_RUNNING) {
-        if (execution->fresh_count >= events_max)
+        if (execution->fresh_count >= events_max || execution->fresh_bytes >= bytes_max)
             return false;
         if (execution->last_id >= EVENTS_MAX - 1)
             fail_too_long(execution);

@@ -15,6 +15,7 @@ struct event {
     struct str type;
     struct str details;      /* as in struct workflow_event */
     struct str private_part; /* JSON for the engine alone; or empty */
+    struct str state;        /* that was entered; or empty. Of fresh events only */
 };
 
 /* Where an execution stands in its state. */
@@ -69,6 +70,7 @@ struct execution {
     struct arena *fresh_arena;
     struct event *fresh;
     size_t fresh_count, fresh_capacity;
+    size_t fresh_bytes; /* of their texts */
 };
 
 struct execution *execution_new(struct str id, struct str pipeline, struct str user);
@@ -82,8 +84,12 @@ void execution_start(struct execution *execution, struct str input, int64_t now_
 /* Replays an event from disk. INTERNAL if it does not fit what came before. */
 MUST_USE enum status execution_apply(struct execution *execution, const struct event *event,
                                      struct error *err);
-/* Goes on until it must wait, has ended, or made `events_max` events. False in the last case. */
-bool execution_advance(struct execution *execution, int64_t now_us, size_t events_max);
+/*
+ * Goes on until it must wait, has ended, or holds `events_max` events or `bytes_max` bytes of them
+ * that are not on disk. False in the last case.
+ */
+bool execution_advance(struct execution *execution, int64_t now_us, size_t events_max,
+                       size_t bytes_max);
 
 /* What became of the try with this token. False, and nothing happens, if it is not the current one. */
 bool execution_task_started(struct execution *execution, struct str token,

@@ -31,8 +31,16 @@ static void emit(struct execution *execution, struct str type, const char *name,
     event.details = json_mut_write(arena, outer);
     ARENA_PUSH(arena, execution->fresh, execution->fresh_count,
                execution->fresh_capacity) = event;
+    execution->fresh_bytes += event.details.len + event.private_part.len;
     if (execution_apply(execution, &event, &err) != STATUS_OK)
         abort(); /* what we make ourselves always fits */
+}
+
+/* What shows steps need not read whole inputs for the names of their states. */
+static void note_state(struct execution *execution, struct str name)
+{
+    execution->fresh[execution->fresh_count - 1].state = arena_str(execution->fresh_arena,
+                                                                   name);
 }
 
 static void add_truncated(yyjson_mut_doc *doc, yyjson_mut_val *details, const char *key)
@@ -66,6 +74,7 @@ void execution_make_entered(struct execution *execution)
     add_truncated(doc, details, "inputDetails");
     emit(execution, str_from(cursor->state->type->entered), "stateEnteredEventDetails", doc,
          details, STR_EMPTY);
+    note_state(execution, cursor->state->name);
 }
 
 void execution_make_exited(struct execution *execution, struct str output, struct str next)

@@ -40,7 +40,7 @@ static void run(struct execution *execution)
     int64_t now_us = START_US + US_PER_DAY;
 
     for (int rounds = 0; rounds < 10000; rounds++) {
-        (void)execution_advance(execution, now_us, 1000000);
+        (void)execution_advance(execution, now_us, 1000000, SIZE_MAX);
         if (execution->status != EXECUTION_RUNNING)
             return;
         if (execution->cursor.phase == PHASE_RETRYING)
@@ -247,7 +247,7 @@ TEST(waits_between_tries_grow_up_to_their_limit)
 
     execution_start(execution, STR("{}"), START_US);
     for (size_t i = 0; i < ARRAY_LEN(waits_s); i++) {
-        (void)execution_advance(execution, now_us, 1000);
+        (void)execution_advance(execution, now_us, 1000, SIZE_MAX);
         run_try(execution, now_us);
         assert_int_equal(execution->cursor.phase, PHASE_RETRYING);
         assert_int_equal(execution->cursor.wake_us - now_us, waits_s[i] * US_PER_SECOND);
@@ -327,7 +327,7 @@ static struct execution *live_briefly(struct execution *before, int64_t now_us)
              execution->cursor.phase == PHASE_SUBMITTED)
         run_try(execution, now_us);
     else
-        (void)execution_advance(execution, now_us, execution->fresh_count + 1);
+        (void)execution_advance(execution, now_us, execution->fresh_count + 1, SIZE_MAX);
     return execution;
 }
 
@@ -389,7 +389,7 @@ TEST(a_redriven_execution_goes_on_at_the_failed_state)
 
     assert_int_equal(execution->status, EXECUTION_FAILED);
     execution_redrive(execution, START_US + US_PER_DAY);
-    (void)execution_advance(execution, START_US + US_PER_DAY, 1000000);
+    (void)execution_advance(execution, START_US + US_PER_DAY, 1000000, SIZE_MAX);
     assert_int_equal(execution->cursor.phase, PHASE_SCHEDULED);
     assert_str_equal(execution->cursor.state->name, STR("A"));
     assert_str_equal(execution->cursor.input, STR("{\"a\":1}"));
@@ -404,6 +404,28 @@ TEST(an_endless_loop_ends_with_the_longest_history)
                    "{}", "States.Runtime", "25000 events");
 }
 
+TEST(a_turn_ends_when_its_events_weigh_too_much)
+{
+    struct execution *execution = execution_of(
+        "{'StartAt':'A','States':{'A':{'Type':'Pass','Next':'B'},"
+        "'B':{'Type':'Pass','Next':'A'}}}");
+    struct buffer input = { 0 };
+
+    buffer_append_byte(&input, '"');
+    while (input.len < 200000)
+        buffer_append(&input, STR("0123456789"));
+    buffer_append_byte(&input, '"');
+    execution_start(execution, buffer_str(&input), START_US);
+    for (int turns = 0; turns < 3; turns++) {
+        assert_false(execution_advance(execution, START_US, 1000, (size_t)1 << 20));
+        assert_in_range(execution->fresh_bytes, 1 << 20, (1 << 20) + 210000);
+        assert_in_range(execution->fresh_count, 3, 6);
+        execution_clear_fresh(execution);
+    }
+    buffer_free(&input);
+    execution_free(execution);
+}
+
 TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
           TEST_CASE(a_path_that_finds_nothing_fails_in_the_known_words),
           TEST_CASE(data_nested_too_deep_fails_instead_of_vanishing),
@@ -416,4 +438,5 @@ TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
           TEST_CASE(a_history_that_does_not_fit_is_refused),
           TEST_CASE(events_are_chained_as_step_functions_does),
           TEST_CASE(a_redriven_execution_goes_on_at_the_failed_state),
-          TEST_CASE(an_endless_loop_ends_with_the_longest_history))
+          TEST_CASE(an_endless_loop_ends_with_the_longest_history),
+          TEST_CASE(a_turn_ends_when_its_events_weigh_too_much))

@@ -118,7 +118,7 @@ static bool is_open(const char *pipeline, struct str a, struct str b)
                                  "{\"params\":{\"a\":" STR_FMT ",\"b\":" STR_FMT "}}",
                                  STR_ARG(a), STR_ARG(b)),
                     0);
-    assert_true(execution_advance(execution, 0, 100));
+    assert_true(execution_advance(execution, 0, 100, SIZE_MAX));
     open = execution->status == EXECUTION_SUCCEEDED;
     if (!open)
         assert_str_equal(execution->fault.error, STR("Onggi.GateClosed"));

@@ -21,13 +21,14 @@ void json_add_seconds(yyjson_mut_doc *doc, yyjson_mut_val *object, int64_t from_
                             (double)((to_us - from_us) / 1000) / 1000.0);
 }
 
-static yyjson_val *details_of(struct arena *arena, const struct workflow_event *event)
+static yyjson_val *details_of(struct arena *scratch, const struct workflow_event *event)
 {
     yyjson_obj_iter iter;
     struct error err;
     yyjson_val *outer;
 
-    if (event->details.len == 0 || json_parse(arena, event->details, &outer, &err) != STATUS_OK)
+    if (event->details.len == 0 ||
+        json_parse(scratch, event->details, &outer, &err) != STATUS_OK)
         return NULL;
     iter = yyjson_obj_iter_with(outer);
     return yyjson_obj_iter_get_val(yyjson_obj_iter_next(&iter));
@@ -53,12 +54,12 @@ static struct str message_of(struct arena *arena, yyjson_val *details)
     return whole;
 }
 
-static int64_t rows_of(struct arena *arena, yyjson_val *details)
+static int64_t rows_of(struct arena *scratch, yyjson_val *details)
 {
     struct error err;
     yyjson_val *output, *rows;
 
-    if (json_parse(arena, text_of(details, "output"), &output, &err) != STATUS_OK)
+    if (json_parse(scratch, text_of(details, "output"), &output, &err) != STATUS_OK)
         return -1;
     rows = yyjson_obj_get(output, "rows");
     return yyjson_is_int(rows) ? yyjson_get_sint(rows) : -1;
@@ -69,8 +70,9 @@ static struct step_view *enter(struct step_views *views, const struct workflow_e
 {
     struct step_view *view = &ARENA_PUSH(views->arena, views->items, views->count,
                                          views->capacity);
+    struct str name = event->state.len > 0 ? event->state : text_of(details, "name");
 
-    *view = (struct step_view){ .name = text_of(details, "name"),
+    *view = (struct step_view){ .name = arena_str(views->arena, name),
                                 .status = "RUNNING",
                                 .attempt = 1,
                                 .start_us = event->time_us,
@@ -99,10 +101,12 @@ static struct step_view *schedule(struct step_view *view)
     return view;
 }
 
-struct step_view *step_views_add(struct step_views *views, const struct workflow_event *event)
+/* The step that the event changed, or NULL. */
+static struct step_view *add(struct step_views *views, struct arena *scratch,
+                             const struct workflow_event *event)
 {
     struct step_view *last = views->count == 0 ? NULL : &views->items[views->count - 1];
-    yyjson_val *details = details_of(views->arena, event);
+    yyjson_val *details = details_of(scratch, event);
     struct str type = event->type;
 
     /* What Fail and Succeed states say belongs to the step that led there. */
@@ -115,7 +119,7 @@ struct step_view *step_views_add(struct step_views *views, const struct workflow
     if (str_equal(type, STR("TaskScheduled")))
         return schedule(last);
     if (str_equal(type, STR("TaskSucceeded")))
-        last->rows = rows_of(views->arena, details);
+        last->rows = rows_of(scratch, details);
     if (str_equal(type, STR("TaskFailed")) || str_equal(type, STR("TaskTimedOut")))
         return end(last, event, event->will_retry ? "RETRYING" : "FAILED",
                    message_of(views->arena, details));
@@ -128,6 +132,50 @@ struct step_view *step_views_add(struct step_views *views, const struct workflow
                    ? NULL
                    : end(last, event, "FAILED", message_of(views->arena, details));
     return NULL;
+}
+
+struct view_reader {
+    struct step_views *views;
+    size_t count;
+};
+
+static void on_event(void *context, struct arena *scratch, const struct workflow_event *event)
+{
+    struct view_reader *reader = context;
+    struct step_views *views = reader->views;
+    const struct step_view *view = add(views, scratch, event);
+
+    views->last_event = event->id;
+    reader->count++;
+    if (view != NULL && views->changed != NULL)
+        views->changed(views->changed_context, view);
+}
+
+enum status step_views_read(struct step_views *views, struct workflow *workflow, struct str id,
+                            size_t limit, size_t *count, struct error *err)
+{
+    struct view_reader reader = { views, 0 };
+
+    TRY(workflow_event_visit(workflow, id, views->last_event, limit, on_event, &reader, err));
+    *count = reader.count;
+    return STATUS_OK;
+}
+
+void step_views_forget(struct step_views *views)
+{
+    struct arena *arena = arena_new();
+    struct step_view last;
+
+    if (views->count > 0) {
+        last = views->items[views->count - 1];
+        last.name = arena_str(arena, last.name);
+        last.message = arena_str(arena, last.message);
+        views->items = NULL;
+        views->count = views->capacity = 0;
+        ARENA_PUSH(arena, views->items, views->count, views->capacity) = last;
+    }
+    arena_free(views->arena);
+    views->arena = arena;
 }
 
 yyjson_mut_val *step_view_json(yyjson_mut_doc *doc, const struct step_view *view,

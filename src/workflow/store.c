@@ -13,6 +13,8 @@ static const char *const steps[] = {
     " execution TEXT NOT NULL REFERENCES workflow_execution (id), id INTEGER NOT NULL,"
     " previous_id INTEGER NOT NULL, time_us INTEGER NOT NULL, type TEXT NOT NULL,"
     " details TEXT NOT NULL, private_part TEXT NOT NULL, UNIQUE (execution, id));",
+    /* Which state was entered; empty in other events, and in those of before. */
+    "ALTER TABLE workflow_event ADD COLUMN state TEXT NOT NULL DEFAULT '';",
 };
 
 enum status store_migrate(struct sql *db, struct error *err)
@@ -39,11 +41,11 @@ static enum status insert_events(struct sql_tx *tx, const struct execution *exec
         TRY(sql_run(
             tx,
             "INSERT INTO workflow_event (execution, id, previous_id, time_us, type, details,"
-            " private_part) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            " private_part, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             SQL_ARGS(sql_arg_str(execution->id), sql_arg_int64(event->id),
                      sql_arg_int64(event->previous_id), sql_arg_int64(event->time_us),
                      sql_arg_str(event->type), sql_arg_str(event->details),
-                     sql_arg_str(event->private_part)),
+                     sql_arg_str(event->private_part), sql_arg_str(event->state)),
             err));
     }
     return STATUS_OK;

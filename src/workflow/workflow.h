@@ -90,7 +90,10 @@ MUST_USE enum status workflow_start_definition(struct workflow *workflow, struct
 MUST_USE enum status workflow_execution_get(struct workflow *workflow, struct arena *arena,
                                             struct str id, struct execution_info *out,
                                             struct error *err);
-/* Newest first. pipeline may be empty; only those older than before, unless that is empty. */
+/*
+ * Newest first. pipeline may be empty; only those older than before, unless that is empty. Without
+ * input, output and cause: each may be large.
+ */
 MUST_USE enum status workflow_execution_list(struct workflow *workflow, struct arena *arena,
                                              struct str pipeline, struct str before,
                                              size_t limit, struct execution_info **out,
@@ -108,11 +111,27 @@ struct workflow_event {
     struct str type;    /* "TaskStateEntered" */
     struct str details; /* {"stateEnteredEventDetails": {…}}: GetExecutionHistory's; or empty */
     bool will_retry;    /* a failed try that another one follows */
+    struct str state;   /* that was entered; only from workflow_event_visit() */
 };
 MUST_USE enum status workflow_event_list(struct workflow *workflow, struct arena *arena,
                                          struct str id, int64_t after, size_t limit,
                                          struct workflow_event **out, size_t *count,
                                          struct error *err);
+/* The same, but the page also ends once it holds bytes_max; *more tells whether others follow. */
+MUST_USE enum status workflow_event_page(struct workflow *workflow, struct arena *arena,
+                                         struct str id, int64_t after, size_t limit,
+                                         size_t bytes_max, struct workflow_event **out,
+                                         size_t *count, bool *more, struct error *err);
+/* The event is gone when the call returns; what it needs of it may be built in scratch, and goes too. */
+typedef void (*event_visit)(void *context, struct arena *scratch,
+                            const struct workflow_event *event);
+/*
+ * For those who tell of steps: one event at a time, so that a long history does not stand in
+ * memory. Only those have details that end a try or the execution.
+ */
+MUST_USE enum status workflow_event_visit(struct workflow *workflow, struct str id,
+                                          int64_t after, size_t limit, event_visit visit,
+                                          void *context, struct error *err);
 /* Whether this process runs the engine. */
 bool workflow_is_running(struct workflow *workflow);
 /*

@@ -30,9 +30,10 @@ struct follower {
     struct response *res;
     struct workflow *workflow;
     struct str id;
-    int64_t last_event;
     struct arena *turn; /* of one look: a stream may last for days */
     struct step_views views;
+    struct step_view *news; /* as they were told by the events of one look, in its arena */
+    size_t news_count, news_capacity;
     uint64_t progress; /* hash of what was last told */
     bool with_logs;
     struct log_reader log;
@@ -133,29 +134,36 @@ static enum status change_log(struct follower *follower, struct str step, struct
         return STATUS_OK;
     TRY(send_log(follower->res, &follower->log, true, &moved, err));
     TRY(send_last_line(follower->res, &follower->log, true, err));
-    follower->log.step = step;
+    follower->log.step = arena_str(follower->req->arena, step);
     follower->log.path = log_path(follower->req->arena, follower->workflow->project,
                                   follower->id, step);
     follower->log.at = 0;
     return STATUS_OK;
 }
 
+static void keep_news(void *context, const struct step_view *view)
+{
+    struct follower *follower = context;
+
+    ARENA_PUSH(follower->turn, follower->news, follower->news_count,
+               follower->news_capacity) = *view;
+}
+
+/* Sent only when the database is let go: a listener may be slow. */
 static enum status send_new_events(struct follower *follower, bool *more, struct error *err)
 {
-    struct workflow_event *events = NULL;
     size_t count;
 
-    TRY(workflow_event_list(follower->workflow, follower->turn, follower->id,
-                            follower->last_event, EVENTS_AT_ONCE, &events, &count, err));
-    for (size_t i = 0; i < count; i++) {
-        struct step_view *view = step_views_add(&follower->views, &events[i]);
-
-        follower->last_event = events[i].id;
-        if (view == NULL)
-            continue;
-        TRY(change_log(follower, view->name, err));
-        TRY(send_step(follower, view, err));
+    follower->news = NULL;
+    follower->news_count = follower->news_capacity = 0;
+    TRY(step_views_read(&follower->views, follower->workflow, follower->id, EVENTS_AT_ONCE,
+                        &count, err));
+    for (size_t i = 0; i < follower->news_count; i++) {
+        TRY(change_log(follower, follower->news[i].name, err));
+        TRY(send_step(follower, &follower->news[i], err));
     }
+    if (count > 0)
+        step_views_forget(&follower->views);
     *more = count == EVENTS_AT_ONCE;
     return STATUS_OK;
 }
@@ -228,7 +236,7 @@ static enum status follow(struct follower *follower, struct error *err)
             TRY(send_log(follower->res, &follower->log, true, &moved, err));
         if (more)
             continue;
-        if (info.status != EXECUTION_RUNNING && follower->last_event >= info.last_event)
+        if (info.status != EXECUTION_RUNNING && follower->views.last_event >= info.last_event)
             return send_result(follower, &info, err);
         TRY(check_engine(follower->workflow, err));
         if (request_is_abandoned(follower->req))
@@ -245,12 +253,15 @@ enum status on_follow_events(struct request *req, struct response *res, struct e
                                  .workflow = req->context,
                                  .id = request_path_param(req, "id"),
                                  .turn = arena_new(),
-                                 .views = { .arena = req->arena } };
+                                 .views = { .arena = arena_new() } };
     enum status status = request_query_bool(req, "logs", &follower.with_logs, err);
 
+    follower.views.changed = keep_news;
+    follower.views.changed_context = &follower;
     if (status == STATUS_OK)
         status = follow(&follower, err);
     arena_free(follower.turn);
+    arena_free(follower.views.arena);
     buffer_free(&follower.log.rest);
     return status;
 }

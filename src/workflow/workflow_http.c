@@ -13,15 +13,27 @@
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
 #define HISTORY_MAX 25000
+#define PAGE_BYTES ((size_t)4 << 20) /* of events; each may carry a whole state */
 
-static enum status query_limit(const struct request *req, size_t *out, struct error *err)
+static enum status query_number(const struct request *req, const char *name, int64_t otherwise,
+                                int64_t least, int64_t most, int64_t *out, struct error *err)
 {
-    struct str text = request_query(req, "limit");
-    int64_t limit = LIST_DEFAULT;
+    struct str text = request_query(req, name);
+    int64_t number = otherwise;
 
-    if (text.len > 0 && (!str_to_int64(text, &limit) || limit < 1 || limit > LIST_MAX))
-        return error_set(err, STATUS_INVALID, "limit: expected a number from 1 to %d",
-                         LIST_MAX);
+    if (text.len > 0 && (!str_to_int64(text, &number) || number < least || number > most))
+        return error_set(err, STATUS_INVALID, "%s: expected a number from %lld to %lld", name,
+                         (long long)least, (long long)most);
+    *out = number;
+    return STATUS_OK;
+}
+
+static enum status query_limit(const struct request *req, size_t *out, int64_t otherwise,
+                               struct error *err)
+{
+    int64_t limit;
+
+    TRY(query_number(req, "limit", otherwise, 1, LIST_MAX, &limit, err));
     *out = (size_t)limit;
     return STATUS_OK;
 }
@@ -216,7 +228,7 @@ static enum status on_executions(struct request *req, struct response *res, stru
     struct execution_info *infos = NULL;
     size_t limit, count;
 
-    TRY(query_limit(req, &limit, err));
+    TRY(query_limit(req, &limit, LIST_DEFAULT, err));
     TRY(workflow_execution_list(req->context, req->arena, request_query(req, "pipeline"),
                                 request_query(req, "before"), limit, &infos, &count, err));
     for (size_t i = 0; i < count; i++)
@@ -228,19 +240,15 @@ static enum status on_execution(struct request *req, struct response *res, struc
 {
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     struct step_views views = { .arena = req->arena };
-    struct workflow_event *events = NULL;
     struct execution_info info;
     yyjson_mut_val *json, *steps;
     size_t count;
 
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
-    TRY(workflow_event_list(req->context, req->arena, info.id, 0, HISTORY_MAX, &events, &count,
-                            err));
+    TRY(step_views_read(&views, req->context, info.id, HISTORY_MAX, &count, err));
     json = execution_json(doc, &info);
     steps = yyjson_mut_obj_add_arr(doc, json, "steps");
-    for (size_t i = 0; i < count; i++)
-        (void)step_views_add(&views, &events[i]);
     for (size_t i = 0; i < views.count; i++)
         yyjson_mut_arr_append(steps,
                               step_view_json(doc, &views.items[i], "name", clock_now_us()));
@@ -273,14 +281,20 @@ static enum status on_history(struct request *req, struct response *res, struct 
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, json, "events");
     struct workflow_event *events = NULL;
     struct execution_info info;
-    size_t count;
+    size_t limit, count;
+    int64_t after;
+    bool more;
 
+    TRY(query_number(req, "after", 0, 0, HISTORY_MAX, &after, err));
+    TRY(query_limit(req, &limit, LIST_MAX, err));
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
-    TRY(workflow_event_list(req->context, req->arena, info.id, 0, HISTORY_MAX, &events, &count,
-                            err));
+    TRY(workflow_event_page(req->context, req->arena, info.id, after, limit, PAGE_BYTES,
+                            &events, &count, &more, err));
     for (size_t i = 0; i < count; i++)
         TRY(add_event(req, doc, list, &events[i], err));
+    if (more && events[count - 1].id < info.last_event)
+        yyjson_mut_obj_add_int(doc, json, "next", events[count - 1].id);
     return answer(req, res, 200, json);
 }
 
@@ -291,16 +305,12 @@ static enum status on_logs(struct request *req, struct response *res, struct err
     yyjson_mut_val *json = yyjson_mut_obj(doc);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, json, "logs");
     struct step_views views = { .arena = req->arena };
-    struct workflow_event *events = NULL;
     struct execution_info info;
     size_t count;
 
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
-    TRY(workflow_event_list(req->context, req->arena, info.id, 0, HISTORY_MAX, &events, &count,
-                            err));
-    for (size_t i = 0; i < count; i++)
-        (void)step_views_add(&views, &events[i]);
+    TRY(step_views_read(&views, req->context, info.id, HISTORY_MAX, &count, err));
     for (size_t i = 0; i < views.count; i++) {
         struct str path = log_path(req->arena, workflow->project, info.id, views.items[i].name);
         yyjson_mut_val *item;
@@ -370,7 +380,9 @@ static const struct route routes[] = {
     { "GET", "/api/v1/executions/{id}", on_execution, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "An execution and its steps", NULL, NULL, 0 },
     { "GET", "/api/v1/executions/{id}/history", on_history, DEFERRED, PERMIT_VIEW, BODY_NONE,
-      "All events of an execution, as GetExecutionHistory has them", NULL, NULL, 0 },
+      "Events of an execution, as GetExecutionHistory has them; ?limit=, ?after=ID: where there are "
+      "more, `next` is the ID to go on after",
+      NULL, NULL, 0 },
     { "GET", "/api/v1/executions/{id}/events", on_follow_events, DEFERRED, PERMIT_VIEW,
       BODY_NONE, "Follow an execution to its end as server-sent events; ?logs=true", NULL, NULL,
       UINT_MAX },

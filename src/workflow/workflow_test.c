@@ -352,6 +352,54 @@ TEST(a_second_engine_is_refused)
     place_close(&place);
 }
 
+#define LOOP \
+    "{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Pass\",\"Next\":\"B\"}," \
+    "\"B\":{\"Type\":\"Pass\",\"Next\":\"A\"}}}"
+#define QUICK "{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Pass\",\"End\":true}}}"
+
+static struct str start(struct place *place, const char *definition, struct str input)
+{
+    struct error err;
+    struct str id;
+
+    assert_ok(workflow_start_definition(place->workflow, place->arena, str_from(definition),
+                                        input, STR("local"), &id, &err));
+    return id;
+}
+
+static int64_t last_event(struct place *place, struct str id)
+{
+    struct execution_info info;
+    struct error err;
+
+    assert_ok(workflow_execution_get(place->workflow, place->arena, id, &info, &err));
+    return info.last_event;
+}
+
+TEST(loops_over_large_states_leave_the_others_their_turn)
+{
+    struct place place = place_open();
+    struct arena *arena = arena_new();
+    char *large = arena_alloc(arena, 200003);
+    struct str loops[8];
+    struct error err;
+
+    memset(large, 'x', 200002);
+    large[0] = large[200001] = '"';
+    place_start(&place, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(loops); i++)
+        loops[i] = start(&place, LOOP, str_from(large));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(wait_for_end(&place, start(&place, QUICK, STR("{}"))).status,
+                         EXECUTION_SUCCEEDED);
+    for (size_t i = 0; i < ARRAY_LEN(loops); i++) {
+        assert_true(last_event(&place, loops[i]) > 3);
+        assert_ok(workflow_execution_stop(place.workflow, loops[i], STR(""), STR(""), &err));
+    }
+    arena_free(arena);
+    place_close(&place);
+}
+
 /* A life of the engine in a process of its own, to be killed. */
 static void live(struct place *place, bool begin)
 {
@@ -433,4 +481,5 @@ TEST_MAIN(TEST_CASE(ten_kills_later_the_result_is_the_same),
           TEST_CASE(a_stopped_execution_ends_at_once_and_can_be_redriven),
           TEST_CASE(a_submitted_task_waits_across_restarts),
           TEST_CASE(closing_ends_scripts_and_the_next_engine_runs_them_again),
-          TEST_CASE(a_second_engine_is_refused))
+          TEST_CASE(a_second_engine_is_refused),
+          TEST_CASE(loops_over_large_states_leave_the_others_their_turn))

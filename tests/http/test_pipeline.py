@@ -65,6 +65,33 @@ class PipelineTest(onggi.ProjectCase):
         self.assertEqual(self.good("/api/v1/executions")["executions"][0]["id"],
                          execution)
 
+    def test_a_long_history_is_told_in_pages(self):
+        states = {f"s{i}": {"Type": "Pass", "Next": f"s{i + 1}"} for i in range(30)}
+        states["s30"] = {"Type": "Pass", "End": True}
+        body = {"definition": {"StartAt": "s0", "States": states}, "input": "x" * 200_000}
+        execution = self.good("/api/v1/executions", body)["execution"]
+        answer = self.project.wait(execution)
+        self.assertEqual([(s["name"], s["status"]) for s in answer["steps"]],
+                         [(f"s{i}", "SUCCEEDED") for i in range(31)])
+        path = f"/api/v1/executions/{execution}/history"
+        first = self.good(path)  # a page of them, since they weigh more than a page may
+        self.assertEqual(first["next"], first["events"][-1]["id"])
+        events, after = [], 0
+        while after is not None:
+            page = self.good(f"{path}?after={after}&limit=7")
+            self.assertLessEqual(len(page["events"]), 7)
+            events += page["events"]
+            after = page.get("next")
+        self.assertEqual([e["id"] for e in events], list(range(1, 65)))
+        self.assertEqual(events[-1]["type"], "ExecutionSucceeded")
+        steps = [d["step"] for name, d in self.project.events(f"/api/v1/executions/{execution}/events")
+                 if name == "step" and d["status"] == "SUCCEEDED"]
+        self.assertEqual(steps, [f"s{i}" for i in range(31)])
+        listed = self.good("/api/v1/executions?limit=1")["executions"][0]
+        self.assertNotIn("input", listed)
+        self.refused(400, "limit: expected a number from 1 to 1000", path + "?limit=0")
+        self.refused(400, "after: expected", path + "?after=x")
+
     def test_events_and_logs_are_followed_while_it_runs(self):
         execution = self.project.execute("chain")
         lines = []
