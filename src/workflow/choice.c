@@ -54,18 +54,53 @@ static bool is_boolean(yyjson_mut_val *value)
     return yyjson_mut_is_bool(value);
 }
 
+/* To the nanosecond, which is what Step Functions tells apart. */
+struct instant {
+    int64_t us;
+    int64_t ns; /* beyond the microseconds */
+};
+
+static int64_t nanoseconds_of(struct str text)
+{
+    size_t point = str_index(text, '.');
+    int64_t ns = 0;
+
+    for (size_t i = 7; i < 10; i++) {
+        char digit = point + i < text.len ? text.data[point + i] : '0';
+
+        /* The zone may begin already. */
+        if (digit < '0' || digit > '9')
+            return i == 7 ? 0 : i == 8 ? ns * 100 : ns * 10;
+        ns = ns * 10 + (digit - '0');
+    }
+    return ns;
+}
+
+static bool fraction_reaches(struct str text)
+{
+    size_t point = str_index(text, '.');
+
+    for (size_t i = 1; i < 7; i++)
+        if (point + i >= text.len || text.data[point + i] < '0' || text.data[point + i] > '9')
+            return false;
+    return true;
+}
+
 /* RFC 3339 with an upper-case T and a zone, as the language demands; our own reader is laxer. */
-static bool time_of(struct str text, int64_t *out)
+static bool time_of(struct str text, struct instant *out)
 {
     bool zoned = str_ends(text, STR("Z")) ||
                  (text.len > 6 && strchr("+-", text.data[text.len - 6]) != NULL);
 
-    return text.len >= 20 && text.data[10] == 'T' && zoned && time_parse_us(text, out);
+    if (text.len < 20 || text.data[10] != 'T' || !zoned || !time_parse_us(text, &out->us))
+        return false;
+    out->ns = fraction_reaches(text) ? nanoseconds_of(text) : 0;
+    return true;
 }
 
 static bool is_time(yyjson_mut_val *value)
 {
-    int64_t time;
+    struct instant time;
 
     return yyjson_mut_is_str(value) && time_of(text_of(value), &time);
 }
@@ -126,7 +161,7 @@ static enum status check_operand(const struct choice_test *test, yyjson_val *ope
 {
     static const char *const wanted[] = { "a string", "a number", "true or false",
                                           "a time like \"2026-01-31T12:00:00Z\"", "a string" };
-    int64_t time;
+    struct instant time;
     bool good = false;
 
     switch (test->type) {
@@ -225,19 +260,41 @@ static enum status parse_not(struct arena *arena, yyjson_val *json, unsigned dep
     return STATUS_OK;
 }
 
+/* What stands beside And, Or or Not would decide nothing. */
+static enum status check_alone(yyjson_val *json, const char *kind, struct error *err)
+{
+    yyjson_val *key, *value;
+    size_t i, count;
+
+    yyjson_obj_foreach(json, i, count, key, value)
+    {
+        struct str name = json_str(key);
+
+        if (!str_equal(name, str_from(kind)) && !str_equal(name, STR("Next")) &&
+            !str_equal(name, STR("Comment")))
+            return error_set(err, STATUS_INVALID,
+                             "'" STR_FMT "' cannot stand beside %s: put it into the list",
+                             STR_ARG(name), kind);
+    }
+    return STATUS_OK;
+}
+
 static enum status parse_kind(struct arena *arena, yyjson_val *json, unsigned depth,
                               struct choice_rule *out, struct error *err)
 {
     if (json_find(json, STR("And")) != NULL) {
         out->kind = RULE_AND;
+        TRY(check_alone(json, "And", err));
         return parse_parts(arena, json, "And", depth, out, err);
     }
     if (json_find(json, STR("Or")) != NULL) {
         out->kind = RULE_OR;
+        TRY(check_alone(json, "Or", err));
         return parse_parts(arena, json, "Or", depth, out, err);
     }
     if (json_find(json, STR("Not")) != NULL) {
         out->kind = RULE_NOT;
+        TRY(check_alone(json, "Not", err));
         return parse_not(arena, json, depth, out, err);
     }
     out->kind = RULE_TEST;
@@ -312,25 +369,32 @@ static bool ordered(enum comparison comparison, int order)
     return false;
 }
 
+/* Has the bits for every integer and every double that JSON brings. */
+static long double exact(yyjson_mut_val *value)
+{
+    if (yyjson_mut_is_real(value))
+        return yyjson_mut_get_real(value);
+    if (yyjson_mut_is_sint(value))
+        return (long double)yyjson_mut_get_sint(value);
+    return (long double)yyjson_mut_get_uint(value);
+}
+
 static int number_order(yyjson_mut_val *a, yyjson_mut_val *b)
 {
-    double x = yyjson_mut_get_num(a), y = yyjson_mut_get_num(b);
+    long double x = exact(a), y = exact(b);
 
-    /* Doubles cannot tell large integers apart. */
-    if (yyjson_mut_is_int(a) && yyjson_mut_is_int(b)) {
-        int64_t i = yyjson_mut_get_sint(a), j = yyjson_mut_get_sint(b);
-
-        if (i >= 0 && j >= 0)
-            return (i > j) - (i < j);
-    }
     return (x > y) - (x < y);
 }
 
 static bool compare_times(enum comparison comparison, struct str a, struct str b)
 {
-    int64_t x, y;
+    struct instant x, y;
 
-    return time_of(a, &x) && time_of(b, &y) && ordered(comparison, (x > y) - (x < y));
+    if (!time_of(a, &x) || !time_of(b, &y))
+        return false;
+    if (x.us == y.us)
+        return ordered(comparison, (x.ns > y.ns) - (x.ns < y.ns));
+    return ordered(comparison, (x.us > y.us) - (x.us < y.us));
 }
 
 /* A value of another type than the test's simply does not pass it. */

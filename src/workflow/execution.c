@@ -116,9 +116,8 @@ struct scope execution_scope(struct execution *execution, struct arena *arena)
     return scope;
 }
 
-static bool select_path(const struct scope *scope, struct str field,
-                        const struct state_path *path, yyjson_mut_val **value,
-                        struct fault *fault)
+static bool select_path(const struct scope *scope, const struct state_path *path,
+                        yyjson_mut_val **value, struct fault *fault)
 {
     switch (path->presence) {
     case PATH_ABSENT:
@@ -127,7 +126,7 @@ static bool select_path(const struct scope *scope, struct str field,
         *value = yyjson_mut_obj(scope->doc);
         break;
     case PATH_GIVEN:
-        return path_value(scope, field, &path->path, value, fault);
+        return path_select(scope, &path->path, value, fault);
     }
     return true;
 }
@@ -135,8 +134,7 @@ static bool select_path(const struct scope *scope, struct str field,
 bool execution_select_input(struct execution *execution, struct scope *scope,
                             struct fault *fault)
 {
-    return select_path(scope, STR("InputPath"), &execution->cursor.state->input_path,
-                       &scope->input, fault);
+    return select_path(scope, &execution->cursor.state->input_path, &scope->input, fault);
 }
 
 /* The state's input as it came, with the result where ResultPath says. */
@@ -170,8 +168,7 @@ void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut
         return;
     }
     scope->input = result;
-    if (!select_path(scope, STR("OutputPath"), &execution->cursor.state->output_path, &result,
-                     &fault)) {
+    if (!select_path(scope, &execution->cursor.state->output_path, &result, &fault)) {
         execution_fail(execution, &fault);
         return;
     }
@@ -191,6 +188,11 @@ static const struct catcher *catcher_for(const struct state *state, struct str e
     return NULL;
 }
 
+static void make_failed(struct execution *execution, const struct fault *fault)
+{
+    execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails", fault);
+}
+
 /* Unlike a result, a caught error goes on without OutputPath. */
 static void exit_caught(struct execution *execution, const struct catcher *catcher,
                         const struct fault *fault)
@@ -198,15 +200,19 @@ static void exit_caught(struct execution *execution, const struct catcher *catch
     struct scope scope = execution_scope(execution, execution->scratch);
     yyjson_mut_val *error = yyjson_mut_obj(scope.doc);
     struct fault placing;
+    struct str output;
 
     json_add_str(scope.doc, error, "Error", fault->error);
     json_add_str(scope.doc, error, "Cause", fault->cause);
-    if (place_result(execution, &scope, &catcher->result_path, &error, &placing))
-        execution_make_exited(execution, json_mut_write(execution->scratch, error),
-                              catcher->next);
+    if (!place_result(execution, &scope, &catcher->result_path, &error, &placing)) {
+        make_failed(execution, &placing);
+        return;
+    }
+    output = json_mut_write(execution->scratch, error);
+    if (execution_data_is_good(execution, output, &placing))
+        execution_make_exited(execution, output, catcher->next);
     else
-        execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
-                           &placing);
+        make_failed(execution, &placing);
 }
 
 void execution_fail(struct execution *execution, const struct fault *fault)
@@ -216,17 +222,17 @@ void execution_fail(struct execution *execution, const struct fault *fault)
     struct fault told = *fault;
 
     if (str_equal(fault->error, ERROR_RUNTIME) || str_equal(fault->error, ERROR_RESULT_PATH) ||
-        str_equal(fault->error, ERROR_INTRINSIC) || str_equal(fault->error, ERROR_NO_CHOICE))
+        str_equal(fault->error, ERROR_INTRINSIC))
         told.cause = arena_printf(execution->scratch,
                                   "An error occurred while executing the state '" STR_FMT
                                   "' (entered at the event id #%lld). " STR_FMT,
                                   STR_ARG(cursor->state->name), (long long)cursor->entered_id,
                                   STR_ARG(fault->cause));
+    told = fault_clipped(&told);
     if (catcher != NULL)
         exit_caught(execution, catcher, &told);
     else
-        execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
-                           &told);
+        make_failed(execution, &told);
 }
 
 static void leave_task(struct execution *execution)
@@ -247,11 +253,12 @@ static void leave_task(struct execution *execution)
 
 static void fail_too_long(struct execution *execution)
 {
-    const struct fault fault = { ERROR_RUNTIME,
-                                 STR("the history has reached its limit of 25000 events") };
+    const struct fault fault = {
+        ERROR_RUNTIME,
+        STR("The execution reached the maximum number of history events (25000).")
+    };
 
-    execution_make_end(execution, STR("ExecutionFailed"), "executionFailedEventDetails",
-                       &fault);
+    make_failed(execution, &fault);
 }
 
 /* One step. False when there is nothing to do but wait. */

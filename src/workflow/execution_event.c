@@ -103,12 +103,31 @@ void execution_make_succeeded(struct execution *execution)
          STR_EMPTY);
 }
 
+/* At most so many characters, none of them cut in two. */
+static struct str first_characters(struct str text, size_t most)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        if (((unsigned char)text.data[i] & 0xC0) != 0x80 && count++ == most)
+            return str_slice(text, 0, i);
+    return text;
+}
+
+struct fault fault_clipped(const struct fault *fault)
+{
+    return (struct fault){ first_characters(fault->error, ERROR_CHARACTERS_MAX),
+                           first_characters(fault->cause, CAUSE_CHARACTERS_MAX) };
+}
+
 static void add_fault(yyjson_mut_doc *doc, yyjson_mut_val *details, const struct fault *fault)
 {
-    if (fault->error.len > 0)
-        json_add_str(doc, details, "error", fault->error);
-    if (fault->cause.len > 0)
-        json_add_str(doc, details, "cause", fault->cause);
+    const struct fault clipped = fault_clipped(fault);
+
+    if (clipped.error.len > 0)
+        json_add_str(doc, details, "error", clipped.error);
+    if (clipped.cause.len > 0)
+        json_add_str(doc, details, "cause", clipped.cause);
 }
 
 void execution_make_end(struct execution *execution, struct str type, const char *name,
@@ -239,17 +258,15 @@ bool execution_task_succeeded(struct execution *execution, struct str token, str
     return true;
 }
 
-/* States.ALL spares what no second try can help. */
+/* States.Runtime ends the execution whoever names it; States.TaskFailed is any error but a timeout. */
 static bool error_matches(struct str pattern, struct str error)
 {
-    bool runtime = str_equal(error, ERROR_RUNTIME) || str_equal(error, ERROR_DATA_LIMIT);
-
-    if (str_equal(pattern, error))
+    if (str_equal(error, ERROR_RUNTIME))
+        return false;
+    if (str_equal(pattern, error) || str_equal(pattern, ERROR_ALL))
         return true;
-    if (str_equal(pattern, ERROR_ALL))
-        return !runtime;
     if (str_equal(pattern, ERROR_TASK_FAILED))
-        return !runtime && !str_equal(error, ERROR_TIMEOUT);
+        return !str_equal(error, ERROR_TIMEOUT);
     return str_equal(pattern, ERROR_TIMEOUT) && str_equal(error, ERROR_HEARTBEAT);
 }
 

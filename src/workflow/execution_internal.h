@@ -16,5 +16,7 @@ void execution_make_end(struct execution *execution, struct str type, const char
 
 /* JSON that the next state can take: within DATA_MAX, our depth, no key twice. False sets *fault. */
 bool execution_data_is_good(struct execution *execution, struct str json, struct fault *fault);
+/* Within the limits of fault.h; parts of the same texts. */
+struct fault fault_clipped(const struct fault *fault);
 /* As ErrorEquals has it, States.ALL and its kin included. */
 bool error_matches_any(const struct str *patterns, size_t count, struct str error);

@@ -134,6 +134,21 @@ TEST(a_path_that_finds_nothing_fails_in_the_known_words)
         "the input '{\"a\":0}'");
     assert_failure(PASS(",'Result':1,'ResultPath':'$.a.b'"), "{'a':0}",
                    "States.ResultPathMatchFailure", "Unable to apply");
+    assert_failure(PASS(",'OutputPath':'$.result.no.more'"), "{'result':{}}", "States.Runtime",
+                   "(entered at the event id #2). Invalid path '$.result.no.more' : Missing "
+                   "property in path $['result']['no']");
+    assert_failure(
+        PASS(",'InputPath':'$.a[3]'"), "{'a':[1]}", "States.Runtime",
+        "Invalid path '$.a[3]' : Index out of bounds when evaluating path $['a'][3]");
+    assert_failure(ONE("'Type':'Task','Resource':'test:echo','TimeoutSecondsPath':'$.limit',"
+                       "'End':true"),
+                   "{'a':0}", "States.Runtime",
+                   "Invalid path '$.limit' : No results for path: $['limit']");
+    assert_failure(ONE("'Type':'Task','Resource':'test:echo','TimeoutSecondsPath':'$.limit',"
+                       "'End':true"),
+                   "{'limit':'soon'}", "States.Runtime",
+                   "The TimeoutSecondsPath field refers to value \"soon\" which is not a valid "
+                   "integer: $.limit");
 }
 
 TEST(data_nested_too_deep_fails_instead_of_vanishing)
@@ -169,12 +184,24 @@ TEST(every_comparison_decides_as_the_language_says)
         { CHOICE("'Variable':'$.v','NumericGreaterThanEquals':0.75"), "{'v':0.75}", "true" },
         { CHOICE("'Variable':'$.v','NumericGreaterThan':9007199254740992"),
           "{'v':9007199254740993}", "true" },
+        { CHOICE("'Variable':'$.v','NumericLessThan':-9007199254740992"),
+          "{'v':-9007199254740993}", "true" },
+        { CHOICE("'Variable':'$.v','NumericGreaterThan':-1"), "{'v':18446744073709551615}",
+          "true" },
+        { CHOICE("'Variable':'$.v','NumericEquals':9007199254740992.0"),
+          "{'v':9007199254740993}", "false" },
         { CHOICE("'Variable':'$.v','NumericEquals':1"), "{'v':'1'}", "false" },
         { CHOICE("'Variable':'$.v','BooleanEquals':false"), "{'v':false}", "true" },
         { CHOICE("'Variable':'$.v','TimestampLessThan':'2026-01-01T01:00:00+01:00'"),
           "{'v':'2025-12-31T23:59:59Z'}", "true" },
         { CHOICE("'Variable':'$.v','TimestampEquals':'2026-01-01T00:00:00Z'"),
           "{'v':'2026-01-01'}", "false" },
+        { CHOICE("'Variable':'$.v','TimestampLessThan':'2026-01-01T00:00:00.123456789Z'"),
+          "{'v':'2026-01-01T00:00:00.123456788Z'}", "true" },
+        { CHOICE("'Variable':'$.v','TimestampEquals':'2026-01-01T00:00:00.1234567Z'"),
+          "{'v':'2026-01-01T01:00:00.123456700+01:00'}", "true" },
+        { CHOICE("'Variable':'$.v','TimestampEquals':'2026-01-01T00:00:00.1Z'"),
+          "{'v':'2026-01-01T00:00:00.10-00:00'}", "true" },
         { CHOICE("'Variable':'$.v','IsNull':true"), "{'v':null}", "true" },
         { CHOICE("'Variable':'$.v','IsPresent':false"), "{}", "true" },
         { CHOICE("'Variable':'$.v','IsNumeric':true"), "{'v':1.5}", "true" },
@@ -201,9 +228,13 @@ TEST(every_comparison_decides_as_the_language_says)
 
 TEST(a_choice_without_a_way_and_a_fail_state_fail)
 {
-    assert_failure("{'StartAt':'C','States':{'C':{'Type':'Choice','Choices':[{'Variable':'$.v',"
-                   "'NumericEquals':1,'Next':'Y'}]},'Y':{'Type':'Succeed'}}}",
-                   "{'v':2}", "States.NoChoiceMatched", "no Default");
+    assert_failure(
+        "{'StartAt':'C','States':{'C':{'Type':'Choice','Choices':[{'Variable':'$.v',"
+        "'NumericEquals':1,'Next':'Y'}]},'Y':{'Type':'Succeed'}}}",
+        "{'v':2}", "States.Runtime",
+        "An error occurred while executing the state 'C' (entered at the event id #2). "
+        "Failed to transition out of the state. The state does not point to a next "
+        "state.");
     assert_failure(ONE("'Type':'Fail','Error':'E','Cause':'because'"), "{}", "E", "because");
     assert_failure(ONE("'Type':'Fail','Error':'E','CausePath':'States.Format(`{} < 1`, $.v)'"),
                    "{'v':0.5}", "E", "0.5 < 1");
@@ -235,6 +266,99 @@ TEST(tasks_are_retried_and_caught)
     assert_output(ONE("'Type':'Task','Resource':'test:wait','Parameters':{'a':1,'b':2},"
                       "'ResultSelector':{'c.$':'$.b'},'ResultPath':'$.r','End':true"),
                   "{}", "{'r':{'c':2}}");
+}
+
+#define CAUGHT(fields, errors) \
+    "{'StartAt':'A','States':{'A':{'Type':'Task','Resource':'test:echo','Parameters':{'x.$':'$'}," \
+    "'Catch':[{'ErrorEquals':" errors ",'Next':'B'}],'Next':'C'" fields \
+    "},'B':{'Type':'Pass','Result':'caught','End':true},'C':{'Type':'Pass','End':true}}}"
+
+TEST(a_runtime_error_cannot_be_caught)
+{
+    static const char *const catchers[] = {
+        CAUGHT(",'OutputPath':'$.no.more'", "['States.Runtime']"),
+        CAUGHT(",'OutputPath':'$.no.more'", "['States.TaskFailed']"),
+        CAUGHT(",'OutputPath':'$.no.more'", "['States.ALL']"),
+        CAUGHT(",'ResultSelector':{'y.$':'$.no'}", "['States.ALL']"),
+        CAUGHT(",'InputPath':'$.no'", "['States.Runtime','States.TaskFailed']"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(catchers); i++)
+        assert_failure(catchers[i], "{}", "States.Runtime",
+                       "An error occurred while executing the state 'A'");
+}
+
+static struct str long_text(struct arena *arena, size_t len)
+{
+    char *text = arena_alloc(arena, len + 1);
+
+    memset(text, 'x', len);
+    return (struct str){ text, len };
+}
+
+/* Runs to the first try of the state A, which then gives `output`. */
+static struct execution *run_with_output(const char *definition, struct str input,
+                                         struct str output)
+{
+    struct execution *execution = execution_of(definition);
+    struct str token;
+
+    execution_start(execution, input, START_US);
+    assert_true(execution_advance(execution, START_US, 100, SIZE_MAX));
+    token = arena_str(execution->arena, execution->cursor.token);
+    assert_true(execution_task_started(execution, token, STR_EMPTY, START_US));
+    assert_true(execution_task_succeeded(execution, token, output, START_US));
+    assert_true(execution_advance(execution, START_US, 100, SIZE_MAX));
+    return execution;
+}
+
+TEST(data_over_the_limit_can_be_caught_by_any_name)
+{
+    static const char *const names[] = { "['States.DataLimitExceeded']", "['States.ALL']",
+                                         "['States.TaskFailed']" };
+    struct arena *arena = arena_new();
+    struct str large = arena_printf(arena, "\"" STR_FMT "\"",
+                                    STR_ARG(long_text(arena, 262144)));
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char *definition;
+        struct execution *execution;
+
+        assert_true(asprintf(&definition, CAUGHT("", "%s"), names[i]) > 0);
+        execution = run_with_output(definition, STR("{}"), large);
+        assert_int_equal(execution->status, EXECUTION_SUCCEEDED);
+        assert_str_equal(execution->output, STR("\"caught\""));
+        execution_free(execution);
+        free(definition);
+    }
+    arena_free(arena);
+}
+
+TEST(errors_and_causes_keep_to_their_limits)
+{
+    struct arena *arena = arena_new();
+    struct execution *execution = execution_of(
+        "{'StartAt':'A','States':{'A':{'Type':'Task','Resource':'test:echo','Catch':[{"
+        "'ErrorEquals':['States.ALL'],'ResultPath':'$.why','Next':'B'}],'Next':'B'},"
+        "'B':{'Type':'Pass','End':true}}}");
+    struct fault fault = { long_text(arena, 300), long_text(arena, 40000) };
+    struct str token, input = arena_printf(arena, "{\"x\":\"" STR_FMT "\"}",
+                                           STR_ARG(long_text(arena, 240000)));
+
+    /* A character of three bytes at the very limit. */
+    memcpy((char *)(uintptr_t)fault.cause.data + 32767, "\xED\x95\x9C", 3);
+    execution_start(execution, input, START_US);
+    assert_true(execution_advance(execution, START_US, 100, SIZE_MAX));
+    token = arena_str(execution->arena, execution->cursor.token);
+    assert_true(execution_task_failed(execution, token, &fault, START_US));
+    assert_int_equal(execution->cursor.fault.error.len, 256);
+    assert_int_equal(execution->cursor.fault.cause.len, 32770);
+    /* With the error in it the next state's input would be too large. */
+    assert_true(execution_advance(execution, START_US, 100, SIZE_MAX));
+    assert_int_equal(execution->status, EXECUTION_FAILED);
+    assert_str_equal(execution->fault.error, STR("States.DataLimitExceeded"));
+    execution_free(execution);
+    arena_free(arena);
 }
 
 TEST(waits_between_tries_grow_up_to_their_limit)
@@ -401,7 +525,8 @@ TEST(an_endless_loop_ends_with_the_longest_history)
 {
     assert_failure("{'StartAt':'A','States':{'A':{'Type':'Pass','Next':'B'},"
                    "'B':{'Type':'Pass','Next':'A'}}}",
-                   "{}", "States.Runtime", "25000 events");
+                   "{}", "States.Runtime",
+                   "The execution reached the maximum number of history events (25000).");
 }
 
 TEST(a_turn_ends_when_its_events_weigh_too_much)
@@ -431,7 +556,9 @@ TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
           TEST_CASE(data_nested_too_deep_fails_instead_of_vanishing),
           TEST_CASE(every_comparison_decides_as_the_language_says),
           TEST_CASE(a_choice_without_a_way_and_a_fail_state_fail),
-          TEST_CASE(tasks_are_retried_and_caught),
+          TEST_CASE(tasks_are_retried_and_caught), TEST_CASE(a_runtime_error_cannot_be_caught),
+          TEST_CASE(data_over_the_limit_can_be_caught_by_any_name),
+          TEST_CASE(errors_and_causes_keep_to_their_limits),
           TEST_CASE(waits_between_tries_grow_up_to_their_limit),
           TEST_CASE(from_every_prefix_of_a_history_the_same_end_is_reached),
           TEST_CASE(with_a_crash_after_every_event_the_same_end_is_reached),

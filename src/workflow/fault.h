@@ -18,11 +18,14 @@ struct fault {
 #define ERROR_HEARTBEAT STR("States.HeartbeatTimeout")
 #define ERROR_TASK_FAILED STR("States.TaskFailed")
 #define ERROR_DATA_LIMIT STR("States.DataLimitExceeded")
-#define ERROR_NO_CHOICE STR("States.NoChoiceMatched")
 #define ERROR_RESULT_PATH STR("States.ResultPathMatchFailure")
 #define ERROR_INTRINSIC STR("States.IntrinsicFailure")
 /* A try that was cut off by a crash or a stop of the engine. */
 #define ERROR_INTERRUPTED STR("Onggi.Interrupted")
+
+/* What the events of Step Functions hold of them. */
+#define ERROR_CHARACTERS_MAX ((size_t)256)
+#define CAUSE_CHARACTERS_MAX ((size_t)32768)
 
 /* What a state's input, output or parameters may weigh, as in Step Functions. */
 #define DATA_MAX ((size_t)262144)

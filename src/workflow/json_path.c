@@ -244,6 +244,60 @@ yyjson_mut_val *json_path_find(const struct json_path *path, yyjson_mut_doc *doc
     return value;
 }
 
+/* $['a'][0]: as far as the first `count` steps. */
+static struct str steps_text(const struct json_path *path, struct arena *arena, size_t count)
+{
+    struct buffer text = { .arena = arena };
+
+    buffer_append_byte(&text, '$');
+    for (size_t i = 0; i < count; i++) {
+        const struct path_step *step = &path->steps[i];
+
+        if (step->kind == PATH_NAME)
+            buffer_printf(&text, "['" STR_FMT "']", STR_ARG(step->name));
+        else
+            buffer_printf(&text, "[%lld]", (long long)step->from);
+    }
+    return buffer_str(&text);
+}
+
+static struct str step_failure(const struct json_path *path, struct arena *arena, size_t at,
+                               yyjson_mut_val *value)
+{
+    struct str upto = steps_text(path, arena, at + 1);
+
+    if (path->steps[at].kind == PATH_NAME && yyjson_mut_is_obj(value))
+        return arena_printf(arena, "%s" STR_FMT,
+                            at + 1 == path->count ? "No results for path: "
+                                                  : "Missing property in path ",
+                            STR_ARG(upto));
+    if (path->steps[at].kind == PATH_NAME)
+        return arena_printf(
+            arena, "Expected to find an object with property ['" STR_FMT "'] in path " STR_FMT,
+            STR_ARG(path->steps[at].name), STR_ARG(steps_text(path, arena, at)));
+    if (yyjson_mut_is_arr(value))
+        return arena_printf(arena, "Index out of bounds when evaluating path " STR_FMT,
+                            STR_ARG(upto));
+    return arena_printf(
+        arena, "Filter: [%lld] can only be applied to arrays. Current context is: " STR_FMT,
+        (long long)path->steps[at].from, STR_ARG(json_mut_write(arena, value)));
+}
+
+struct str json_path_failure(const struct json_path *path, struct arena *arena,
+                             yyjson_mut_val *root)
+{
+    yyjson_mut_val *value = root;
+
+    for (size_t i = 0; i < path->count; i++) {
+        yyjson_mut_val *next = child(&path->steps[i], value);
+
+        if (next == NULL)
+            return step_failure(path, arena, i, value);
+        value = next;
+    }
+    return STR("No results");
+}
+
 static yyjson_mut_val *name_key(yyjson_mut_doc *doc, struct str name)
 {
     return yyjson_mut_strncpy(doc, name.data, name.len);

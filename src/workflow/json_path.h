@@ -35,6 +35,9 @@ MUST_USE enum status json_path_parse(struct arena *arena, struct str text,
  */
 yyjson_mut_val *json_path_find(const struct json_path *path, yyjson_mut_doc *doc,
                                yyjson_mut_val *root);
+/* Why a definite path finds nothing below root, in the words of the library that Step Functions uses. */
+struct str json_path_failure(const struct json_path *path, struct arena *arena,
+                             yyjson_mut_val *root);
 /*
  * Puts value where a path of names leads, making objects on the way; indexes must be there.
  * Returns the new root, or NULL if something on the way is neither object nor list.

@@ -307,6 +307,12 @@ TEST(faults_of_asl_have_their_json_path)
         ASL("\"Type\":\"Choice\",\"Choices\":[{\"Variable\":\"$.a\",\"NumericEqual\":1,"
             "\"Next\":\"B\"}]"),
         "Choices[0]: 'NumericEqual' is no comparison; did you mean 'NumericEquals'?");
+    assert_asl_fault(ASL("\"Type\":\"Choice\",\"Choices\":[{\"Variable\":\"$.a\",\"And\":[{"
+                         "\"Variable\":\"$.b\",\"IsNull\":true}],\"Next\":\"B\"}]"),
+                     "Choices[0]: 'Variable' cannot stand beside And");
+    assert_asl_fault(ASL("\"Type\":\"Task\",\"Resource\":\"x\",\"Next\":\"B\","
+                         "\"HeartbeatSeconds\":1,\"HeartbeatSecondsPath\":\"$.h\""),
+                     "write either HeartbeatSeconds or HeartbeatSecondsPath");
     assert_asl_fault("{\"StartAt\":\"A\"", "line 1");
 }
 

@@ -83,10 +83,15 @@ enum status template_check(struct arena *arena, yyjson_val *template, struct err
     return STATUS_OK;
 }
 
+static yyjson_mut_val *root_of(const struct scope *scope, const struct json_path *path)
+{
+    return path->of_context ? scope->context : scope->input;
+}
+
 bool path_value(const struct scope *scope, struct str field, const struct json_path *path,
                 yyjson_mut_val **out, struct fault *fault)
 {
-    yyjson_mut_val *root = path->of_context ? scope->context : scope->input;
+    yyjson_mut_val *root = root_of(scope, path);
     yyjson_mut_val *value = json_path_find(path, scope->doc, root);
     struct str seen;
 
@@ -99,6 +104,22 @@ bool path_value(const struct scope *scope, struct str field, const struct json_p
                      "The JSONPath '" STR_FMT "' specified for the field '" STR_FMT
                      "' could not be found in the input '" STR_FMT "'",
                      STR_ARG(path->text), STR_ARG(field), STR_ARG(seen));
+}
+
+bool path_select(const struct scope *scope, const struct json_path *path, yyjson_mut_val **out,
+                 struct fault *fault)
+{
+    yyjson_mut_val *root = root_of(scope, path);
+    yyjson_mut_val *value = json_path_find(path, scope->doc, root);
+    struct str why;
+
+    if (value != NULL) {
+        *out = value;
+        return true;
+    }
+    why = json_path_failure(path, scope->arena, root);
+    return fault_set(scope, fault, ERROR_RUNTIME, "Invalid path '" STR_FMT "' : " STR_FMT,
+                     STR_ARG(path->text), STR_ARG(why));
 }
 
 bool expression_value(const struct scope *scope, struct str field, struct str text,
@@ -115,6 +136,19 @@ bool expression_value(const struct scope *scope, struct str field, struct str te
         return false;
     *out = yyjson_mut_val_mut_copy(scope->doc, *out);
     return true;
+}
+
+bool expression_select(const struct scope *scope, struct str field, struct str text,
+                       yyjson_mut_val **out, struct fault *fault)
+{
+    struct json_path path;
+    struct error err;
+
+    if (intrinsic_is(text))
+        return intrinsic_value(scope, field, text, out, fault);
+    if (json_path_parse(scope->arena, text, &path, &err) != STATUS_OK)
+        return fault_set(scope, fault, ERROR_RUNTIME, "%s", err.message);
+    return path_select(scope, &path, out, fault);
 }
 
 static bool eval_field(const struct scope *scope, yyjson_val *key, yyjson_val *value,

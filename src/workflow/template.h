@@ -27,10 +27,17 @@ MUST_USE bool template_eval(const struct scope *scope, yyjson_val *template,
 MUST_USE enum status expression_check(struct arena *arena, struct str text, struct error *err);
 MUST_USE bool expression_value(const struct scope *scope, struct str field, struct str text,
                                yyjson_mut_val **out, struct fault *fault);
+/* The same in a field that selects, such as TimeoutSecondsPath: Step Functions has other words there. */
+MUST_USE bool expression_select(const struct scope *scope, struct str field, struct str text,
+                                yyjson_mut_val **out, struct fault *fault);
 /* A path alone. A definite one that finds nothing is a fault in the words of Step Functions. */
 MUST_USE bool path_value(const struct scope *scope, struct str field,
                          const struct json_path *path, yyjson_mut_val **out,
                          struct fault *fault);
+
+/* A path of InputPath, OutputPath and their kin: the fault tells where it ends. */
+MUST_USE bool path_select(const struct scope *scope, const struct json_path *path,
+                          yyjson_mut_val **out, struct fault *fault);
 
 /* Sets the fault; always false, for `return`. */
 bool fault_set(const struct scope *scope, struct fault *fault, struct str error,

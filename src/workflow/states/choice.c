@@ -41,8 +41,10 @@ static bool choose(const struct scope *scope, const struct state *state, struct 
     *next = state->default_next;
     if (next->len > 0)
         return true;
-    return fault_set(scope, fault, ERROR_NO_CHOICE,
-                     "No choice rule holds and there is no Default");
+    /* The specification has States.NoChoiceMatched; Step Functions itself says this. */
+    return fault_set(scope, fault, ERROR_RUNTIME,
+                     "Failed to transition out of the state. The state does not point to a "
+                     "next state.");
 }
 
 static void work(struct execution *execution, const struct state *state)

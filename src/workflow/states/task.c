@@ -24,6 +24,9 @@ static enum status parse_limits(const struct machine_reader *reader, yyjson_val 
     if (state->timeout_s > 0 && state->timeout_path.len > 0)
         return error_set(err, STATUS_INVALID,
                          "write either TimeoutSeconds or TimeoutSecondsPath");
+    if (state->heartbeat_s > 0 && state->heartbeat_path.len > 0)
+        return error_set(err, STATUS_INVALID,
+                         "write either HeartbeatSeconds or HeartbeatSecondsPath");
     if (state->timeout_s > 0 && state->heartbeat_s >= state->timeout_s)
         return error_set(
             err, STATUS_INVALID,
@@ -46,18 +49,23 @@ static bool seconds_of(const struct scope *scope, int64_t constant, struct str f
                        struct str expression, int64_t *out, struct fault *fault)
 {
     yyjson_mut_val *value;
+    struct str seen;
 
     *out = constant;
     if (expression.len == 0)
         return true;
-    if (!expression_value(scope, field, expression, &value, fault))
+    if (!expression_select(scope, field, expression, &value, fault))
         return false;
     *out = yyjson_mut_get_sint(value);
     if (yyjson_mut_is_int(value) && *out > 0 && *out <= SECONDS_MAX)
         return true;
+    seen = yyjson_mut_is_str(value)
+               ? (struct str){ yyjson_mut_get_str(value), yyjson_mut_get_len(value) }
+               : json_mut_write(scope->arena, value);
     return fault_set(scope, fault, ERROR_RUNTIME,
-                     "The " STR_FMT " field '" STR_FMT "' does not lead to a number of seconds",
-                     STR_ARG(field), STR_ARG(expression));
+                     "The " STR_FMT " field refers to value \"" STR_FMT
+                     "\" which is not a valid integer: " STR_FMT,
+                     STR_ARG(field), STR_ARG(seen), STR_ARG(expression));
 }
 
 static bool prepare(struct execution *execution, const struct state *state, struct scope *scope,
