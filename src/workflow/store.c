@@ -15,6 +15,7 @@ static const char *const steps[] = {
     " details TEXT NOT NULL, private_part TEXT NOT NULL, UNIQUE (execution, id));",
     /* Which state was entered; empty in other events, and in those of before. */
     "ALTER TABLE workflow_event ADD COLUMN state TEXT NOT NULL DEFAULT '';",
+    "CREATE INDEX workflow_execution_by_end ON workflow_execution (pipeline, stop_us, id);",
 };
 
 enum status store_migrate(struct sql *db, struct error *err)
@@ -241,8 +242,8 @@ static enum status read_age(struct sql_tx *tx, void *context, struct error *err)
     TRY(sql_query(tx,
                   "SELECT this.status = 'RUNNING', (SELECT count(*) FROM"
                   " (SELECT 1 FROM workflow_execution AS newer"
-                  " WHERE newer.pipeline = this.pipeline AND newer.id > this.id"
-                  " AND newer.status <> 'RUNNING' LIMIT ?2) AS some)"
+                  " WHERE newer.pipeline = this.pipeline AND newer.status <> 'RUNNING'"
+                  " AND (newer.stop_us, newer.id) > (this.stop_us, this.id) LIMIT ?2) AS some)"
                   " FROM workflow_execution AS this WHERE this.id = ?1",
                   SQL_ARGS(sql_arg_str(work->id), sql_arg_int64(work->keep)), &rows, err));
     status = sql_next(rows, err);
