@@ -421,9 +421,10 @@ static void live(struct place *place, bool begin)
     "  make: {script: make.sh, out: [text]}\n" \
     "  more: {script: more.sh, in: {text: make.text}, out: [text]}\n" \
     "  last: {script: more.sh, in: {text: more.text}, out: [text]}\n"
-/* Its child outlives it, and would spoil the output if nobody ended it. */
+/* Its child outlives it, and would write into its try's folder if nobody ended it. */
+#define ORPHAN_S "2"
 #define SLOW_MAKE \
-    "(sleep 1; echo orphan >> $SM_OUTPUT_DATA_DIR/text/word) &\n" \
+    "(sleep " ORPHAN_S "; echo orphan >> $SM_OUTPUT_DATA_DIR/text/word) &\n" \
     "sleep 0.1; echo one > $SM_OUTPUT_DATA_DIR/text/word; kill $!\n"
 #define SLOW_MORE \
     "sleep 0.1; cat $SM_CHANNEL_TEXT/word > $SM_OUTPUT_DATA_DIR/text/word\n" \
@@ -442,6 +443,26 @@ static void kill_a_life(struct place *place, bool begin, uint64_t after_us)
     nanosleep(&after, NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
+}
+
+/* What the scripts wrote is in files called `word`; their own text is not. */
+static void assert_no_orphan(struct place *place)
+{
+    char *command, line[256] = "";
+    FILE *found;
+
+    assert_true(asprintf(&command,
+                         "grep -rl --include=word orphan %s/.onggi/runs;"
+                         " grep -lzs '^ONGGI_TASK_FOLDER=%s/' /proc/[0-9]*/environ",
+                         place->folder, place->folder) > 0);
+    sleep(2); /* as long as an orphan waits */
+    usleep(200000);
+    found = popen(command, "r");
+    assert_non_null(found);
+    assert_null(fgets(line, sizeof(line), found));
+    assert_string_equal(line, "");
+    pclose(found);
+    free(command);
 }
 
 TEST(ten_kills_later_the_result_is_the_same)
@@ -467,6 +488,7 @@ TEST(ten_kills_later_the_result_is_the_same)
     assert_int_equal(info.status, EXECUTION_SUCCEEDED);
     assert_str_contains(info.output, STR("\"metrics\":{\"lines\":3}"));
     assert_true(count_events(&place, info.id, "TaskFailed") >= 1);
+    assert_no_orphan(&place);
     place_close(&place);
 }
 

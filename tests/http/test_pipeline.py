@@ -21,12 +21,13 @@ steps:
   last:  {script: more.sh, in: {text: more.text}, args: {pause: "${params.pause}"}, out: [text]}
   gate:  {when: "last.metrics.lines == 3"}
 """
-# Each leaves a child behind that would spoil the output, if a crash let it live on.
+# Each leaves a child behind that would write into its try's folder, if a crash let it live on.
+ORPHAN_S = 4
 SCRIPTS = {
-    "make.sh": 'pause=$2; word=$4\n(sleep 2; echo orphan >> "$SM_OUTPUT_DATA_DIR/text/word") &\n'
+    "make.sh": f'pause=$2; word=$4\n(sleep {ORPHAN_S}; echo orphan >> "$SM_OUTPUT_DATA_DIR/text/word") &\n'
                'echo making $word; sleep $pause; echo $word > "$SM_OUTPUT_DATA_DIR/text/word"\n'
                'echo made; kill $!\n',
-    "more.sh": 'pause=$2\n(sleep 2; echo orphan >> "$SM_OUTPUT_DATA_DIR/text/word") &\n'
+    "more.sh": f'pause=$2\n(sleep {ORPHAN_S}; echo orphan >> "$SM_OUTPUT_DATA_DIR/text/word") &\n'
                'sleep $pause; cat "$SM_CHANNEL_TEXT/word" > "$SM_OUTPUT_DATA_DIR/text/word"\n'
                'echo more >> "$SM_OUTPUT_DATA_DIR/text/word"\n'
                'n=$(wc -l < "$SM_OUTPUT_DATA_DIR/text/word")\n'
@@ -110,6 +111,17 @@ class PipelineTest(onggi.ProjectCase):
         self.assertEqual([d["line"] for n, d in lines if n == "log"][1:], ["making one", "made"])
         self.assertEqual(lines[-1], ("result", {}))
 
+    def marked(self):
+        """Processes that carry this project's mark: scripts, and what they left behind."""
+        mark, found = b"\0ONGGI_TASK_FOLDER=" + os.fsencode(self.path.resolve()) + b"/", []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in b"\0" + (process / "environ").read_bytes():
+                    found.append((process.name, (process / "cmdline").read_bytes()))
+            except OSError:
+                pass  # not ours, or gone
+        return found
+
     def test_ten_kills_at_random_moments_leave_the_same_result(self):
         chance = random.Random(7)
         execution = self.project.execute("chain", pause=0.3)
@@ -121,8 +133,13 @@ class PipelineTest(onggi.ProjectCase):
         self.assertEqual(answer["status"], "SUCCEEDED", answer)
         self.assertEqual(answer["output"]["last"]["metrics"], {"lines": 3})
         word = self.project.folder / answer["output"]["last"]["text"] / "word"
-        time.sleep(2.2)  # an orphan would have written by now
+        time.sleep(ORPHAN_S + 0.2)  # an orphan would have written by now
         self.assertEqual(word.read_text(), "one\nmore\nmore\n")
+        written = list((self.path / ".onggi" / "runs").rglob("word"))
+        errors = [e["taskFailedEventDetails"]["error"] for e in self.history(execution) if e["type"] == "TaskFailed"]
+        self.assertIn("Onggi.Interrupted", errors)  # there was something to end
+        self.assertEqual([f for f in written if "orphan" in f.read_text()], [])
+        self.assertEqual(self.marked(), [])
 
     def test_a_graceful_stop_is_an_interruption_too(self):
         self.add("long", "pipeline: long\nsteps:\n  a: {script: a.sh, out: [text]}\n",
@@ -193,6 +210,20 @@ class PipelineTest(onggi.ProjectCase):
         os.utime(runs / old, (0, 0))
         self.project.serve()
         self.await_folders("runs", sorted([young, slow, *ended[-2:]]))
+
+    def test_what_has_just_ended_keeps_its_files(self):
+        self.project.stop()
+        self.project.write("onggi.yaml", "pipelines: {keep_runs: 2, keep_logs: 2}\n")
+        self.project.serve()
+        slow = self.project.execute("chain", pause=1)
+        quick = [self.project.execute("chain", pause=0) for _ in range(3)]
+        for execution in quick:
+            self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
+        self.assertEqual(self.project.wait(slow)["status"], "SUCCEEDED")
+        # It began first and ended last.
+        ends = sorted(quick, key=lambda e: self.good(f"/api/v1/executions/{e}")["stopped"])
+        self.await_folders("runs", sorted([slow, ends[-1]]))
+        self.await_folders("logs", sorted([slow, ends[-1]]))
 
     def test_mistakes_are_told(self):
         self.add("bad", "pipeline: bad\nsteps:\n  a: {scirpt: a.py}\n")
