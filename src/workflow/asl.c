@@ -33,7 +33,7 @@ enum status state_want_int(yyjson_val *json, const char *key, int64_t least, int
 
 static bool is_reference(const struct json_path *path)
 {
-    return path->definite && !path->of_context;
+    return path->definite && path->root == PATH_OF_INPUT;
 }
 
 enum status state_want_path(struct arena *arena, yyjson_val *json, const char *key,
@@ -67,6 +67,45 @@ enum status state_want_expression(struct arena *arena, yyjson_val *json, const c
     TRY(json_need_str(json, key, out, err));
     if (expression_check(arena, *out, err) != STATUS_OK)
         return error_wrap(err, "%s", key);
+    return STATUS_OK;
+}
+
+/* A letter, then letters, digits and underscores; JSONata keeps `states` for itself. */
+static bool is_variable_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+
+        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
+            return false;
+    }
+    return name.len > 0 && name.len <= VARIABLE_NAME_MAX && !str_equal(name, STR("states"));
+}
+
+enum status state_want_assign(struct arena *arena, yyjson_val *json, yyjson_val **out,
+                              struct error *err)
+{
+    yyjson_val *key, *value;
+    size_t i, count;
+
+    TRY(json_want_object(json, "Assign", out, err));
+    if (*out == NULL)
+        return STATUS_OK;
+    yyjson_obj_foreach(*out, i, count, key, value)
+    {
+        struct str name = json_str(key);
+
+        if (str_ends(name, STR(".$")))
+            name.len -= 2;
+        if (!is_variable_name(name))
+            return error_set(err, STATUS_INVALID,
+                             "Assign: '" STR_FMT "' cannot be the name of a variable: letters, "
+                             "digits and '_', at most %d",
+                             STR_ARG(name), VARIABLE_NAME_MAX);
+    }
+    if (template_check(arena, *out, err) != STATUS_OK)
+        return error_wrap(err, "Assign");
     return STATUS_OK;
 }
 
@@ -146,11 +185,13 @@ static enum status parse_catcher(struct arena *arena, yyjson_val *json, struct c
                                  struct error *err)
 {
     static const struct str known[] = { STR_INIT("ErrorEquals"), STR_INIT("Next"),
-                                        STR_INIT("ResultPath"), STR_INIT("Comment") };
+                                        STR_INIT("ResultPath"), STR_INIT("Assign"),
+                                        STR_INIT("Comment") };
 
     TRY(json_only_keys(json, known, ARRAY_LEN(known), err));
     TRY(parse_error_names(arena, json, &out->errors, &out->error_count, err));
     TRY(json_need_str(json, "Next", &out->next, err));
+    TRY(state_want_assign(arena, json, &out->assign, err));
     return state_want_path(arena, json, "ResultPath", true, &out->result_path, err);
 }
 
@@ -226,8 +267,7 @@ static enum status parse_template(struct arena *arena, yyjson_val *json, const c
 /* Of the language, but not of this program yet: whoever writes them has made no mistake. */
 static const struct str later_types[] = { STR_INIT("Wait"), STR_INIT("Parallel"),
                                           STR_INIT("Map") };
-static const struct str later_fields[] = { STR_INIT("Assign"), STR_INIT("Arguments"),
-                                           STR_INIT("Output") };
+static const struct str later_fields[] = { STR_INIT("Arguments"), STR_INIT("Output") };
 
 static bool is_one_of(struct str name, const struct str *list, size_t count)
 {
@@ -243,8 +283,7 @@ static enum status refuse_later(yyjson_val *json, struct error *err)
     for (size_t i = 0; i < ARRAY_LEN(later_fields); i++)
         if (json_find(json, later_fields[i]) != NULL)
             return error_set(err, STATUS_INVALID,
-                             "field '" STR_FMT
-                             "' (variables and JSONata) is not understood yet",
+                             "field '" STR_FMT "' (JSONata) is not understood yet",
                              STR_ARG(later_fields[i]));
     return STATUS_OK;
 }
@@ -261,6 +300,7 @@ static const struct {
     { FIELD_RESULT_PATH, STR_INIT("ResultPath") },
     { FIELD_RETRY_CATCH, STR_INIT("Retry") },
     { FIELD_RETRY_CATCH, STR_INIT("Catch") },
+    { FIELD_ASSIGN, STR_INIT("Assign") },
     { FIELD_NEXT_END, STR_INIT("Next") },
     { FIELD_NEXT_END, STR_INIT("End") },
 };
@@ -308,6 +348,7 @@ static enum status parse_fields(const struct machine_reader *reader, yyjson_val 
     TRY(state_want_path(arena, json, "ResultPath", true, &state->result_path, err));
     TRY(parse_template(arena, json, "Parameters", &state->parameters, err));
     TRY(parse_template(arena, json, "ResultSelector", &state->result_selector, err));
+    TRY(state_want_assign(arena, json, &state->assign, err));
     TRY(parse_retry(arena, json, state, err));
     TRY(parse_catch(arena, json, state, err));
     if ((type->fields & FIELD_NEXT_END) != 0)

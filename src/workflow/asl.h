@@ -33,6 +33,7 @@ struct catcher {
     size_t error_count;
     struct str next;
     struct state_path result_path;
+    yyjson_val *assign; /* NULL if absent */
 };
 
 struct state {
@@ -40,7 +41,7 @@ struct state {
     const struct state_type *type;
     struct str next; /* empty: the machine ends here */
     struct state_path input_path, output_path, result_path;
-    yyjson_val *parameters, *result_selector, *result; /* NULL if absent */
+    yyjson_val *parameters, *result_selector, *result, *assign; /* NULL if absent */
     struct retrier *retriers;
     size_t retrier_count;
     struct catcher *catchers;

@@ -2,6 +2,7 @@
 #include "workflow/choice.h"
 
 #include "base/clock.h"
+#include "workflow/states/state.h"
 
 #define RULE_DEPTH_MAX 50
 
@@ -141,13 +142,14 @@ static const struct choice_test *test_find(struct str name)
 
 static enum status unknown_field(struct str name, struct error *err)
 {
-    struct str known[ARRAY_LEN(tests) + 6] = {
-        STR("And"), STR("Or"), STR("Not"), STR("Variable"), STR("Next"), STR("Comment"),
+    struct str known[ARRAY_LEN(tests) + 7] = {
+        STR("And"),  STR("Or"),      STR("Not"),    STR("Variable"),
+        STR("Next"), STR("Comment"), STR("Assign"),
     };
     struct str near;
 
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
-        known[i + 6] = str_from(tests[i].name);
+        known[i + 7] = str_from(tests[i].name);
     near = str_nearest(name, known, ARRAY_LEN(known));
     if (near.len == 0)
         return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no comparison", STR_ARG(name));
@@ -200,6 +202,12 @@ static enum status parse_operand(struct arena *arena, const struct choice_test *
     return STATUS_OK;
 }
 
+static bool belongs_to_any_rule(struct str name)
+{
+    return str_equal(name, STR("Next")) || str_equal(name, STR("Assign")) ||
+           str_equal(name, STR("Comment"));
+}
+
 static enum status parse_test(struct arena *arena, yyjson_val *json, struct choice_rule *out,
                               struct error *err)
 {
@@ -215,8 +223,7 @@ static enum status parse_test(struct arena *arena, yyjson_val *json, struct choi
         struct str name = json_str(key);
         const struct choice_test *test = test_find(name);
 
-        if (str_equal(name, STR("Variable")) || str_equal(name, STR("Next")) ||
-            str_equal(name, STR("Comment")))
+        if (str_equal(name, STR("Variable")) || belongs_to_any_rule(name))
             continue;
         if (test == NULL)
             return unknown_field(name, err);
@@ -270,8 +277,7 @@ static enum status check_alone(yyjson_val *json, const char *kind, struct error 
     {
         struct str name = json_str(key);
 
-        if (!str_equal(name, str_from(kind)) && !str_equal(name, STR("Next")) &&
-            !str_equal(name, STR("Comment")))
+        if (!str_equal(name, str_from(kind)) && !belongs_to_any_rule(name))
             return error_set(err, STATUS_INVALID,
                              "'" STR_FMT "' cannot stand beside %s: put it into the list",
                              STR_ARG(name), kind);
@@ -309,10 +315,13 @@ static enum status parse_rule(struct arena *arena, yyjson_val *json, bool top, u
         return error_set(err, STATUS_INVALID, "a rule must be an object");
     if (depth > RULE_DEPTH_MAX)
         return error_set(err, STATUS_LIMIT, "rules are nested deeper than %d", RULE_DEPTH_MAX);
-    if (top)
+    if (top) {
         TRY(json_need_str(json, "Next", &out->next, err));
-    else if (json_find(json, STR("Next")) != NULL)
-        return error_set(err, STATUS_INVALID, "only the outermost rule may have Next");
+        TRY(state_want_assign(arena, json, &out->assign, err));
+    } else if (json_find(json, STR("Next")) != NULL || json_find(json, STR("Assign")) != NULL) {
+        return error_set(err, STATUS_INVALID,
+                         "only the outermost rule may have Next and Assign");
+    }
     return parse_kind(arena, json, depth, out, err);
 }
 
@@ -422,7 +431,12 @@ static bool compare(const struct choice_test *test, yyjson_mut_val *a, yyjson_mu
 static bool find_variable(const struct scope *scope, const struct json_path *path,
                           yyjson_mut_val **out, struct fault *fault)
 {
-    *out = json_path_find(path, scope->doc, path->of_context ? scope->context : scope->input);
+    yyjson_mut_val *root = scope_root(scope, path);
+
+    *out = NULL;
+    if (scope_is_full(scope, fault))
+        return false;
+    *out = root == NULL ? NULL : json_path_find(path, scope->doc, root);
     if (*out != NULL)
         return true;
     return fault_set(scope, fault, ERROR_RUNTIME,

@@ -11,7 +11,8 @@ struct choice_rule {
     enum rule_kind kind;
     struct choice_rule *parts; /* of And, Or and Not */
     size_t part_count;
-    struct str next; /* of top-level rules */
+    struct str next;    /* of top-level rules */
+    yyjson_val *assign; /* of those, too; or NULL */
     struct json_path variable;
     const struct choice_test *test;
     yyjson_val *operand;           /* a constant … */

@@ -22,6 +22,7 @@ struct execution *execution_new(struct str id, struct str pipeline, struct str u
     execution->id = arena_str(arena, id);
     execution->pipeline = arena_str(arena, pipeline);
     execution->user = arena_str(arena, user);
+    variables_init(&execution->variables, arena);
     return execution;
 }
 
@@ -29,6 +30,7 @@ void execution_free(struct execution *execution)
 {
     if (execution == NULL)
         return;
+    variables_fini(&execution->variables);
     arena_free(execution->cursor.arena);
     arena_free(execution->fresh_arena);
     arena_free(execution->scratch);
@@ -70,12 +72,18 @@ static yyjson_mut_val *json_copy(struct arena *arena, yyjson_mut_doc *doc, struc
     return yyjson_val_mut_copy(doc, value);
 }
 
+/* Step Functions has no machine without a name. */
+static struct str machine_name(const struct execution *execution)
+{
+    return execution->pipeline.len > 0 ? execution->pipeline : STR("unnamed");
+}
+
 static void add_execution(struct execution *execution, struct scope *scope)
 {
     yyjson_mut_doc *doc = scope->doc;
     yyjson_mut_val *object = yyjson_mut_obj_add_obj(doc, scope->context, "Execution");
     struct str id = arena_printf(scope->arena, ARN "execution:" STR_FMT ":" STR_FMT,
-                                 STR_ARG(execution->pipeline), STR_ARG(execution->id));
+                                 STR_ARG(machine_name(execution)), STR_ARG(execution->id));
 
     json_add_str(doc, object, "Id", id);
     yyjson_mut_obj_add_val(doc, object, "Input",
@@ -95,10 +103,10 @@ static void add_machine_and_state(struct execution *execution, struct scope *sco
     yyjson_mut_val *machine = yyjson_mut_obj_add_obj(doc, scope->context, "StateMachine");
     yyjson_mut_val *state = yyjson_mut_obj_add_obj(doc, scope->context, "State");
 
-    json_add_str(
-        doc, machine, "Id",
-        arena_printf(scope->arena, ARN "stateMachine:" STR_FMT, STR_ARG(execution->pipeline)));
-    json_add_str(doc, machine, "Name", execution->pipeline);
+    json_add_str(doc, machine, "Id",
+                 arena_printf(scope->arena, ARN "stateMachine:" STR_FMT,
+                              STR_ARG(machine_name(execution))));
+    json_add_str(doc, machine, "Name", machine_name(execution));
     json_add_str(doc, state, "Name", cursor->state->name);
     add_time(doc, state, "EnteredTime", cursor->entered_us);
     if (cursor->state->type == &task_state)
@@ -107,7 +115,9 @@ static void add_machine_and_state(struct execution *execution, struct scope *sco
 
 struct scope execution_scope(struct execution *execution, struct arena *arena)
 {
-    struct scope scope = { .arena = arena, .doc = json_mut_doc(arena) };
+    struct scope scope = { .arena = arena,
+                           .doc = json_mut_doc(arena),
+                           .variables = &execution->variables };
 
     scope.context = yyjson_mut_obj(scope.doc);
     add_execution(execution, &scope);
@@ -157,13 +167,56 @@ static bool place_result(struct execution *execution, const struct scope *scope,
                      STR_ARG(path->path.text), STR_ARG(execution->cursor.input));
 }
 
-void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut_val *result,
-                    const struct state_path *result_path, struct str next)
+static bool weighs_too_much(struct execution *execution, size_t bytes, struct fault *fault)
 {
+    if (bytes <= ASSIGN_MAX && execution->variables.bytes + bytes <= VARIABLES_MAX)
+        return false;
+    *fault = (struct fault){
+        ERROR_DATA_LIMIT,
+        arena_printf(execution->scratch,
+                     "The variables that the state '" STR_FMT
+                     "' assigns exceed the limit of %zu bytes, or all variables that of %zu.",
+                     STR_ARG(execution->cursor.state->name), ASSIGN_MAX, VARIABLES_MAX),
+    };
+    return true;
+}
+
+/* "$" is the result; all values are seen before any is set. *out stays NULL if there are none. */
+static bool evaluate_assign(struct execution *execution, struct scope *scope,
+                            yyjson_val *assign, yyjson_mut_val *result, yyjson_mut_val **out,
+                            struct fault *fault)
+{
+    yyjson_mut_val *values, *texts, *key, *value;
+    size_t i, count, bytes = 0;
+
+    *out = NULL;
+    if (yyjson_obj_size(assign) == 0)
+        return true;
+    scope->input = result;
+    if (!template_eval(scope, assign, &values, fault))
+        return false;
+    texts = yyjson_mut_obj(scope->doc);
+    yyjson_mut_obj_foreach(values, i, count, key, value)
+    {
+        struct str text = json_mut_write(scope->arena, value);
+
+        bytes += text.len;
+        yyjson_mut_obj_add(texts, yyjson_mut_val_mut_copy(scope->doc, key),
+                           yyjson_mut_strncpy(scope->doc, text.data, text.len));
+    }
+    *out = texts;
+    return !weighs_too_much(execution, bytes, fault);
+}
+
+void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut_val *result,
+                    const struct state_path *result_path, yyjson_val *assign, struct str next)
+{
+    yyjson_mut_val *assigned;
     struct fault fault;
     struct str output;
 
-    if (!place_result(execution, scope, result_path, &result, &fault)) {
+    if (!evaluate_assign(execution, scope, assign, result, &assigned, &fault) ||
+        !place_result(execution, scope, result_path, &result, &fault)) {
         execution_fail(execution, &fault);
         return;
     }
@@ -173,11 +226,10 @@ void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut
         return;
     }
     output = json_mut_write(execution->scratch, result);
-    if (!execution_data_is_good(execution, output, &fault)) {
+    if (execution_data_is_good(execution, output, &fault))
+        execution_make_exited(execution, output, assigned, next);
+    else
         execution_fail(execution, &fault);
-        return;
-    }
-    execution_make_exited(execution, output, next);
 }
 
 static const struct catcher *catcher_for(const struct state *state, struct str error)
@@ -198,19 +250,20 @@ static void exit_caught(struct execution *execution, const struct catcher *catch
                         const struct fault *fault)
 {
     struct scope scope = execution_scope(execution, execution->scratch);
-    yyjson_mut_val *error = yyjson_mut_obj(scope.doc);
+    yyjson_mut_val *error = yyjson_mut_obj(scope.doc), *assigned;
     struct fault placing;
     struct str output;
 
     json_add_str(scope.doc, error, "Error", fault->error);
     json_add_str(scope.doc, error, "Cause", fault->cause);
-    if (!place_result(execution, &scope, &catcher->result_path, &error, &placing)) {
+    if (!evaluate_assign(execution, &scope, catcher->assign, error, &assigned, &placing) ||
+        !place_result(execution, &scope, &catcher->result_path, &error, &placing)) {
         make_failed(execution, &placing);
         return;
     }
     output = json_mut_write(execution->scratch, error);
     if (execution_data_is_good(execution, output, &placing))
-        execution_make_exited(execution, output, catcher->next);
+        execution_make_exited(execution, output, assigned, catcher->next);
     else
         make_failed(execution, &placing);
 }
@@ -248,7 +301,8 @@ static void leave_task(struct execution *execution)
         !template_eval(&scope, state->result_selector, &result, &fault))
         execution_fail(execution, &fault);
     else
-        execution_exit(execution, &scope, result, &state->result_path, state->next);
+        execution_exit(execution, &scope, result, &state->result_path, state->assign,
+                       state->next);
 }
 
 static void fail_too_long(struct execution *execution)

@@ -62,6 +62,7 @@ struct execution {
     enum execution_status status;
     struct str output;  /* when SUCCEEDED */
     struct fault fault; /* when FAILED, ABORTED or TIMED_OUT */
+    struct variables variables;
     int64_t stop_us;
     int64_t last_id;
     struct cursor cursor;
@@ -116,9 +117,9 @@ struct scope execution_scope(struct execution *execution, struct arena *arena);
 /* Applies InputPath; scope->input becomes the effective input. */
 MUST_USE bool execution_select_input(struct execution *execution, struct scope *scope,
                                      struct fault *fault);
-/* ResultPath and OutputPath, then the exit event. next is empty at the end. */
+/* Assign (or NULL), ResultPath and OutputPath, then the exit event. next is empty at the end. */
 void execution_exit(struct execution *execution, struct scope *scope, yyjson_mut_val *result,
-                    const struct state_path *result_path, struct str next);
+                    const struct state_path *result_path, yyjson_val *assign, struct str next);
 /* The state fails: Catch, or the end of the execution. Runtime faults get the state's name in front. */
 void execution_fail(struct execution *execution, const struct fault *fault);
 void execution_schedule_task(struct execution *execution, struct str parameters,

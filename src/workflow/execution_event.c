@@ -77,7 +77,8 @@ void execution_make_entered(struct execution *execution)
     note_state(execution, cursor->state->name);
 }
 
-void execution_make_exited(struct execution *execution, struct str output, struct str next)
+void execution_make_exited(struct execution *execution, struct str output,
+                           yyjson_mut_val *assigned, struct str next)
 {
     const struct state *state = execution->cursor.state;
     yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
@@ -86,6 +87,11 @@ void execution_make_exited(struct execution *execution, struct str output, struc
     json_add_str(doc, details, "name", state->name);
     json_add_str(doc, details, "output", output);
     add_truncated(doc, details, "outputDetails");
+    if (assigned != NULL) {
+        yyjson_mut_obj_add_val(doc, details, "assignedVariables",
+                               yyjson_mut_val_mut_copy(doc, assigned));
+        add_truncated(doc, details, "assignedVariablesDetails");
+    }
     if (next.len > 0)
         json_add_str(doc, private_part, "next", next);
     emit(execution, str_from(state->type->exited), "stateExitedEventDetails", doc, details,

@@ -7,8 +7,9 @@
 #define EXECUTION_ROLE "arn:aws:iam::000000000000:role/onggi"
 
 void execution_make_entered(struct execution *execution);
-/* next is empty at the end. */
-void execution_make_exited(struct execution *execution, struct str output, struct str next);
+/* next is empty at the end; assigned has JSON texts by the names of variables, or is NULL. */
+void execution_make_exited(struct execution *execution, struct str output,
+                           yyjson_mut_val *assigned, struct str next);
 void execution_make_succeeded(struct execution *execution);
 /* ExecutionFailed and the like; `name` is that of its details. */
 void execution_make_end(struct execution *execution, struct str type, const char *name,

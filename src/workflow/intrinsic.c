@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workflow/intrinsic.h"
 
-#include "base/buffer.h"
+#include "workflow/intrinsic_internal.h"
 
 #define CALL_DEPTH_MAX 10
-#define CALL_ARGS_MAX 100
 
 /* One call or argument, as written; evaluated when the state runs. */
 enum term_kind { TERM_CALL, TERM_PATH, TERM_TEXT, TERM_JSON };
@@ -15,14 +14,7 @@ struct term {
     struct term *args;
     size_t count, capacity;
     struct json_path path;
-    struct str text; /* of TERM_TEXT, unescaped; of TERM_JSON, a literal */
-};
-
-struct intrinsic {
-    struct str name;
-    size_t args_min, args_max;
-    bool (*call)(const struct scope *scope, yyjson_mut_val **args, size_t count,
-                 yyjson_mut_val **out, struct fault *fault);
+    struct str text; /* of TERM_JSON, a literal; of TERM_TEXT, but its \' with backslashes */
 };
 
 struct call_reader {
@@ -37,101 +29,10 @@ bool intrinsic_is(struct str text)
     return str_starts(text, STR("States."));
 }
 
-static void append_shown(const struct scope *scope, struct buffer *out, yyjson_mut_val *value);
-
-static void append_object(const struct scope *scope, struct buffer *out, yyjson_mut_val *object)
+bool(intrinsic_refuse)(const struct scope *scope, struct fault *fault, const char *name)
 {
-    yyjson_mut_val *key, *value;
-    size_t i, count;
-
-    buffer_append_byte(out, '{');
-    yyjson_mut_obj_foreach(object, i, count, key, value)
-    {
-        if (i > 0)
-            buffer_append(out, STR(", "));
-        append_shown(scope, out, key);
-        buffer_append_byte(out, '=');
-        append_shown(scope, out, value);
-    }
-    buffer_append_byte(out, '}');
+    return fault_set(scope, fault, ERROR_RUNTIME, "Invalid arguments in %s", name);
 }
-
-static void append_list(const struct scope *scope, struct buffer *out, yyjson_mut_val *list)
-{
-    yyjson_mut_val *value;
-    size_t i, count;
-
-    buffer_append_byte(out, '[');
-    yyjson_mut_arr_foreach(list, i, count, value)
-    {
-        if (i > 0)
-            buffer_append(out, STR(", "));
-        append_shown(scope, out, value);
-    }
-    buffer_append_byte(out, ']');
-}
-
-/* As Step Functions shows values in a text: no quotes, and objects as {key=value}. */
-static void append_shown(const struct scope *scope, struct buffer *out, yyjson_mut_val *value)
-{
-    if (yyjson_mut_is_str(value))
-        buffer_append(out,
-                      (struct str){ yyjson_mut_get_str(value), yyjson_mut_get_len(value) });
-    else if (yyjson_mut_is_obj(value))
-        append_object(scope, out, value);
-    else if (yyjson_mut_is_arr(value))
-        append_list(scope, out, value);
-    else
-        buffer_append(out, json_mut_write(scope->arena, value));
-}
-
-static bool format_template(const struct scope *scope, struct str template,
-                            yyjson_mut_val **args, size_t count, struct buffer *out,
-                            struct fault *fault)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < template.len; i++) {
-        if (template.data[i] == '\\' && i + 1 < template.len &&
-            strchr("{}\\", template.data[i + 1])) {
-            buffer_append_byte(out, template.data[++i]);
-        } else if (template.data[i] == '{' && i + 1 < template.len &&
-                   template.data[i + 1] == '}') {
-            if (used == count)
-                return fault_set(scope, fault, ERROR_INTRINSIC,
-                                 "States.Format has more {} than arguments");
-            append_shown(scope, out, args[used++]);
-            i++;
-        } else {
-            buffer_append_byte(out, template.data[i]);
-        }
-    }
-    if (used != count)
-        return fault_set(scope, fault, ERROR_INTRINSIC,
-                         "States.Format has fewer {} than arguments");
-    return true;
-}
-
-static bool call_format(const struct scope *scope, yyjson_mut_val **args, size_t count,
-                        yyjson_mut_val **out, struct fault *fault)
-{
-    struct str template = { yyjson_mut_get_str(args[0]), yyjson_mut_get_len(args[0]) };
-    struct buffer text = { 0 };
-    bool ok;
-
-    if (template.data == NULL)
-        return fault_set(scope, fault, ERROR_INTRINSIC,
-                         "the first argument of States.Format must be a string");
-    ok = format_template(scope, template, args + 1, count - 1, &text, fault);
-    if (ok)
-        *out = yyjson_mut_strncpy(scope->doc, text.len == 0 ? "" : text.data, text.len);
-    buffer_free(&text);
-    return ok;
-}
-
-static const struct intrinsic intrinsics[] = {
-    { STR_INIT("States.Format"), 1, CALL_ARGS_MAX, call_format },
-};
 
 static enum status call_error(const struct call_reader *reader, const char *what)
 {
@@ -158,7 +59,7 @@ static enum status read_text(struct call_reader *reader, struct term *out)
     for (reader->at++; peek(reader) != '\''; reader->at++) {
         if (reader->at >= reader->text.len)
             return call_error(reader, "the quote is not closed");
-        /* \' is a quote; what else a backslash means is the function's affair. */
+        /* \' is a quote; other backslashes mean more to States.Format than elsewhere. */
         if (peek(reader) == '\\' && reader->at + 1 < reader->text.len) {
             if (reader->text.data[reader->at + 1] != '\'')
                 text[len++] = peek(reader);
@@ -210,12 +111,36 @@ static enum status read_bare(struct call_reader *reader, struct term *out)
     return STATUS_OK;
 }
 
+static const struct intrinsic *find_in(const struct intrinsic *list, size_t count,
+                                       struct str name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_equal(list[i].name, name))
+            return &list[i];
+    return NULL;
+}
+
 static const struct intrinsic *intrinsic_named(struct str name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(intrinsics); i++)
-        if (str_equal(intrinsics[i].name, name))
-            return &intrinsics[i];
-    return NULL;
+    const struct intrinsic *found = find_in(list_intrinsics, list_intrinsic_count, name);
+
+    return found != NULL ? found : find_in(text_intrinsics, text_intrinsic_count, name);
+}
+
+static enum status unknown_function(const struct call_reader *reader, struct str name)
+{
+    size_t count = list_intrinsic_count + text_intrinsic_count;
+    struct str *names = ARENA_ARRAY(reader->arena, struct str, count), near;
+
+    for (size_t i = 0; i < count; i++)
+        names[i] = i < list_intrinsic_count ? list_intrinsics[i].name
+                                            : text_intrinsics[i - list_intrinsic_count].name;
+    near = str_nearest(name, names, count);
+    if (near.len == 0)
+        return call_error(reader, "this intrinsic function is not known");
+    return error_set(reader->err, STATUS_INVALID,
+                     "'" STR_FMT "': '" STR_FMT "' is not known; did you mean '" STR_FMT "'?",
+                     STR_ARG(reader->text), STR_ARG(name), STR_ARG(near));
 }
 
 static enum status read_call(struct call_reader *reader, unsigned depth, struct term *out);
@@ -259,8 +184,7 @@ static enum status read_call(struct call_reader *reader, unsigned depth, struct 
         reader->at++;
     term.function = intrinsic_named(str_slice(reader->text, start, reader->at));
     if (term.function == NULL)
-        return call_error(reader,
-                          "this intrinsic function is not known; there is States.Format");
+        return unknown_function(reader, str_slice(reader->text, start, reader->at));
     if (peek(reader) != '(')
         return call_error(reader, "expected '('");
     reader->at++;
@@ -289,41 +213,105 @@ enum status intrinsic_check(struct arena *arena, struct str text, struct error *
     return read_whole(arena, text, &term, err);
 }
 
-static bool term_value(const struct scope *scope, struct str field, const struct term *term,
-                       yyjson_mut_val **out, struct fault *fault)
+/* \\, \{ and \} are the characters themselves; any other backslash is one. */
+static struct str plain_text(struct arena *arena, struct str text)
 {
-    yyjson_mut_val **args;
+    char *plain = arena_alloc(arena, text.len);
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '\\' && i + 1 < text.len && text.data[i + 1] != '\0' &&
+            strchr("\\{}", text.data[i + 1]) != NULL)
+            i++;
+        plain[len++] = text.data[i];
+    }
+    return (struct str){ plain, len };
+}
+
+static yyjson_mut_val *text_value(const struct scope *scope, struct str text)
+{
+    return yyjson_mut_strncpy(scope->doc, text.len == 0 ? "" : text.data, text.len);
+}
+
+static bool path_argument(const struct scope *scope, const struct json_path *path,
+                          yyjson_mut_val **out, struct fault *fault)
+{
+    yyjson_mut_val *root = scope_root(scope, path);
+    struct str seen;
+
+    *out = root == NULL ? NULL : json_path_find(path, scope->doc, root);
+    if (*out != NULL)
+        return true;
+    seen = json_mut_write(scope->arena, root == NULL ? scope->input : root);
+    return fault_set(scope, fault, ERROR_RUNTIME,
+                     "The JsonPath argument for the field '" STR_FMT
+                     "' could not be found in the input '" STR_FMT "'",
+                     STR_ARG(path->text), STR_ARG(seen));
+}
+
+static bool term_value(const struct scope *scope, const struct term *term, yyjson_mut_val **out,
+                       struct fault *fault);
+
+static bool call_value(const struct scope *scope, const struct term *term, yyjson_mut_val **out,
+                       struct fault *fault)
+{
+    yyjson_mut_val **args = ARENA_ARRAY(scope->arena, yyjson_mut_val *, term->count);
+
+    for (size_t i = 0; i < term->count; i++) {
+        bool template;
+
+        if (scope_is_full(scope, fault))
+            return false;
+        template = i == 0 && term->args[i].kind == TERM_TEXT &&str_equal(term->function->name,
+                                                                         STR("States.Format"));
+
+        if (template)
+            args[i] = text_value(scope, term->args[i].text);
+        else if (!term_value(scope, &term->args[i], &args[i], fault))
+            return false;
+    }
+    return term->function->call(scope, args, term->count, out, fault);
+}
+
+static bool term_value(const struct scope *scope, const struct term *term, yyjson_mut_val **out,
+                       struct fault *fault)
+{
     struct error err;
     yyjson_val *value;
 
     switch (term->kind) {
     case TERM_TEXT:
-        *out = yyjson_mut_strncpy(scope->doc, term->text.data, term->text.len);
+        *out = text_value(scope, plain_text(scope->arena, term->text));
         return true;
     case TERM_JSON:
         if (json_parse(scope->arena, term->text, &value, &err) != STATUS_OK)
-            return fault_set(scope, fault, ERROR_INTRINSIC, "%s", err.message);
+            return fault_set(scope, fault, ERROR_RUNTIME, "%s", err.message);
         *out = yyjson_val_mut_copy(scope->doc, value);
         return true;
     case TERM_PATH:
-        return path_value(scope, field, &term->path, out, fault);
+        return path_argument(scope, &term->path, out, fault);
     case TERM_CALL:
         break;
     }
-    args = ARENA_ARRAY(scope->arena, yyjson_mut_val *, term->count);
-    for (size_t i = 0; i < term->count; i++)
-        if (!term_value(scope, field, &term->args[i], &args[i], fault))
-            return false;
-    return term->function->call(scope, args, term->count, out, fault);
+    return call_value(scope, term, out, fault);
 }
 
-bool intrinsic_value(const struct scope *scope, struct str field, struct str text,
-                     yyjson_mut_val **out, struct fault *fault)
+bool intrinsic_value(const struct scope *scope, struct str text, yyjson_mut_val **out,
+                     struct fault *fault)
 {
+    struct fault inner;
     struct error err;
     struct term term;
 
     if (read_whole(scope->arena, text, &term, &err) != STATUS_OK)
-        return fault_set(scope, fault, ERROR_INTRINSIC, "%s", err.message);
-    return term_value(scope, field, &term, out, fault);
+        return fault_set(scope, fault, ERROR_RUNTIME, "%s", err.message);
+    if (term_value(scope, &term, out, &inner))
+        return true;
+    if (!str_equal(inner.error, ERROR_RUNTIME)) {
+        *fault = inner;
+        return false;
+    }
+    return fault_set(scope, fault, ERROR_RUNTIME,
+                     "The function '" STR_FMT "' had the following error: " STR_FMT,
+                     STR_ARG(text), STR_ARG(inner.cause));
 }

@@ -2,154 +2,7 @@
 #include "workflow/json_path.h"
 
 #include "base/buffer.h"
-
-#define PATH_STEPS_MAX 100
-
-struct path_reader {
-    struct arena *arena;
-    struct str text;
-    size_t at;
-    struct json_path *path;
-    size_t capacity;
-    struct error *err;
-};
-
-static char peek(const struct path_reader *reader)
-{
-    return reader->at < reader->text.len ? reader->text.data[reader->at] : '\0';
-}
-
-static enum status path_error(const struct path_reader *reader, const char *what)
-{
-    return error_set(reader->err, STATUS_INVALID,
-                     "'" STR_FMT "' is no path: %s at character %zu", STR_ARG(reader->text),
-                     what, reader->at + 1);
-}
-
-static enum status push(struct path_reader *reader, struct path_step step)
-{
-    struct json_path *path = reader->path;
-
-    if (path->count == PATH_STEPS_MAX)
-        return path_error(reader, "more than 100 steps");
-    ARENA_PUSH(reader->arena, path->steps, path->count, reader->capacity) = step;
-    if (step.kind == PATH_WILDCARD || step.kind == PATH_SLICE)
-        path->definite = false;
-    return STATUS_OK;
-}
-
-static enum status read_dotted(struct path_reader *reader)
-{
-    size_t start = ++reader->at;
-
-    if (peek(reader) == '.')
-        return path_error(reader, "'..' is not understood yet");
-    if (peek(reader) == '*') {
-        reader->at++;
-        return push(reader, (struct path_step){ .kind = PATH_WILDCARD });
-    }
-    while (reader->at < reader->text.len && strchr(".[]'\"()* ", peek(reader)) == NULL)
-        reader->at++;
-    if (reader->at == start)
-        return path_error(reader, "a name is missing");
-    return push(reader,
-                (struct path_step){ .kind = PATH_NAME,
-                                    .name = str_slice(reader->text, start, reader->at) });
-}
-
-/* Only the quote itself is escaped; any other backslash is part of the name. */
-static enum status read_quoted(struct path_reader *reader, char quote)
-{
-    char *name = arena_alloc(reader->arena, reader->text.len);
-    size_t len = 0;
-
-    for (reader->at++; peek(reader) != quote; reader->at++) {
-        if (reader->at >= reader->text.len)
-            return path_error(reader, "the quote is not closed");
-        if (peek(reader) == '\\' && reader->at + 1 < reader->text.len &&
-            reader->text.data[reader->at + 1] == quote)
-            reader->at++;
-        name[len++] = peek(reader);
-    }
-    reader->at++;
-    return push(reader, (struct path_step){ .kind = PATH_NAME, .name = { name, len } });
-}
-
-static enum status read_integer(struct path_reader *reader, bool *there, int64_t *out)
-{
-    size_t start = reader->at;
-
-    if (peek(reader) == '-')
-        reader->at++;
-    while (peek(reader) >= '0' && peek(reader) <= '9')
-        reader->at++;
-    *there = reader->at > start;
-    if (*there && !str_to_int64(str_slice(reader->text, start, reader->at), out))
-        return path_error(reader, "expected a whole number");
-    return STATUS_OK;
-}
-
-static enum status read_index_or_slice(struct path_reader *reader)
-{
-    struct path_step step = { .kind = PATH_INDEX };
-
-    TRY(read_integer(reader, &step.has_from, &step.from));
-    if (peek(reader) == ':') {
-        reader->at++;
-        step.kind = PATH_SLICE;
-        TRY(read_integer(reader, &step.has_to, &step.to));
-    } else if (!step.has_from) {
-        return path_error(reader, "expected a name in quotes, an index, '*' or a slice");
-    }
-    return push(reader, step);
-}
-
-static enum status read_bracket(struct path_reader *reader)
-{
-    reader->at++;
-    if (peek(reader) == '\'' || peek(reader) == '"') {
-        TRY(read_quoted(reader, peek(reader)));
-    } else if (peek(reader) == '*') {
-        reader->at++;
-        TRY(push(reader, (struct path_step){ .kind = PATH_WILDCARD }));
-    } else if (peek(reader) == '?') {
-        return path_error(reader, "filters are not understood yet");
-    } else {
-        TRY(read_index_or_slice(reader));
-    }
-    if (peek(reader) != ']')
-        return path_error(reader, "expected ']'");
-    reader->at++;
-    return STATUS_OK;
-}
-
-enum status json_path_parse(struct arena *arena, struct str text, struct json_path *out,
-                            struct error *err)
-{
-    struct json_path path = { .text = arena_str(arena, text), .definite = true };
-    struct path_reader reader = { arena, path.text, 1, &path, 0, err };
-
-    if (text.len == 0 || text.data[0] != '$') {
-        reader.at = 0;
-        return path_error(&reader, "it must begin with '$'");
-    }
-    if (peek(&reader) == '$') {
-        path.of_context = true;
-        reader.at++;
-    } else if (reader.at < text.len && peek(&reader) != '.' && peek(&reader) != '[') {
-        return path_error(&reader, "expected '.' or '[' (variables are not understood yet)");
-    }
-    while (reader.at < text.len) {
-        if (peek(&reader) == '.')
-            TRY(read_dotted(&reader));
-        else if (peek(&reader) == '[')
-            TRY(read_bracket(&reader));
-        else
-            return path_error(&reader, "expected '.' or '['");
-    }
-    *out = path;
-    return STATUS_OK;
-}
+#include "workflow/json_path_filter.h"
 
 static yyjson_mut_val *item_at(yyjson_mut_val *list, int64_t index)
 {
@@ -176,54 +29,97 @@ static int64_t slice_bound(bool given, int64_t bound, int64_t otherwise, int64_t
     return bound < 0 ? 0 : bound > count ? count : bound;
 }
 
-static void collect(const struct json_path *path, size_t at, yyjson_mut_doc *doc,
-                    yyjson_mut_val *value, yyjson_mut_val *found);
+struct collection {
+    const struct json_path *path;
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *root;
+    yyjson_mut_val *found;
+};
 
-static void collect_slice(const struct json_path *path, size_t at, yyjson_mut_doc *doc,
-                          yyjson_mut_val *list, yyjson_mut_val *found)
+static void collect(const struct collection *c, size_t at, yyjson_mut_val *value);
+
+static void collect_slice(const struct collection *c, size_t at, yyjson_mut_val *list)
 {
-    const struct path_step *step = &path->steps[at];
+    const struct path_step *step = &c->path->steps[at];
     int64_t count = (int64_t)yyjson_mut_arr_size(list);
     int64_t from = slice_bound(step->has_from, step->from, 0, count);
     int64_t to = slice_bound(step->has_to, step->to, count, count);
 
     for (int64_t i = from; i < to; i++)
-        collect(path, at + 1, doc, yyjson_mut_arr_get(list, (size_t)i), found);
+        collect(c, at + 1, yyjson_mut_arr_get(list, (size_t)i));
 }
 
-static void collect_all(const struct json_path *path, size_t at, yyjson_mut_doc *doc,
-                        yyjson_mut_val *value, yyjson_mut_val *found)
+static void collect_all(const struct collection *c, size_t at, yyjson_mut_val *value)
 {
     yyjson_mut_val *key, *item;
     size_t i, count;
 
     if (yyjson_mut_is_arr(value))
-        yyjson_mut_arr_foreach(value, i, count, item) collect(path, at + 1, doc, item, found);
+        yyjson_mut_arr_foreach(value, i, count, item) collect(c, at, item);
     else if (yyjson_mut_is_obj(value))
-        yyjson_mut_obj_foreach(value, i, count, key, item)
-            collect(path, at + 1, doc, item, found);
+        yyjson_mut_obj_foreach(value, i, count, key, item) collect(c, at, item);
+}
+
+/* The value itself and all below it: as deep as JSON may be nested. */
+static void collect_below(const struct collection *c, size_t at, yyjson_mut_val *value)
+{
+    yyjson_mut_val *key, *item;
+    size_t i, count;
+
+    collect(c, at, value);
+    if (yyjson_mut_is_arr(value))
+        yyjson_mut_arr_foreach(value, i, count, item) collect_below(c, at, item);
+    else if (yyjson_mut_is_obj(value))
+        yyjson_mut_obj_foreach(value, i, count, key, item) collect_below(c, at, item);
+}
+
+static void collect_filtered(const struct collection *c, size_t at, yyjson_mut_val *value)
+{
+    const struct path_filter *filter = c->path->steps[at].filter;
+    yyjson_mut_val *item;
+    size_t i, count;
+
+    if (yyjson_mut_is_obj(value) && path_filter_holds(filter, c->root, value))
+        collect(c, at + 1, value);
+    if (yyjson_mut_is_arr(value))
+        yyjson_mut_arr_foreach(value, i, count, item)
+        {
+            if (path_filter_holds(filter, c->root, item))
+                collect(c, at + 1, item);
+        }
 }
 
 /* The recursion is as deep as the path has steps: PATH_STEPS_MAX at most. */
-static void collect(const struct json_path *path, size_t at, yyjson_mut_doc *doc,
-                    yyjson_mut_val *value, yyjson_mut_val *found)
+static void collect(const struct collection *c, size_t at, yyjson_mut_val *value)
 {
+    const struct path_step *step = &c->path->steps[at];
+
     if (value == NULL)
         return;
-    if (at == path->count) {
-        yyjson_mut_arr_append(found, yyjson_mut_val_mut_copy(doc, value));
+    if (at == c->path->count) {
+        yyjson_mut_arr_append(c->found, yyjson_mut_val_mut_copy(c->doc, value));
         return;
     }
-    switch (path->steps[at].kind) {
+    switch (step->kind) {
     case PATH_NAME:
     case PATH_INDEX:
-        collect(path, at + 1, doc, child(&path->steps[at], value), found);
+        collect(c, at + 1, child(step, value));
+        break;
+    case PATH_UNION:
+        for (size_t i = 0; i < step->choice_count; i++)
+            collect(c, at + 1, child(&step->choices[i], value));
         break;
     case PATH_WILDCARD:
-        collect_all(path, at, doc, value, found);
+        collect_all(c, at + 1, value);
         break;
     case PATH_SLICE:
-        collect_slice(path, at, doc, value, found);
+        collect_slice(c, at, value);
+        break;
+    case PATH_DESCENT:
+        collect_below(c, at + 1, value);
+        break;
+    case PATH_FILTER:
+        collect_filtered(c, at, value);
         break;
     }
 }
@@ -234,10 +130,10 @@ yyjson_mut_val *json_path_find(const struct json_path *path, yyjson_mut_doc *doc
     yyjson_mut_val *value = root;
 
     if (!path->definite) {
-        yyjson_mut_val *found = yyjson_mut_arr(doc);
+        struct collection c = { path, doc, root, yyjson_mut_arr(doc) };
 
-        collect(path, 0, doc, root, found);
-        return found;
+        collect(&c, 0, root);
+        return c.found;
     }
     for (size_t i = 0; i < path->count && value != NULL; i++)
         value = child(&path->steps[i], value);

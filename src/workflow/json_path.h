@@ -2,26 +2,44 @@
 #pragma once
 /*
  * JSONPath as the States Language uses it: names in dots or brackets, indexes
- * (negative ones from the end), wildcards and slices; "$" begins at the input,
- * "$$" at the context object. A path of names and indexes alone is definite: it
- * finds one value or none. Any other finds a list, perhaps an empty one.
+ * (negative ones from the end), several of either with commas, wildcards,
+ * slices, filters like [?(@.age > 3)], and ".." for all below. "$" begins at
+ * the input, "$$" at the context object, "$name" at a variable. A path of single
+ * names and indexes is definite: it finds one value or none. Any other finds a
+ * list, perhaps an empty one.
  */
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/status.h"
 
-enum path_step_kind { PATH_NAME, PATH_INDEX, PATH_WILDCARD, PATH_SLICE };
+enum path_root { PATH_OF_INPUT, PATH_OF_CONTEXT, PATH_OF_VARIABLE };
+
+enum path_step_kind {
+    PATH_NAME,
+    PATH_INDEX,
+    PATH_WILDCARD,
+    PATH_SLICE,
+    PATH_UNION,   /* several names, or several indexes */
+    PATH_FILTER,  /* the items for which it holds */
+    PATH_DESCENT, /* "..": here and at all places below */
+};
+
+struct path_filter;
 
 struct path_step {
     enum path_step_kind kind;
     struct str name;
     int64_t from, to; /* an index is `from`; a slice from ≤ i < to */
     bool has_from, has_to;
+    struct path_step *choices; /* of a union */
+    size_t choice_count;
+    struct path_filter *filter;
 };
 
 struct json_path {
     struct str text;
-    bool of_context; /* begins with "$$" */
+    enum path_root root;
+    struct str variable; /* its name, of PATH_OF_VARIABLE */
     bool definite;
     struct path_step *steps;
     size_t count;

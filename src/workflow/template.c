@@ -3,6 +3,8 @@
 
 #include "workflow/intrinsic.h"
 
+#define EVALUATION_MAX ((size_t)128 << 20)
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -83,23 +85,50 @@ enum status template_check(struct arena *arena, yyjson_val *template, struct err
     return STATUS_OK;
 }
 
-static yyjson_mut_val *root_of(const struct scope *scope, const struct json_path *path)
+bool scope_is_full(const struct scope *scope, struct fault *fault)
 {
-    return path->of_context ? scope->context : scope->input;
+    if (arena_size(scope->arena) <= EVALUATION_MAX)
+        return false;
+    (void)fault_set(scope, fault, ERROR_DATA_LIMIT,
+                    "The paths and functions of the state make more than %zu MiB of data.",
+                    EVALUATION_MAX >> 20);
+    return true;
+}
+
+static yyjson_mut_val *variable_value(const struct scope *scope, struct str name)
+{
+    const struct variable *variable = variables_find(scope->variables, name);
+    yyjson_val *value;
+    struct error err;
+
+    if (variable == NULL || json_parse(scope->arena, variable->json, &value, &err) != STATUS_OK)
+        return NULL;
+    return yyjson_val_mut_copy(scope->doc, value);
+}
+
+yyjson_mut_val *scope_root(const struct scope *scope, const struct json_path *path)
+{
+    switch (path->root) {
+    case PATH_OF_CONTEXT:
+        return scope->context;
+    case PATH_OF_VARIABLE:
+        return variable_value(scope, path->variable);
+    case PATH_OF_INPUT:
+        break;
+    }
+    return scope->input;
 }
 
 bool path_value(const struct scope *scope, struct str field, const struct json_path *path,
                 yyjson_mut_val **out, struct fault *fault)
 {
-    yyjson_mut_val *root = root_of(scope, path);
-    yyjson_mut_val *value = json_path_find(path, scope->doc, root);
+    yyjson_mut_val *root = scope_root(scope, path);
     struct str seen;
 
-    if (value != NULL) {
-        *out = value;
+    *out = root == NULL ? NULL : json_path_find(path, scope->doc, root);
+    if (*out != NULL)
         return true;
-    }
-    seen = json_mut_write(scope->arena, root);
+    seen = json_mut_write(scope->arena, root == NULL ? scope->input : root);
     return fault_set(scope, fault, ERROR_RUNTIME,
                      "The JSONPath '" STR_FMT "' specified for the field '" STR_FMT
                      "' could not be found in the input '" STR_FMT "'",
@@ -109,15 +138,14 @@ bool path_value(const struct scope *scope, struct str field, const struct json_p
 bool path_select(const struct scope *scope, const struct json_path *path, yyjson_mut_val **out,
                  struct fault *fault)
 {
-    yyjson_mut_val *root = root_of(scope, path);
-    yyjson_mut_val *value = json_path_find(path, scope->doc, root);
+    yyjson_mut_val *root = scope_root(scope, path);
     struct str why;
 
-    if (value != NULL) {
-        *out = value;
+    *out = root == NULL ? NULL : json_path_find(path, scope->doc, root);
+    if (*out != NULL)
         return true;
-    }
-    why = json_path_failure(path, scope->arena, root);
+    why = root == NULL ? STR("there is no variable of this name")
+                       : json_path_failure(path, scope->arena, root);
     return fault_set(scope, fault, ERROR_RUNTIME, "Invalid path '" STR_FMT "' : " STR_FMT,
                      STR_ARG(path->text), STR_ARG(why));
 }
@@ -128,8 +156,10 @@ bool expression_value(const struct scope *scope, struct str field, struct str te
     struct json_path path;
     struct error err;
 
+    if (scope_is_full(scope, fault))
+        return false;
     if (intrinsic_is(text))
-        return intrinsic_value(scope, field, text, out, fault);
+        return intrinsic_value(scope, text, out, fault);
     if (json_path_parse(scope->arena, text, &path, &err) != STATUS_OK)
         return fault_set(scope, fault, ERROR_RUNTIME, "%s", err.message);
     if (!path_value(scope, field, &path, out, fault))
@@ -138,14 +168,14 @@ bool expression_value(const struct scope *scope, struct str field, struct str te
     return true;
 }
 
-bool expression_select(const struct scope *scope, struct str field, struct str text,
-                       yyjson_mut_val **out, struct fault *fault)
+bool expression_select(const struct scope *scope, struct str text, yyjson_mut_val **out,
+                       struct fault *fault)
 {
     struct json_path path;
     struct error err;
 
     if (intrinsic_is(text))
-        return intrinsic_value(scope, field, text, out, fault);
+        return intrinsic_value(scope, text, out, fault);
     if (json_path_parse(scope->arena, text, &path, &err) != STATUS_OK)
         return fault_set(scope, fault, ERROR_RUNTIME, "%s", err.message);
     return path_select(scope, &path, out, fault);

@@ -7,6 +7,7 @@
  */
 #include "workflow/fault.h"
 #include "workflow/json_path.h"
+#include "workflow/variables.h"
 
 /* What an evaluation sees; made anew for each. */
 struct scope {
@@ -14,7 +15,16 @@ struct scope {
     yyjson_mut_doc *doc;
     yyjson_mut_val *input;   /* what "$" means */
     yyjson_mut_val *context; /* what "$$" means */
+    const struct variables *variables;
 };
+
+/*
+ * Whether evaluating went on for long enough: a definition of a few kilobytes could otherwise copy
+ * a large input thousands of times. Sets the fault.
+ */
+bool scope_is_full(const struct scope *scope, struct fault *fault);
+/* Where a path begins; NULL if it names a variable that is not there. */
+yyjson_mut_val *scope_root(const struct scope *scope, const struct json_path *path);
 
 /* Nothing but JSON, paths and intrinsics that exist. The message tells where. */
 MUST_USE enum status template_check(struct arena *arena, yyjson_val *template,
@@ -28,7 +38,7 @@ MUST_USE enum status expression_check(struct arena *arena, struct str text, stru
 MUST_USE bool expression_value(const struct scope *scope, struct str field, struct str text,
                                yyjson_mut_val **out, struct fault *fault);
 /* The same in a field that selects, such as TimeoutSecondsPath: Step Functions has other words there. */
-MUST_USE bool expression_select(const struct scope *scope, struct str field, struct str text,
+MUST_USE bool expression_select(const struct scope *scope, struct str text,
                                 yyjson_mut_val **out, struct fault *fault);
 /* A path alone. A definite one that finds nothing is a fault in the words of Step Functions. */
 MUST_USE bool path_value(const struct scope *scope, struct str field,

@@ -236,7 +236,10 @@ class PipelineTest(onggi.ProjectCase):
         self.refused(404, "there is no execution", "/api/v1/executions/NO")
         for state, words in (({"Type": "Wait", "Seconds": 1, "End": True}, "Type: 'Wait' is not understood yet"),
                              ({"Type": "Wiat", "End": True}, "Type: 'Wiat' is not known"),
-                             ({"Type": "Pass", "Assign": {}, "End": True}, "'Assign' (variables and JSONata) is not understood yet")):
+                             ({"Type": "Pass", "Output": 1, "End": True}, "'Output' (JSONata) is not understood yet"),
+                             ({"Type": "Pass", "Assign": {"1a": 1}, "End": True}, "Assign: '1a' cannot be the name of a variable"),
+                             ({"Type": "Pass", "InputPath": "$..a..b", "End": True}, "'..' may stand in a path once"),
+                             ({"Type": "Pass", "Parameters": {"x.$": "States.ArrayLenght($)"}, "End": True}, "did you mean 'States.ArrayLength'?")):
             self.refused(400, "$.States.A: ", "/api/v1/executions", {"definition": {"StartAt": "A", "States": {"A": state}}})
             self.refused(400, words, "/api/v1/executions", {"definition": {"StartAt": "A", "States": {"A": state}}})
         self.refused(400, "$.States.A: Resource: 'onggi:scrpt' is not known; did you mean 'onggi:script'?",

@@ -26,7 +26,7 @@ static enum status parse(const struct machine_reader *reader, yyjson_val *json,
 
 /* The first rule that holds decides. */
 static bool choose(const struct scope *scope, const struct state *state, struct str *next,
-                   struct fault *fault)
+                   yyjson_val **assign, struct fault *fault)
 {
     for (size_t i = 0; i < state->rule_count; i++) {
         bool holds;
@@ -35,10 +35,12 @@ static bool choose(const struct scope *scope, const struct state *state, struct 
             return false;
         if (holds) {
             *next = state->rules[i].next;
+            *assign = state->rules[i].assign;
             return true;
         }
     }
     *next = state->default_next;
+    *assign = state->assign;
     if (next->len > 0)
         return true;
     /* The specification has States.NoChoiceMatched; Step Functions itself says this. */
@@ -53,12 +55,13 @@ static void work(struct execution *execution, const struct state *state)
     struct scope scope = execution_scope(execution, arena);
     struct fault fault;
     struct str next;
+    yyjson_val *assign;
 
     if (!execution_select_input(execution, &scope, &fault) ||
-        !choose(&scope, state, &next, &fault))
+        !choose(&scope, state, &next, &assign, &fault))
         execution_fail(execution, &fault);
     else
-        execution_exit(execution, &scope, scope.input, &state->result_path, next);
+        execution_exit(execution, &scope, scope.input, &state->result_path, assign, next);
     arena_free(arena);
 }
 
@@ -66,7 +69,7 @@ const struct state_type choice_state = {
     .name = "Choice",
     .entered = "ChoiceStateEntered",
     .exited = "ChoiceStateExited",
-    .fields = FIELD_INPUT_OUTPUT,
+    .fields = FIELD_INPUT_OUTPUT | FIELD_ASSIGN,
     .own_fields = own_fields,
     .own_field_count = ARRAY_LEN(own_fields),
     .parse = parse,

@@ -27,7 +27,8 @@ static void work(struct execution *execution, const struct state *state)
     } else {
         result = state->result == NULL ? scope.input
                                        : yyjson_val_mut_copy(scope.doc, state->result);
-        execution_exit(execution, &scope, result, &state->result_path, state->next);
+        execution_exit(execution, &scope, result, &state->result_path, state->assign,
+                       state->next);
     }
     arena_free(arena);
 }
@@ -36,7 +37,8 @@ const struct state_type pass_state = {
     .name = "Pass",
     .entered = "PassStateEntered",
     .exited = "PassStateExited",
-    .fields = FIELD_INPUT_OUTPUT | FIELD_PARAMETERS | FIELD_RESULT_PATH | FIELD_NEXT_END,
+    .fields = FIELD_INPUT_OUTPUT | FIELD_PARAMETERS | FIELD_RESULT_PATH | FIELD_NEXT_END |
+              FIELD_ASSIGN,
     .own_fields = own_fields,
     .own_field_count = ARRAY_LEN(own_fields),
     .parse = parse,

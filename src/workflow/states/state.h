@@ -17,6 +17,7 @@ enum state_field {
     FIELD_RESULT_PATH = 1 << 3,
     FIELD_RETRY_CATCH = 1 << 4,
     FIELD_NEXT_END = 1 << 5,
+    FIELD_ASSIGN = 1 << 6,
 };
 
 struct machine_reader {
@@ -58,6 +59,8 @@ MUST_USE enum status state_want_path(struct arena *arena, yyjson_val *json, cons
                                      bool reference, struct state_path *out, struct error *err);
 MUST_USE enum status state_want_int(yyjson_val *json, const char *key, int64_t least,
                                     int64_t most, int64_t *out, struct error *err);
+MUST_USE enum status state_want_assign(struct arena *arena, yyjson_val *json, yyjson_val **out,
+                                       struct error *err);
 /* A path in *Path fields; kept as text, may be an intrinsic where allowed. */
 MUST_USE enum status state_want_expression(struct arena *arena, yyjson_val *json,
                                            const char *key, struct str *out, struct error *err);

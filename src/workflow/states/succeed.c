@@ -11,7 +11,7 @@ static void work(struct execution *execution, const struct state *state)
     if (!execution_select_input(execution, &scope, &fault))
         execution_fail(execution, &fault);
     else
-        execution_exit(execution, &scope, scope.input, &state->result_path, STR_EMPTY);
+        execution_exit(execution, &scope, scope.input, &state->result_path, NULL, STR_EMPTY);
     arena_free(arena);
 }
 

@@ -54,7 +54,7 @@ static bool seconds_of(const struct scope *scope, int64_t constant, struct str f
     *out = constant;
     if (expression.len == 0)
         return true;
-    if (!expression_select(scope, field, expression, &value, fault))
+    if (!expression_select(scope, expression, &value, fault))
         return false;
     *out = yyjson_mut_get_sint(value);
     if (yyjson_mut_is_int(value) && *out > 0 && *out <= SECONDS_MAX)
@@ -106,7 +106,7 @@ const struct state_type task_state = {
     .entered = "TaskStateEntered",
     .exited = "TaskStateExited",
     .fields = FIELD_INPUT_OUTPUT | FIELD_PARAMETERS | FIELD_RESULT_SELECTOR |
-              FIELD_RESULT_PATH | FIELD_RETRY_CATCH | FIELD_NEXT_END,
+              FIELD_RESULT_PATH | FIELD_RETRY_CATCH | FIELD_NEXT_END | FIELD_ASSIGN,
     .own_fields = own_fields,
     .own_field_count = ARRAY_LEN(own_fields),
     .parse = parse,
