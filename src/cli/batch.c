@@ -10,23 +10,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum status check_options(const struct cli *cli, struct error *err)
+static enum status check_options(struct cli *cli, struct error *err)
 {
     bool file = cli_has(cli, "entities"), sql = cli_has(cli, "entities-sql");
 
     if (file == sql)
-        return error_set(err, STATUS_INVALID,
-                         "which rows? either --entities FILE or --entities-sql SQL");
+        return cli_usage(cli, err, "which rows? either --entities FILE or --entities-sql SQL");
     if (!cli_has(cli, "out"))
-        return error_set(err, STATUS_INVALID, "where to? --out FILE");
+        return cli_usage(cli, err, "where to? --out FILE");
     return STATUS_OK;
 }
 
-static enum status format_of(struct str path, const char **out, struct error *err)
+static enum status format_of(struct cli *cli, struct str path, const char **out,
+                             struct error *err)
 {
     *out = str_ends(path, STR(".csv")) ? "csv" : "parquet";
     if (!str_ends(path, STR(".csv")) && !str_ends(path, STR(".parquet")))
-        return error_set(err, STATUS_INVALID,
+        return cli_usage(cli, err,
                          "'" STR_FMT "': expected a name that ends in .parquet or .csv",
                          STR_ARG(path));
     return STATUS_OK;
@@ -92,7 +92,7 @@ static enum status build_request(struct cli *cli, const struct batch *batch, con
         out->body = sql_body(cli, batch, format);
         return STATUS_OK;
     }
-    TRY(format_of(entities, &kind, err));
+    TRY(format_of(cli, entities, &kind, err));
     out->target = query(cli, batch, format);
     out->body_file = arena_cstr(cli->arena, entities);
     out->content_type = str_equal(str_from(kind), STR("csv"))
@@ -129,7 +129,7 @@ enum status batch_run(struct cli *cli, const struct batch *batch, struct error *
     const char *format;
 
     TRY(check_options(cli, err));
-    TRY(format_of(out, &format, err));
+    TRY(format_of(cli, out, &format, err));
     TRY(check_writable(cli, arena_cstr(arena, out), err));
     TRY(build_request(cli, batch, format, &request, err));
     TRY(cli_ask(cli, &request, &answer, err));

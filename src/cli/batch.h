@@ -7,10 +7,12 @@
 #include "cli/cli.h"
 
 #define BATCH_OPTIONS \
-    { "entities", "FILE", "the entity rows: Parquet or CSV" }, \
-        { "entities-sql", "SQL", "the entity rows: a SELECT over sources" }, \
-        { "out", "FILE", "where the result goes: .parquet or .csv" }, \
-        { "time", "COLUMN", "the rows' time; default: the service's time field" }
+    { "entities", "FILE", "the entity rows: Parquet or CSV", false }, \
+        { "entities-sql", "SQL", "the entity rows: a SELECT over sources", false }, \
+        { "out", "FILE", "where the result goes: .parquet or .csv", false }, \
+    { \
+        "time", "COLUMN", "the rows' time; default: the service's time field", false \
+    }
 
 struct batch {
     struct str target;  /* the route */

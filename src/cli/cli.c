@@ -5,6 +5,7 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,7 +34,6 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL); /* without SA_RESTART: a blocked read comes back */
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* `onggi … | head` ends by the failing write */
 }
 
 struct str cli_option(const struct cli *cli, const char *name)
@@ -56,22 +56,25 @@ char *cli_arg_z(const struct cli *cli, size_t index)
     return arena_cstr(cli->arena, cli_arg(cli, index));
 }
 
-static int print_help(struct cli *cli)
+/* Text that a failure quotes may have several lines; they stand in, so that none looks like ours. */
+static void print_failure(struct cli *cli, const struct error *err)
 {
-    struct str text = command_help(cli->arena, cli->program->tables, &cli->line);
+    struct str rest = str_from(err->message), line, text = STR_EMPTY;
 
-    printf(STR_FMT, STR_ARG(text));
-    return EXIT_DONE;
+    while (str_split(&rest, '\n', &line)) {
+        text = arena_printf(cli->arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
+                            text.len > 0 ? "\n  " : "", STR_ARG(line));
+    }
+    print_note("onggi: " STR_FMT, STR_ARG(text));
 }
 
-static int fail(const struct cli *cli, enum status status, const struct error *err)
+static int fail(struct cli *cli, enum status status, const struct error *err)
 {
-    fflush(stdout);
     if (interrupted)
         return EXIT_INTERRUPTED;
-    if (err->message[0] != '\0')
-        fprintf(stderr, "onggi: %s\n", err->message);
-    return cli->refused != EXIT_DONE ? (int)cli->refused : (int)exit_code_of_status(status);
+    if (err->message[0] != '\0' && output_is_wanted())
+        print_failure(cli, err);
+    return cli->exit_code != EXIT_DONE ? (int)cli->exit_code : (int)exit_code_of_status(status);
 }
 
 static enum status find_project(struct cli *cli, struct error *err)
@@ -84,8 +87,9 @@ static enum status find_project(struct cli *cli, struct error *err)
         return STATUS_OK;
     status = project_find(cli->arena, folder.len > 0 ? arena_cstr(cli->arena, folder) : NULL,
                           &cli->project, err);
-    /* A server somewhere else needs no project here. */
-    if (status == STATUS_NOT_FOUND && far_away && folder.len == 0)
+    /* A server somewhere else needs no project here; a machine is looked after without one too. */
+    if (status == STATUS_NOT_FOUND && folder.len == 0 &&
+        (far_away || cli->line.command->access == ACCESS_DOCTOR))
         return STATUS_OK;
     return status;
 }
@@ -99,40 +103,74 @@ static enum status run(struct cli *cli, struct error *err)
 }
 
 /* A full disk is told; a reader that has seen enough (`onggi … | head`) knows. */
-static int output_failed(void)
+static int finish_output(int code)
 {
-    if (errno != EPIPE)
-        fprintf(stderr, "onggi: the result could not be written to stdout: %s\n",
-                strerror(errno));
-    return EXIT_FAILED;
+    int error_number = output_finish();
+
+    if (error_number == 0)
+        return code;
+    if (error_number != EPIPE)
+        print_note("onggi: the result could not be written to stdout: %s",
+                   strerror(error_number));
+    return code == EXIT_DONE ? EXIT_FAILED : code;
+}
+
+/*
+ * What is opened next must not become stdout because that was closed: results would go into it. In its
+ * place stands what cannot be written to, so that the end tells.
+ */
+static void hold_standard_files(void)
+{
+    static const int modes[] = { O_WRONLY, O_RDONLY, O_WRONLY };
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd)
+            _exit(EXIT_FAILED);
+    }
+}
+
+static void print_version(const struct cli *cli)
+{
+    print_line("%s",
+               cli->json ? "{\"version\":\"" ONGGI_VERSION "\"}" : "onggi " ONGGI_VERSION);
+}
+
+static int dispatch(struct cli *cli)
+{
+    struct error err = { 0 };
+    enum status status;
+
+    cli->json = cli_has(cli, "json");
+    if (cli->line.help || (cli->line.command == NULL && !cli->line.version)) {
+        print_text(command_help(cli->arena, cli->program->tables, &cli->line));
+        return EXIT_DONE;
+    }
+    if (cli->line.version) {
+        print_version(cli);
+        return EXIT_DONE;
+    }
+    catch_signals();
+    status = run(cli, &err);
+    return status == STATUS_OK ? EXIT_DONE : fail(cli, status, &err);
 }
 
 int cli_main(int argc, char **argv, const struct cli_program *program)
 {
     struct cli cli = { .arena = arena_new(), .program = program, .lock = -1 };
     struct error err = { 0 };
-    enum status status = STATUS_OK;
-    int code = EXIT_DONE;
+    int code = EXIT_USAGE;
 
+    hold_standard_files();
     setlocale(LC_CTYPE, "C.UTF-8");
-    status = command_line_parse(cli.arena, program->tables, argc, argv, &cli.line, &err);
-    if (status != STATUS_OK) {
-        fprintf(stderr, "onggi: %s\n", err.message);
-        code = EXIT_USAGE;
-    } else if (cli.line.version) {
-        print_line("onggi " ONGGI_VERSION);
-    } else if (cli.line.command == NULL || cli.line.help) {
-        code = print_help(&cli);
-    } else {
-        cli.json = cli_has(&cli, "json");
-        catch_signals();
-        status = run(&cli, &err);
-        if (status != STATUS_OK)
-            code = fail(&cli, status, &err);
-    }
+    signal(SIGPIPE, SIG_IGN); /* `onggi … | head` ends by the failing write */
+    cli.called = argc > 0 ? argv[0] : "onggi";
+    if (command_line_parse(cli.arena, program->tables, argc, argv, &cli.line, &err) ==
+        STATUS_OK)
+        code = dispatch(&cli);
+    else
+        print_failure(&cli, &err);
     cli_disconnect(&cli);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
-        code = output_failed();
+    code = finish_output(code);
     arena_free(cli.arena);
     return code;
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "net/client.h"
 #include "net/url.h"
 
@@ -57,12 +58,13 @@ static void use_server(struct cli *cli, const struct server_info *info)
 static enum status open_local(struct cli *cli, struct error *err)
 {
     const struct command *command = cli->line.command;
-    enum lock_mode mode = command->access == ACCESS_READ ? LOCK_SHARED : LOCK_EXCLUSIVE;
+    enum lock_mode mode = command->access <= ACCESS_READ ? LOCK_SHARED : LOCK_EXCLUSIVE;
     struct str what = arena_printf(cli->arena, "onggi %s", command->name);
     struct server_info info;
-    enum status status = project_lock(&cli->project, mode, what.data, LOCK_WAIT_MS, &cli->lock,
-                                      err);
+    enum status status = STATUS_OK;
 
+    if (cli->project.folder != NULL)
+        status = project_lock(&cli->project, mode, what.data, LOCK_WAIT_MS, &cli->lock, err);
     if (status == STATUS_CONFLICT && await_server(cli, &info)) {
         use_server(cli, &info);
         return STATUS_OK;
@@ -83,7 +85,7 @@ enum status cli_connect(struct cli *cli, struct error *err)
         cli->server.len--;
     if (cli->server.len > 0)
         return STATUS_OK;
-    if (project_server_find(cli->arena, &cli->project, &info)) {
+    if (cli->project.folder != NULL && project_server_find(cli->arena, &cli->project, &info)) {
         use_server(cli, &info);
         return STATUS_OK;
     }
@@ -195,7 +197,7 @@ static enum status failure(struct cli *cli, int code, struct str body, struct er
             status = status_of_name(json_str(json_find(error, STR("code"))));
     }
     if (code == 401 || code == 403)
-        cli->refused = EXIT_REFUSED;
+        cli->exit_code = EXIT_REFUSED;
     if (message.len == 0)
         return error_set(err, status, "the server answered with code %d and no message", code);
     return error_set(err, status, "%.*s%s", (int)message.len, message.data,
@@ -243,6 +245,11 @@ static enum status ask_local(struct cli *cli, const struct cli_request *request,
     return STATUS_OK;
 }
 
+static bool is_unwanted(void)
+{
+    return cli_interrupted() || !output_is_wanted();
+}
+
 static enum status ask_server(struct cli *cli, const struct cli_request *request,
                               struct listener *listener, struct answer *out, struct error *err)
 {
@@ -257,7 +264,7 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
         .body_file = request->body_file,
         .answer_file = request->out_file,
         .answer_max = ANSWER_MAX,
-        .is_cancelled = cli_interrupted,
+        .is_cancelled = request->output_only ? is_unwanted : cli_interrupted,
         .events = request->events ? on_event : NULL,
         .events_context = listener,
     };

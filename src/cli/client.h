@@ -11,6 +11,7 @@ struct cli_request {
     struct str content_type;
     const char *out_file; /* the answer goes there, complete or not at all */
     bool events;          /* long work: show its progress, the result event is the answer */
+    bool output_only; /* what comes is only for stdout: ends when nobody reads that any more */
     /* Instead of the progress bar, for commands that show more than that. */
     event_sink sink;
     void *sink_context;

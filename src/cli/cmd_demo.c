@@ -12,6 +12,7 @@
 #include "cli/follow.h"
 #include "cli/load.h"
 #include "cli/output.h"
+#include "cli/place.h"
 
 #include <unistd.h>
 
@@ -29,8 +30,11 @@
 struct demo {
     struct cli *cli;
     struct demo_server server;
+    struct str execution;
     int64_t version;
     uint64_t step_start_ns;
+    yyjson_mut_doc *doc;   /* with --json all of it is one document, printed at the end */
+    yyjson_mut_val *steps; /* of that */
 };
 
 /* ---- saying what is done */
@@ -47,9 +51,19 @@ static double seconds_since(uint64_t start_ns)
 
 static void done(struct demo *demo, const char *step, struct str text)
 {
-    struct str took = text_seconds(demo->cli->arena, seconds_since(demo->step_start_ns));
+    double seconds = seconds_since(demo->step_start_ns);
+    struct str took = text_seconds(demo->cli->arena, seconds);
+    yyjson_mut_val *item;
 
-    print_line("%-12s " STR_FMT "  [" STR_FMT "]", step, STR_ARG(text), STR_ARG(took));
+    if (!demo->cli->json) {
+        print_line("%-12s " STR_FMT "  [" STR_FMT "]", step, STR_ARG(text), STR_ARG(took));
+        return;
+    }
+    print_note("%-12s " STR_FMT "  [" STR_FMT "]", step, STR_ARG(text), STR_ARG(took));
+    item = yyjson_mut_arr_add_obj(demo->doc, demo->steps);
+    yyjson_mut_obj_add_str(demo->doc, item, "step", step);
+    json_add_str(demo->doc, item, "text", text);
+    yyjson_mut_obj_add_real(demo->doc, item, "seconds", seconds);
 }
 
 static const char *count_text(struct demo *demo, yyjson_val *object, const char *key)
@@ -67,10 +81,10 @@ static enum status make_project(struct demo *demo, const char *folder, struct er
 
     begin(demo);
     TRY(folder_create(folder, err));
-    TRY(example_copy(cli->arena, cli_arg(cli, 0), folder, err));
+    TRY(example_copy(cli->arena, cli_arg(cli, 0), folder, true, err));
     TRY(project_find(cli->arena, folder, &cli->project, err));
     TRY(folder_create(cli->project.state, err));
-    done(demo, "project", arena_printf(cli->arena, "%s", cli->project.folder));
+    done(demo, "project", place_from_here(cli->arena, str_from(cli->project.folder)));
     return STATUS_OK;
 }
 
@@ -84,6 +98,28 @@ static enum status start_server(struct demo *demo, struct error *err)
     done(demo, "serve",
          arena_printf(cli->arena, STR_FMT "%s", STR_ARG(cli->server),
                       demo->server.pid == 0 ? ", already there" : ""));
+    return STATUS_OK;
+}
+
+/* Better now than after the training set: whether scripts will find what they import. */
+static enum status check_python(struct demo *demo, struct error *err)
+{
+    struct cli *cli = demo->cli;
+    yyjson_val *answer, *check;
+    struct error ignored;
+    size_t index, max;
+
+    /* Only admins may ask; of the others' Python nothing is known. */
+    if (cli_get(cli, STR("/api/v1/doctor"), &answer, &ignored) != STATUS_OK) {
+        cli->exit_code = EXIT_DONE;
+        return STATUS_OK;
+    }
+    yyjson_arr_foreach(json_find(answer, STR("checks")), index, max, check)
+    {
+        if (str_equal(json_str(json_find(check, STR("name"))), STR("python")) &&
+            !str_equal(json_str(json_find(check, STR("state"))), STR("ok")))
+            return error_set(err, STATUS_INVALID, "python: %s", cli_field(cli, check, "text"));
+    }
     return STATUS_OK;
 }
 
@@ -130,15 +166,17 @@ static enum status run_pipeline(struct demo *demo, struct error *err)
 {
     struct cli *cli = demo->cli;
     yyjson_val *answer;
-    struct str id;
 
     begin(demo);
     TRY(cli_post(cli, STR("/api/v1/pipelines/" PIPELINE "/executions"), STR("{}"), &answer,
                  err));
-    TRY(json_need_str(answer, "execution", &id, err));
-    print_line("%-12s " PIPELINE ", execution " STR_FMT, "pipeline", STR_ARG(id));
-    TRY(follow_execution(cli, id, &answer, err));
-    done(demo, "", STR("training set, preparation, training, evaluation, gate, registration"));
+    TRY(json_need_str(answer, "execution", &demo->execution, err));
+    if (!cli->json)
+        print_line("%-12s " PIPELINE ", execution " STR_FMT, "pipeline",
+                   STR_ARG(demo->execution));
+    TRY(follow_execution(cli, demo->execution, &answer, err));
+    done(demo, cli->json ? "pipeline" : "",
+         STR("training set, preparation, training, evaluation, gate, registration"));
     return STATUS_OK;
 }
 
@@ -163,6 +201,11 @@ static enum status show_version(struct demo *demo, struct error *err)
                       json_field_number(metrics, "auc_baseline"),
                       json_field_number(metrics, "average_precision"),
                       json_field_number(metrics, "average_precision_baseline")));
+    begin(demo);
+    done(demo, "report",
+         arena_printf(cli->arena,
+                      STR_FMT "/api/v1/runs/" STR_FMT "/artifacts/evaluate/report.html",
+                      STR_ARG(cli->server), STR_ARG(demo->execution)));
     return STATUS_OK;
 }
 
@@ -268,16 +311,63 @@ static enum status bench(struct demo *demo, struct error *err)
     return STATUS_OK;
 }
 
+/* Three commands that work when pasted, for one who has gone to the project's folder. */
+static void next_commands(struct demo *demo, bool served, struct str out[3])
+{
+    struct cli *cli = demo->cli;
+    struct str onggi = place_command(cli, str_from(cli->project.folder));
+    size_t count = 0;
+
+    if (!served)
+        out[count++] = arena_printf(cli->arena, STR_FMT " serve", STR_ARG(onggi));
+    out[count++] = arena_printf(cli->arena,
+                                STR_FMT " predict " ENDPOINT " origin=ATL destination=ORD "
+                                        "date=" DEMO_DATE " distance=606 --explain",
+                                STR_ARG(onggi));
+    out[count++] = arena_printf(cli->arena, STR_FMT " models show " MODEL " %lld",
+                                STR_ARG(onggi), (long long)demo->version);
+    if (served)
+        out[count++] = arena_printf(cli->arena, "curl " STR_FMT "/metrics",
+                                    STR_ARG(cli->server));
+}
+
+static void print_summary(struct demo *demo, const struct str next[3], double seconds)
+{
+    yyjson_mut_val *root = yyjson_mut_obj(demo->doc), *list;
+
+    json_add_str(demo->doc, root, "project", str_from(demo->cli->project.folder));
+    json_add_str(demo->doc, root, "server", demo->cli->server);
+    json_add_str(demo->doc, root, "execution", demo->execution);
+    yyjson_mut_obj_add_str(demo->doc, root, "model", MODEL);
+    yyjson_mut_obj_add_int(demo->doc, root, "version", demo->version);
+    yyjson_mut_obj_add_real(demo->doc, root, "seconds", seconds);
+    yyjson_mut_obj_add_val(demo->doc, root, "steps", demo->steps);
+    list = yyjson_mut_obj_add_arr(demo->doc, root, "next");
+    for (size_t i = 0; i < 3; i++)
+        yyjson_mut_arr_add_strncpy(demo->doc, list, next[i].data, next[i].len);
+    print_json_mut(demo->cli, root);
+    output_flush();
+}
+
 static void print_next(struct demo *demo, double seconds)
 {
     struct cli *cli = demo->cli;
+    struct str folder = str_from(cli->project.folder), next[3];
+    /* A server that this demo did not start stays when it ends. */
+    bool served = !cli_has(cli, "once") || demo->server.pid == 0;
 
-    print_line("\nfrom data to decision in %.1f s. Try next, in %s:", seconds,
-               cli->project.folder);
-    print_line("  onggi predict " ENDPOINT " origin=ATL destination=ORD date=" DEMO_DATE
-               " distance=606 --explain");
-    print_line("  onggi models show " MODEL " %lld", (long long)demo->version);
-    print_line("  curl " STR_FMT "/metrics", STR_ARG(cli->server));
+    next_commands(demo, served, next);
+    if (cli->json) {
+        print_summary(demo, next, seconds);
+        return;
+    }
+    /* While it serves, the commands go into another terminal, which is who knows where. */
+    if (!served)
+        folder = place_from_here(cli->arena, folder);
+    print_line("\nfrom data to decision in %.1f s. Go to the project, and try next:", seconds);
+    print_line("  cd " STR_FMT "\n", STR_ARG(place_in_shell(cli->arena, folder)));
+    for (size_t i = 0; i < ARRAY_LEN(next); i++)
+        print_line("  " STR_FMT, STR_ARG(next[i]));
 }
 
 /* ---- all of it */
@@ -286,9 +376,9 @@ typedef enum status (*demo_step)(struct demo *demo, struct error *err);
 
 static enum status walk(struct demo *demo, const char *folder, struct error *err)
 {
-    static const demo_step steps[] = { start_server, apply,        materialize,
-                                       run_pipeline, show_version, approve,
-                                       deploy,       predict,      bench };
+    static const demo_step steps[] = { start_server, check_python, apply,   materialize,
+                                       run_pipeline, show_version, approve, deploy,
+                                       predict,      bench };
     uint64_t start = clock_monotonic_ns();
 
     TRY(make_project(demo, folder, err));
@@ -304,7 +394,7 @@ static enum status walk(struct demo *demo, const char *folder, struct error *err
 
 static enum status run_demo(struct cli *cli, struct error *err)
 {
-    struct demo demo = { .cli = cli };
+    struct demo demo = { .cli = cli, .doc = json_mut_doc(cli->arena) };
     struct str folder = cli_option(cli, "dir");
     enum status status;
 
@@ -315,9 +405,10 @@ static enum status run_demo(struct cli *cli, struct error *err)
     if (!str_equal(cli_arg(cli, 0), STR("flights")))
         return error_set(err, STATUS_NOT_FOUND, "there is no demo '%s'; there is 'flights'",
                          cli_arg_z(cli, 0));
+    demo.steps = yyjson_mut_arr(demo.doc);
     status = walk(&demo, arena_cstr(cli->arena, folder), err);
     if (status == STATUS_OK && !cli_has(cli, "once")) {
-        print_line("\nserving at " STR_FMT " until Ctrl-C", STR_ARG(cli->server));
+        print_note("\nserving at " STR_FMT " until Ctrl-C", STR_ARG(cli->server));
         while (!cli_interrupted())
             usleep(100000);
     }
@@ -326,8 +417,8 @@ static enum status run_demo(struct cli *cli, struct error *err)
 }
 
 static const struct command_option demo_options[] = {
-    { "once", NULL, "end when it is done, instead of serving" },
-    { "dir", "DIR", "the project's folder; default: the demo's name" },
+    { "once", NULL, "end when it is done, instead of serving", false },
+    { "dir", "DIR", "the project's folder; default: the demo's name", false },
     { 0 },
 };
 

@@ -80,20 +80,24 @@ static void print_definition(struct cli *cli, yyjson_val *definition)
     yyjson_obj_foreach(definition, index, max, key, value)
     {
         if (!yyjson_is_arr(value) && !yyjson_is_null(value))
-            print_line("%-12s %s", yyjson_get_str(key),
+            print_line("%-12s %s", cli_text(cli, key),
                        arena_cstr(cli->arena, json_text(cli->arena, value)));
     }
     yyjson_obj_foreach(definition, index, max, key, value)
     {
         if (!yyjson_is_arr(value) || yyjson_arr_size(value) == 0)
             continue;
-        print_line("\n%s", yyjson_get_str(key));
+        print_line("\n%s", cli_text(cli, key));
         print_features(cli, value);
     }
 }
 
+/* A name may stand for several kinds of thing: all of them are shown. */
 static enum status run_show(struct cli *cli, struct error *err)
 {
+    yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_val *shown = yyjson_mut_obj_add_arr(doc, root, "definitions");
     struct str name = cli_arg(cli, 0), folder;
     yyjson_val *answer, *list, *item, *definition;
     size_t index, max;
@@ -112,10 +116,12 @@ static enum status run_show(struct cli *cli, struct error *err)
                               cli_field(cli, item, "kind"));
         TRY(cli_get(cli, cli_target(cli, folder.data, name, ""), &definition, err));
         if (cli->json)
-            print_json(cli, definition);
+            yyjson_mut_arr_append(shown, yyjson_val_mut_copy(doc, definition));
         else
             print_definition(cli, definition);
     }
+    if (cli->json)
+        print_json_mut(cli, root);
     return STATUS_OK;
 }
 
@@ -149,8 +155,6 @@ static enum status run_get(struct cli *cli, struct error *err)
     struct str service = cli_option(cli, "service");
     yyjson_val *answer;
 
-    if (service.len == 0)
-        return error_set(err, STATUS_INVALID, "which service? --service NAME");
     json_add_str(doc, body, "service", service);
     TRY(service_fill(cli, service, 0, true, doc, body, err));
     TRY(cli_post(cli, STR("/api/v1/features/get"), json_mut_write(cli->arena, body), &answer,
@@ -217,33 +221,32 @@ static enum status run_materialize(struct cli *cli, struct error *err)
 
 static enum status run_training_set(struct cli *cli, struct error *err)
 {
-    struct batch batch = { .target = STR("/api/v1/features/training-set"),
-                           .service = cli_option(cli, "service") };
+    const struct batch batch = { .target = STR("/api/v1/features/training-set"),
+                                 .service = cli_option(cli, "service") };
 
-    if (batch.service.len == 0)
-        return error_set(err, STATUS_INVALID, "which service? --service NAME");
     return batch_run(cli, &batch, err);
 }
 
 static const struct command_option list_options[] = {
-    { "kind", "KIND", "only these: entity, source, view, service, pipeline, endpoint" },
+    { "kind", "KIND", "only these: entity, source, view, service, pipeline, endpoint", false },
     { 0 },
 };
 static const struct command_option get_options[] = {
-    { "service", "NAME", "whose features" },
+    { "service", "NAME", "whose features", true },
     { 0 },
 };
 static const struct command_option materialize_options[] = {
-    { "view", "NAME", "only this view; may be given again" },
-    { "from", "TIME", "source rows from here on" },
-    { "to", "TIME", "source rows before this" },
+    { "view", "NAME", "only this view; may be given again", false },
+    { "from", "TIME", "source rows from here on", false },
+    { "to", "TIME", "source rows before this", false },
     { 0 },
 };
 static const struct command_option training_set_options[] = {
-    { "service", "NAME", "whose features" },
+    { "service", "NAME", "whose features", true },
     BATCH_OPTIONS,
-    { "as-known", NULL, "only what had been loaded by then (the source's created column)" },
-    { "full-names", NULL, "name columns view__feature" },
+    { "as-known", NULL, "only what had been loaded by then (the source's created column)",
+      false },
+    { "full-names", NULL, "name columns view__feature", false },
     { 0 },
 };
 

@@ -80,8 +80,9 @@ static enum status add_param(struct cli *cli, yyjson_mut_doc *doc, yyjson_mut_va
     yyjson_mut_val *value;
 
     if (equals == word.len)
-        return error_set(err, STATUS_INVALID, "--param " STR_FMT ": expected name=value",
-                         STR_ARG(word));
+        return cli_usage(cli, err, "--param " STR_FMT ": expected name=value", STR_ARG(word));
+    if (yyjson_mut_obj_getn(params, name.data, name.len) != NULL)
+        return cli_usage(cli, err, "--param " STR_FMT " is given twice", STR_ARG(name));
     if (json_parse(cli->arena, text, &json, &ignored) == STATUS_OK && !yyjson_is_ctn(json))
         value = yyjson_val_mut_copy(doc, json);
     else
@@ -104,6 +105,17 @@ static enum status run_body(struct cli *cli, struct str *out, struct error *err)
     return STATUS_OK;
 }
 
+/* With --json the result is the answer, also when the execution failed. */
+static enum status follow_to_end(struct cli *cli, struct str id, struct error *err)
+{
+    yyjson_val *result;
+    enum status status = follow_execution(cli, id, &result, err);
+
+    if (cli->json && result != NULL)
+        print_json(cli, result);
+    return status;
+}
+
 static enum status run_run(struct cli *cli, struct error *err)
 {
     yyjson_val *answer;
@@ -121,7 +133,7 @@ static enum status run_run(struct cli *cli, struct error *err)
         print_note("'onggi pipeline executions " STR_FMT "' shows how it goes", STR_ARG(id));
         return STATUS_OK;
     }
-    return follow_execution(cli, id, NULL, err);
+    return follow_to_end(cli, id, err);
 }
 
 /* ---- executions, logs, stop, redrive */
@@ -142,7 +154,8 @@ static enum status show_execution(struct cli *cli, struct error *err)
                cli_field(cli, answer, "pipeline"), cli_field(cli, answer, "status"),
                cli_field(cli, answer, "started"));
     if (json_find(answer, STR("error")) != NULL)
-        print_line("%s: %s", cli_field(cli, answer, "error"), cli_field(cli, answer, "cause"));
+        print_line("%s: " STR_FMT, cli_field(cli, answer, "error"),
+                   STR_ARG(json_str(json_find(answer, STR("cause")))));
     yyjson_arr_foreach(json_find(answer, STR("steps")), index, max, step)
     {
         table_cell(table, json_field_text(cli->arena, step, "name"));
@@ -209,14 +222,24 @@ static enum status list_logs(struct cli *cli, struct str id, struct error *err)
 static enum status on_log(void *context, struct str event, struct str data, struct error *err)
 {
     struct cli *cli = context;
+    struct arena_mark mark = arena_mark(cli->arena);
     struct error ignored;
     yyjson_val *json;
 
-    (void)err;
     if (str_equal(event, STR("log")) &&
-        json_parse(cli->arena, data, &json, &ignored) == STATUS_OK)
-        print_line("%s", cli_field(cli, json, "line"));
-    return STATUS_OK;
+        json_parse(cli->arena, data, &json, &ignored) == STATUS_OK) {
+        if (cli->json) {
+            print_json(cli, json);
+        } else {
+            print_log(json_str(json_find(json, STR("line"))));
+            print_text(STR("\n"));
+        }
+        output_flush();
+    }
+    arena_rewind(cli->arena, mark);
+    if (output_is_wanted())
+        return STATUS_OK;
+    return error_set(err, STATUS_UNAVAILABLE, "nobody reads the log any more");
 }
 
 /* A script may print anything; JSON holds UTF-8. */
@@ -228,7 +251,7 @@ static void print_log_json(struct cli *cli, struct str log)
     json_add_str(doc, object, "execution", cli_arg(cli, 0));
     json_add_str(doc, object, "step", cli_arg(cli, 1));
     json_add_str(doc, object, "log", arena_str_utf8(cli->arena, log));
-    print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, object)));
+    print_json_mut(cli, object);
 }
 
 static enum status run_logs(struct cli *cli, struct error *err)
@@ -239,68 +262,76 @@ static enum status run_logs(struct cli *cli, struct error *err)
     bool follow = cli_has(cli, "follow");
     struct str rest = cli_target(cli, "/logs/", cli_arg(cli, 1), follow ? "?follow=true" : "");
 
+    if (cli->line.arg_count == 1 && follow)
+        return cli_usage(cli, err,
+                         "--follow needs a step: onggi pipeline logs ID STEP --follow");
     if (cli->line.arg_count == 1)
         return list_logs(cli, id, err);
     request.target = execution_target(cli, id, rest.data);
-    request.events = follow;
+    request.events = request.output_only = follow;
     request.sink = on_log;
     request.sink_context = cli;
     TRY(cli_ask(cli, &request, &answer, err));
     if (!follow && cli->json)
         print_log_json(cli, answer.body);
     else if (!follow)
-        print_text(answer.body);
+        print_log(answer.body);
     return STATUS_OK;
 }
 
-static enum status post_execution(struct cli *cli, const char *rest, const char *done,
+static enum status post_execution(struct cli *cli, const char *rest, yyjson_val **answer,
                                   struct error *err)
 {
     struct str cause = cli_option(cli, "reason"), body = STR("{}");
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
     yyjson_mut_val *object = yyjson_mut_obj(doc);
-    yyjson_val *answer;
 
     if (cause.len > 0) {
         json_add_str(doc, object, "cause", cause);
         body = json_mut_write(cli->arena, object);
     }
-    TRY(cli_post(cli, execution_target(cli, cli_arg(cli, 0), rest), body, &answer, err));
-    if (cli->json)
-        print_json(cli, answer);
-    else
-        print_note("%s %s", cli_arg_z(cli, 0), done);
-    return STATUS_OK;
+    return cli_post(cli, execution_target(cli, cli_arg(cli, 0), rest), body, answer, err);
 }
 
 static enum status run_stop(struct cli *cli, struct error *err)
 {
-    return post_execution(cli, "/stop", "stopped", err);
+    yyjson_val *answer;
+
+    TRY(post_execution(cli, "/stop", &answer, err));
+    if (cli->json)
+        print_json(cli, answer);
+    else
+        print_note("%s stopped", cli_arg_z(cli, 0));
+    return STATUS_OK;
 }
 
 static enum status run_redrive(struct cli *cli, struct error *err)
 {
-    TRY(post_execution(cli, "/redrive", "goes on from the step that failed", err));
-    if (cli->server.len > 0 && !cli_has(cli, "follow"))
-        return STATUS_OK;
-    return follow_execution(cli, cli_arg(cli, 0), NULL, err);
+    bool stay = cli->server.len == 0 || cli_has(cli, "follow");
+    yyjson_val *answer;
+
+    TRY(post_execution(cli, "/redrive", &answer, err));
+    print_note("%s goes on from the step that failed", cli_arg_z(cli, 0));
+    if (!stay && cli->json)
+        print_json(cli, answer);
+    return stay ? follow_to_end(cli, cli_arg(cli, 0), err) : STATUS_OK;
 }
 
 static const struct command_option show_options[] = {
-    { "asl", NULL, "the state machine that the short form becomes" },
+    { "asl", NULL, "the state machine that the short form becomes", false },
     { 0 },
 };
 static const struct command_option run_options[] = {
-    { "param", "k=v", "a parameter of the pipeline; may be given again" },
-    { "follow", NULL, "stay and show each step; always so without a server" },
+    { "param", "k=v", "a parameter of the pipeline; may be given again", false },
+    { "follow", NULL, "stay and show each step; always so without a server", false },
     { 0 },
 };
 static const struct command_option follow_options[] = {
-    { "follow", NULL, "stay and show what comes" },
+    { "follow", NULL, "stay and show what comes", false },
     { 0 },
 };
 static const struct command_option stop_options[] = {
-    { "reason", "TEXT", "kept with the execution" },
+    { "reason", "TEXT", "kept with the execution", false },
     { 0 },
 };
 

@@ -25,19 +25,52 @@ static void print_members(struct cli *cli, const char *title, yyjson_val *object
     print_line("%s", title);
     yyjson_obj_foreach(object, index, max, key, value)
     {
-        print_line("  %-28s %s", yyjson_get_str(key),
-                   arena_cstr(cli->arena, json_text(cli->arena, value)));
+        print_line("  %-28s %s", cli_text(cli, key), cli_text(cli, value));
     }
+}
+
+/* The answers' fallback; NULL if the model answered. */
+static yyjson_val *fallback_of(yyjson_val *answer)
+{
+    yyjson_val *reason = json_find(answer, STR("fallback"));
+
+    return yyjson_is_null(reason) ? NULL : reason;
+}
+
+static const char *fallback_text(struct str reason)
+{
+    static const struct {
+        const char *reason, *text;
+    } known[] = {
+        { "no_model", "no version is deployed" },
+        { "timeout", "the model did not answer in time" },
+        { "features_unavailable", "the features could not be read" },
+        { "null_input", "a null came for an input that the model needs" },
+        { "model_error", "the model failed" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_equal(reason, str_from(known[i].reason)))
+            return known[i].text;
+    }
+    return "the model did not answer";
 }
 
 static void print_prediction(struct cli *cli, yyjson_val *answer, uint64_t took_ns)
 {
+    yyjson_val *fallback = fallback_of(answer);
+
     print_line("decision %s", cli_field(cli, answer, "decision"));
+    if (fallback != NULL)
+        print_line("fallback %s: %s", cli_text(cli, fallback),
+                   fallback_text(json_str(fallback)));
     print_members(cli, "prediction", json_find(answer, STR("prediction")));
     print_members(cli, "features", json_find(answer, STR("features")));
     print_members(cli, "timing_us", json_find(answer, STR("timing_us")));
-    print_note("%s version %s, answered after %.2f ms", cli_field(cli, answer, "model"),
-               cli_field(cli, answer, "version"), (double)took_ns / 1e6);
+    print_note("%s version %s, %s after %.2f ms", cli_field(cli, answer, "model"),
+               cli_field(cli, answer, "version"),
+               fallback == NULL ? "answered" : "in whose place the fallback answered",
+               (double)took_ns / 1e6);
 }
 
 static enum status predict_body(struct cli *cli, struct str endpoint, struct str *out,
@@ -73,17 +106,35 @@ static enum status predict_one(struct cli *cli, struct error *err)
     return STATUS_OK;
 }
 
+/* What belongs to a file of rows, and what to one question. */
+static enum status check_predict(struct cli *cli, bool rows, struct error *err)
+{
+    static const char *const of_rows[] = { "out", "time", "as-known", "features",
+                                           "full-names" };
+
+    for (size_t i = 0; !rows && i < ARRAY_LEN(of_rows); i++) {
+        if (cli_has(cli, of_rows[i]))
+            return cli_usage(cli, err, "--%s needs rows: --entities FILE", of_rows[i]);
+    }
+    if (rows && cli->line.arg_count > 1)
+        return cli_usage(cli, err, "'%s' beside --entities: the file has the rows, one by one",
+                         cli_arg_z(cli, 1));
+    if (rows && cli_has(cli, "explain"))
+        return cli_usage(cli, err,
+                         "--explain is for one question; --features writes the values "
+                         "of a file of rows");
+    return STATUS_OK;
+}
+
 static enum status run_predict(struct cli *cli, struct error *err)
 {
-    struct batch batch = {
+    const struct batch batch = {
         .target = cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/score"),
     };
+    bool rows = cli_has(cli, "entities") || cli_has(cli, "entities-sql");
 
-    if (cli_has(cli, "entities") || cli_has(cli, "entities-sql"))
-        return batch_run(cli, &batch, err);
-    if (cli_has(cli, "out"))
-        return error_set(err, STATUS_INVALID, "--out needs rows: --entities FILE");
-    return predict_one(cli, err);
+    TRY(check_predict(cli, rows, err));
+    return rows ? batch_run(cli, &batch, err) : predict_one(cli, err);
 }
 
 /* ---- bench */
@@ -101,6 +152,9 @@ static enum status bench_bodies(struct cli *cli, struct str **bodies, size_t *co
         ARENA_PUSH(cli->arena, *bodies, *count, capacity) = STR_EMPTY;
         return predict_body(cli, cli_arg(cli, 0), &(*bodies)[0], err);
     }
+    if (cli->line.arg_count > 1)
+        return cli_usage(cli, err, "'%s' beside --requests: the file has the requests",
+                         cli_arg_z(cli, 1));
     TRY(file_read(cli->arena, arena_cstr(cli->arena, file), REQUESTS_MAX, &text, err));
     while (str_split(&text, '\n', &line)) {
         line = str_trim(line);
@@ -120,8 +174,7 @@ static enum status bench_number(struct cli *cli, const char *name, double fallba
     if (!cli_has(cli, name))
         return STATUS_OK;
     if (!str_to_double(cli_option(cli, name), out) || *out <= 0 || *out > max)
-        return error_set(err, STATUS_INVALID, "--%s: expected a number above 0, at most %g",
-                         name, max);
+        return cli_usage(cli, err, "--%s: expected a number above 0, at most %g", name, max);
     return STATUS_OK;
 }
 
@@ -170,17 +223,18 @@ static enum status run_bench(struct cli *cli, struct error *err)
 }
 
 static const struct command_option predict_options[] = {
-    { "explain", NULL, "show the feature values that the model saw" },
+    { "explain", NULL, "show the feature values that the model saw", false },
     BATCH_OPTIONS,
-    { "as-known", NULL, "only what had been loaded by then (the source's created column)" },
-    { "features", NULL, "write the features too" },
-    { "full-names", NULL, "name their columns view__feature" },
+    { "as-known", NULL, "only what had been loaded by then (the source's created column)",
+      false },
+    { "features", NULL, "write the features too", false },
+    { "full-names", NULL, "name their columns view__feature", false },
     { 0 },
 };
 static const struct command_option bench_options[] = {
-    { "seconds", "S", "how long; default 5" },
-    { "connections", "N", "at a time; default 16" },
-    { "requests", "FILE", "bodies to send in turn, JSON, one a line" },
+    { "seconds", "S", "how long; default 5", false },
+    { "connections", "N", "at a time; default 16", false },
+    { "requests", "FILE", "bodies to send in turn, JSON, one a line", false },
     { 0 },
 };
 

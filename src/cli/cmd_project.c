@@ -5,10 +5,9 @@
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "cli/output.h"
+#include "cli/place.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- init */
 
@@ -65,6 +64,18 @@ static enum status make_empty(struct cli *cli, const char *folder, struct error 
     return write_new(cli, folder, "onggi.yaml", str_from(new_config), err);
 }
 
+static void print_next(struct cli *cli, const char *folder)
+{
+    struct str place = place_absolute(cli->arena, str_from(folder));
+    struct str command = place_command(cli, place);
+    struct str way = place_in_shell(cli->arena, str_from(folder));
+
+    if (strcmp(folder, ".") == 0)
+        print_note("next: " STR_FMT " apply", STR_ARG(command));
+    else
+        print_note("next: cd " STR_FMT " && " STR_FMT " apply", STR_ARG(way), STR_ARG(command));
+}
+
 static enum status run_init(struct cli *cli, struct error *err)
 {
     const char *folder = cli->line.arg_count > 0 ? cli_arg_z(cli, 0) : ".";
@@ -72,7 +83,7 @@ static enum status run_init(struct cli *cli, struct error *err)
 
     TRY(folder_create(folder, err));
     if (example.len > 0)
-        TRY(example_copy(cli->arena, example, folder, err));
+        TRY(example_copy(cli->arena, example, folder, false, err));
     else
         TRY(make_empty(cli, folder, err));
     if (cli->json) {
@@ -80,10 +91,9 @@ static enum status run_init(struct cli *cli, struct error *err)
         yyjson_mut_val *object = yyjson_mut_obj(doc);
 
         json_add_str(doc, object, "project", str_from(folder));
-        print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, object)));
+        print_json_mut(cli, object);
     }
-    print_note("next: %s%s%songgi apply", strcmp(folder, ".") == 0 ? "" : "cd ",
-               strcmp(folder, ".") == 0 ? "" : folder, strcmp(folder, ".") == 0 ? "" : " && ");
+    print_next(cli, folder);
     return STATUS_OK;
 }
 
@@ -207,7 +217,7 @@ static enum status run_version(struct cli *cli, struct error *err)
 }
 
 static const struct command_option init_options[] = {
-    { "example", "NAME", "start from an example: flights" },
+    { "example", "NAME", "start from an example: flights", false },
     { 0 },
 };
 
@@ -221,7 +231,7 @@ const struct command project_commands[] = {
     { "status", "", "the whole project on one screen", "onggi status", NULL, 0, 0, ACCESS_READ,
       false, run_status },
     { "doctor", "", "check what Onggi needs of this machine", "onggi doctor", NULL, 0, 0,
-      ACCESS_READ, false, run_doctor },
+      ACCESS_DOCTOR, false, run_doctor },
     { "version", "", "the version of this program", "onggi version", NULL, 0, 0, ACCESS_NONE,
       false, run_version },
     COMMANDS_END,

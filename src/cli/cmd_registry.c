@@ -192,14 +192,9 @@ static enum status decide(struct cli *cli, const char *verb, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
     yyjson_mut_val *body = yyjson_mut_obj(doc);
-    struct str reason = cli_option(cli, "reason");
     yyjson_val *answer;
 
-    if (reason.len == 0)
-        return error_set(
-            err, STATUS_INVALID,
-            "why? --reason TEXT; whoever reads the decision later has nothing else");
-    json_add_str(doc, body, "reason", reason);
+    json_add_str(doc, body, "reason", cli_option(cli, "reason"));
     TRY(cli_post(cli, version_target(cli, cli_arg(cli, 0), cli_arg(cli, 1), verb),
                  json_mut_write(cli->arena, body), &answer, err));
     if (cli->json)
@@ -238,18 +233,15 @@ static enum status run_deploy(struct cli *cli, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
     yyjson_mut_val *body = yyjson_mut_obj(doc);
-    struct str endpoint = cli_option(cli, "endpoint");
     yyjson_val *answer;
     int64_t version;
 
-    if (endpoint.len == 0)
-        return error_set(err, STATUS_INVALID, "to which endpoint? --endpoint NAME");
     if (!str_to_int64(cli_arg(cli, 1), &version))
-        return error_set(err, STATUS_INVALID, "'%s' is no version: expected a number",
-                         cli_arg_z(cli, 1));
+        return cli_usage(cli, err, "'%s' is no version: expected a number", cli_arg_z(cli, 1));
     json_add_str(doc, body, "model", cli_arg(cli, 0));
     yyjson_mut_obj_add_int(doc, body, "version", version);
-    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", endpoint, "/deploy"),
+    TRY(cli_post(cli,
+                 cli_target(cli, "/api/v1/endpoints/", cli_option(cli, "endpoint"), "/deploy"),
                  json_mut_write(cli->arena, body), &answer, err));
     print_deployment(cli, answer);
     return STATUS_OK;
@@ -317,11 +309,11 @@ static enum status run_history(struct cli *cli, struct error *err)
 }
 
 static const struct command_option reason_options[] = {
-    { "reason", "TEXT", "kept with the decision for ever" },
+    { "reason", "TEXT", "kept with the decision for ever", true },
     { 0 },
 };
 static const struct command_option deploy_options[] = {
-    { "endpoint", "NAME", "which endpoint serves it from now on" },
+    { "endpoint", "NAME", "which endpoint serves it from now on", true },
     { 0 },
 };
 

@@ -56,12 +56,20 @@ static enum status run_remove(struct cli *cli, struct error *err)
     struct cli_answer answer;
 
     TRY(cli_ask(cli, &request, &answer, err));
+    if (cli->json) {
+        yyjson_mut_doc *doc = json_mut_doc(cli->arena);
+        yyjson_mut_val *root = yyjson_mut_obj(doc);
+
+        json_add_str(doc, root, "removed", cli_arg(cli, 0));
+        print_json_mut(cli, root);
+        return STATUS_OK;
+    }
     print_note("user %s is gone; the token is worth nothing now", cli_arg_z(cli, 0));
     return STATUS_OK;
 }
 
 static const struct command_option add_options[] = {
-    { "role", "ROLE", "viewer (default), editor, approver or admin" },
+    { "role", "ROLE", "viewer (default), editor, approver or admin", false },
     { 0 },
 };
 

@@ -14,12 +14,14 @@ struct command_option {
     const char *name;  /* "service", given as --service */
     const char *value; /* what help puts for its value, "NAME"; NULL: a switch */
     const char *help;
+    bool needed; /* without it the command makes no sense */
 };
 
 /* What the command needs of the project when no server answers. */
 enum command_access {
     ACCESS_NONE,   /* needs no project at all */
     ACCESS_FOLDER, /* only where the project is */
+    ACCESS_DOCTOR, /* as read; also where no project is, or one that cannot be opened */
     ACCESS_READ,   /* the lock, shared */
     ACCESS_WRITE,  /* the lock, exclusively */
     ACCESS_MODELS, /* as write, with the deployed models loaded */
@@ -55,8 +57,8 @@ struct command_line {
 };
 
 /*
- * Flags may stand anywhere, as --name value or --name=value; "--" ends them. INVALID with a
- * sentence and the nearest known name. tables ends with NULL.
+ * Flags may stand anywhere, as --name value or --name=value; "--" ends them. A value that begins with "--"
+ * is given by '='. INVALID with a sentence and the nearest known name. tables ends with NULL.
  */
 MUST_USE enum status command_line_parse(struct arena *arena,
                                         const struct command *const *tables, int argc,

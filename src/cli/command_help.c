@@ -62,7 +62,7 @@ static void list_options(struct buffer *out, const struct command_option *option
                       options->value == NULL ? "" : options->value);
         while (out->len - start < NAME_COLUMN)
             buffer_append_byte(out, ' ');
-        buffer_printf(out, " %s\n", options->help);
+        buffer_printf(out, " %s%s\n", options->help, options->needed ? " (needed)" : "");
     }
 }
 

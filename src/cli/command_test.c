@@ -4,14 +4,15 @@
 #include "support/test.h"
 
 static const struct command_option get_options[] = {
-    { "service", "NAME", "whose" },
-    { "explain", NULL, "why" },
+    { "service", "NAME", "whose", true },
+    { "explain", NULL, "why", false },
     { 0 },
 };
 static const struct command some[] = {
     { "apply", "", "record", "onggi apply", NULL, 0, 0, ACCESS_WRITE, false, NULL },
     { "features get", "k=v …", "read", "", get_options, 0, -1, ACCESS_READ, false, NULL },
     { "features list", "", "all", "", NULL, 0, 0, ACCESS_READ, false, NULL },
+    { "runs list", "", "all", "", NULL, 0, 0, ACCESS_READ, false, NULL },
     { "predict", "ENDPOINT", "ask", "", NULL, 1, 1, ACCESS_READ, false, NULL },
     COMMANDS_END,
 };
@@ -90,16 +91,36 @@ TEST(mistakes_are_told_with_what_was_meant)
     assert_usage("features gte", "did you mean 'onggi features get'?");
     assert_usage("features get --sevice x", "did you mean '--service'?");
     assert_usage("features get --service", "needs a value: --service NAME");
+    assert_usage("features get --service --json", "needs a value: --service NAME");
+    assert_usage("features get a=1", "'onggi features get' needs --service NAME: whose");
+    assert_usage("get a=1", "did you mean 'onggi features get'?");
+    assert_usage("lst", "did you mean 'onggi features list' or 'onggi runs list'?");
+    assert_usage("feature get", "did you mean 'onggi features get'?");
+    assert_usage("runs get", "did you mean 'onggi features get'?");
+    assert_usage("--colour", "see 'onggi --help'");
+    assert_usage("apply --colour", "see 'onggi apply --help'");
     assert_usage("features get --explain=yes", "takes no value");
     assert_usage("apply now", "'now' is one argument too many");
     assert_usage("predict", "usage: onggi predict ENDPOINT");
 }
 
-TEST(widths_are_those_of_a_terminal)
+TEST(a_version_needs_no_command)
 {
-    assert_int_equal(text_width(STR("abc")), 3);
-    assert_int_equal(text_width(STR("µs …")), 4);
-    assert_int_equal(text_width(STR_EMPTY), 0);
+    static const char *const ways[] = { "--version", "-v", "-V", "--version --json",
+                                        "--json -v" };
+    struct arena *arena = arena_new();
+    struct command_line line;
+    struct error err;
+
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        assert_ok(parse(arena, ways[i], &line, &err));
+        assert_true(line.version && line.command == NULL);
+    }
+    assert_ok(parse(arena, "-h", &line, &err));
+    assert_true(line.help);
+    /* It would be taken for the version of what the command is about. */
+    assert_usage("predict x --version", "there is no option '--version'");
+    arena_free(arena);
 }
 
 TEST(numbers_are_read_easily)
@@ -117,4 +138,4 @@ TEST(numbers_are_read_easily)
 
 TEST_MAIN(TEST_CASE(flags_may_stand_anywhere), TEST_CASE(help_is_found_everywhere),
           TEST_CASE(mistakes_are_told_with_what_was_meant),
-          TEST_CASE(widths_are_those_of_a_terminal), TEST_CASE(numbers_are_read_easily))
+          TEST_CASE(a_version_needs_no_command), TEST_CASE(numbers_are_read_easily))

@@ -32,8 +32,7 @@ void evidence_print_members(const char *title, struct cli *cli, yyjson_val *obje
     print_line("\n%s", title);
     yyjson_obj_foreach(object, index, max, key, value)
     {
-        print_line("  %-26s %s", yyjson_get_str(key),
-                   arena_cstr(cli->arena, json_text(cli->arena, value)));
+        print_line("  %-26s %s", cli_text(cli, key), cli_text(cli, value));
     }
 }
 
@@ -104,7 +103,7 @@ static void print_differences_json(struct cli *cli, yyjson_val *left, yyjson_val
         add_differences(doc, part, one, other, false);
         add_differences(doc, part, other, one, true);
     }
-    print_line(STR_FMT, STR_ARG(json_mut_write(cli->arena, root)));
+    print_json_mut(cli, root);
 }
 
 enum status evidence_compare(struct cli *cli, struct str first, struct str second,

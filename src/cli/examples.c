@@ -3,12 +3,17 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "cli/output.h"
+#include "cli/place.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define CONFIG_NAME "onggi.yaml"
+#define CONFIG_MAX ((size_t)1 << 20)
 
 /* Data that is too large to lie in the tree; dev/setup brings it. */
 static const struct {
@@ -17,21 +22,10 @@ static const struct {
     { "flights", "flights-3m.parquet" },
 };
 
-static struct str program_folder(struct arena *arena)
-{
-    char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-    if (len < 0)
-        return STR(".");
-    path[len] = '\0';
-    return arena_str(arena, str_from(dirname(path)));
-}
-
 /* The first of these places that has it: installed beside the program, or in the tree it was built in. */
 static char *find_near_program(struct arena *arena, const char *const *places, const char *name)
 {
-    struct str folder = program_folder(arena);
+    struct str folder = place_of_program(arena);
 
     for (; *places != NULL; places++) {
         struct str path = arena_printf(arena, STR_FMT "/%s/%s", STR_ARG(folder), *places, name);
@@ -52,8 +46,44 @@ static char *examples_folder(struct arena *arena)
     return find_near_program(arena, places, "examples");
 }
 
+/* Whether it says more than a comment. */
+static bool has_keys(struct str text)
+{
+    struct str line;
+
+    while (str_split(&text, '\n', &line)) {
+        line = str_trim(line);
+        if (line.len > 0 && line.data[0] != '#')
+            return true;
+    }
+    return false;
+}
+
+/* The user's settings are kept whatever is refreshed; comments alone are none. */
+static bool is_settled(struct arena *arena, const char *path)
+{
+    struct error ignored;
+    struct str text;
+
+    return file_exists(path) &&
+           (file_read(arena, path, CONFIG_MAX, &text, &ignored) != STATUS_OK || has_keys(text));
+}
+
+static enum status copy_file(struct arena *arena, const char *from, const char *to,
+                             bool refresh, struct error *err)
+{
+    bool is_config = str_ends(str_from(to), STR("/" CONFIG_NAME));
+
+    if (is_config ? is_settled(arena, to) : !refresh && file_exists(to)) {
+        if (!refresh)
+            print_note("kept  %s", to);
+        return STATUS_OK;
+    }
+    return file_copy(from, to, err);
+}
+
 static enum status copy_folder(struct arena *arena, const char *from, const char *to,
-                               struct error *err)
+                               bool refresh, struct error *err)
 {
     struct str *names;
     size_t count;
@@ -70,11 +100,64 @@ static enum status copy_folder(struct arena *arena, const char *from, const char
             continue;
         if (stat(source, &info) != 0)
             return error_errno(err, errno, "read '%s'", source);
-        TRY(S_ISDIR(info.st_mode) ? copy_folder(arena, source, target, err)
-                                  : file_copy(source, target, err));
+        TRY(S_ISDIR(info.st_mode) ? copy_folder(arena, source, target, refresh, err)
+                                  : copy_file(arena, source, target, refresh, err));
     }
     return STATUS_OK;
 }
+
+/* ---- the Python that has the example's packages */
+
+/* Absolute, or a name for PATH; empty if none is known. Its links stay: an environment is known by its path. */
+static struct str known_python(struct arena *arena, struct str example)
+{
+    static const char *const places[] = { "venv", "../venv", "../../venv", "../../build/venv",
+                                          NULL };
+    struct str chosen = str_from(getenv("ONGGI_PYTHON"));
+    struct str name = arena_printf(arena, STR_FMT "/bin/python", STR_ARG(example));
+    char *found;
+
+    if (chosen.len > 0)
+        return str_index(chosen, '/') < chosen.len ? place_absolute(arena, chosen) : chosen;
+    found = find_near_program(arena, places, name.data);
+    return found == NULL ? STR_EMPTY : place_absolute(arena, str_from(found));
+}
+
+/* As YAML has it: between quotes where it is not plain. */
+static struct str yaml_text(struct arena *arena, struct str text)
+{
+    struct buffer out = { 0 };
+    struct str result = text;
+
+    if (!str_equal(place_in_shell(arena, text), text)) {
+        json_write_str(&out, text);
+        result = arena_str(arena, buffer_str(&out));
+    }
+    buffer_free(&out);
+    return result;
+}
+
+static enum status name_python(struct arena *arena, struct str example, const char *folder,
+                               struct error *err)
+{
+    struct str path = arena_printf(arena, "%s/" CONFIG_NAME, folder), text = STR_EMPTY;
+    struct str python = known_python(arena, example);
+    char *here = realpath(folder, NULL);
+
+    if (here != NULL && str_starts(python, STR("/")))
+        python = place_from(arena, arena_str(arena, str_from(here)), python);
+    free(here);
+    if (python.len == 0 || is_settled(arena, path.data))
+        return STATUS_OK;
+    if (file_exists(path.data))
+        TRY(file_read(arena, path.data, CONFIG_MAX, &text, err));
+    return file_write(path.data,
+                      arena_printf(arena, STR_FMT "python: " STR_FMT "\n", STR_ARG(text),
+                                   STR_ARG(yaml_text(arena, python))),
+                      err);
+}
+
+/* ---- its data */
 
 /* Hard links cost nothing and stay when the other name goes; across file systems it is a copy. */
 static enum status bring_data(struct arena *arena, const char *name, const char *folder,
@@ -112,7 +195,7 @@ static enum status no_example(struct arena *arena, struct str name, const char *
                      STR_ARG(nearest));
 }
 
-enum status example_copy(struct arena *arena, struct str name, const char *folder,
+enum status example_copy(struct arena *arena, struct str name, const char *folder, bool refresh,
                          struct error *err)
 {
     char *examples = examples_folder(arena), *from;
@@ -124,7 +207,8 @@ enum status example_copy(struct arena *arena, struct str name, const char *folde
     TRY(path_below(arena, examples, name, &from, err));
     if (!str_is_name(name) || !file_exists(from))
         return no_example(arena, name, examples, err);
-    TRY(copy_folder(arena, from, folder, err));
+    TRY(copy_folder(arena, from, folder, refresh, err));
+    TRY(name_python(arena, name, folder, err));
     for (size_t i = 0; i < ARRAY_LEN(data_files); i++) {
         if (str_equal(name, str_from(data_files[i].example)))
             TRY(bring_data(arena, data_files[i].file, folder, err));

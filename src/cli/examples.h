@@ -8,8 +8,11 @@
 #include "base/status.h"
 
 /*
- * Copies an example into a folder that exists. Files there of the same name are replaced, others
- * stay. Data files are linked where the file system can, else copied. NOT_FOUND lists what there is.
+ * Copies an example into a folder that exists. What is there stays as it is, said in a note; with `refresh`
+ * files of the same name are replaced, all but an onggi.yaml that has keys. Data files are linked where the
+ * file system can, else copied. A new onggi.yaml gets the Python that has the example's packages, where one
+ * is known: ONGGI_PYTHON, or the one that was made for the example beside the program. NOT_FOUND lists what
+ * there is.
  */
 MUST_USE enum status example_copy(struct arena *arena, struct str name, const char *folder,
-                                  struct error *err);
+                                  bool refresh, struct error *err);

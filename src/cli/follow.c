@@ -3,6 +3,7 @@
 
 #include "cli/client.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 
 struct follower {
     struct cli *cli;
@@ -67,9 +68,11 @@ static enum status judge(struct cli *cli, yyjson_val *result, struct str id, str
                               text_seconds(cli->arena, json_field_number(result, "seconds"))));
         return STATUS_OK;
     }
-    return error_set(err, STATUS_INTERNAL, "execution " STR_FMT " %s: %s: %s", STR_ARG(id),
-                     cli_field(cli, result, "status"), cli_field(cli, result, "error"),
-                     cli_field(cli, result, "cause"));
+    /* The cause may have several lines: the last ones of a script. */
+    return error_set(err, STATUS_INTERNAL, "execution " STR_FMT " %s: %s: " STR_FMT,
+                     STR_ARG(id), cli_field(cli, result, "status"),
+                     cli_field(cli, result, "error"),
+                     STR_ARG(json_str(json_find(result, STR("cause")))));
 }
 
 enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out,
@@ -86,6 +89,7 @@ enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out,
     struct cli_answer answer;
     enum status status;
 
+    *out = NULL;
     progress_init(&follower.progress);
     status = cli_ask(cli, &request, &answer, err);
     progress_clear(&follower.progress);
@@ -95,9 +99,6 @@ enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out,
                    cli->server.len > 0 ? "goes on" : "goes on with the next 'onggi serve'",
                    STR_ARG(id));
     TRY(status);
-    if (cli->json)
-        print_json(cli, answer.json);
-    if (out != NULL)
-        *out = answer.json;
+    *out = answer.json;
     return judge(cli, answer.json, id, err);
 }

@@ -19,13 +19,14 @@ struct table *table_new(struct arena *arena, const char *const *titles);
 void table_cell(struct table *table, struct str text);
 void table_cellf(struct table *table, const char *format, ...) PRINTF_LIKE(2, 3);
 void table_print(const struct table *table);
-/* Columns that a terminal uses for it: wide and combining characters count as they show. */
-size_t text_width(struct str text);
-
-/* Text of a JSON value as a person reads it: no quotes, shortest numbers, "-" for null. */
+/*
+ * Text of a JSON value as a person reads it: no quotes, shortest numbers, "-" for null. One line: what
+ * others wrote into it cannot look like a line of ours.
+ */
 struct str json_text(struct arena *arena, yyjson_val *value);
 struct str json_field_text(struct arena *arena, yyjson_val *object, const char *key);
 /* The same for printf: NUL-terminated, in the command's arena. */
+const char *cli_text(struct cli *cli, yyjson_val *value);
 const char *cli_field(struct cli *cli, yyjson_val *object, const char *key);
 double json_field_number(yyjson_val *object, const char *key);
 /* 1234567 as "1,234,567"; seconds as "0.8 s", "1 m 20 s"; bytes as "3.2 MB". */
@@ -34,22 +35,17 @@ struct str text_seconds(struct arena *arena, double seconds);
 struct str text_bytes(struct arena *arena, int64_t bytes);
 
 void print_json(struct cli *cli, yyjson_val *value);
+void print_json_mut(struct cli *cli, const yyjson_mut_val *value);
 void print_json_pretty(struct cli *cli, yyjson_val *value);
-void print_text(struct str text);                           /* as it is */
-void print_line(const char *format, ...) PRINTF_LIKE(1, 2); /* stdout */
-void print_note(const char *format, ...) PRINTF_LIKE(1, 2); /* stderr */
+void print_text(struct str text); /* as it is */
+void print_log(
+    struct str text); /* of a script: as it is, but a terminal gets no commands of it */
+/* Lines on stdout and on stderr. Line ends and tabs stay, other control characters are shown. */
+void print_line(const char *format, ...) PRINTF_LIKE(1, 2);
+void print_note(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* One line of progress: on a terminal it moves, elsewhere it is said every few seconds. */
-struct progress {
-    bool terminal;
-    uint64_t start_ns, shown_ns, phase_ns;
-    char phase[96];
-    bool visible;
-};
-
-void progress_init(struct progress *progress);
-/* total 0: not known. unit may be empty. */
-void progress_show(struct progress *progress, struct str phase, int64_t done, int64_t total,
-                   struct str unit);
-/* Takes the line away, so that other lines can be printed. */
-void progress_clear(struct progress *progress);
+void output_flush(void);
+/* Whether somebody still takes what is printed: not behind `… | head` that has seen enough. */
+bool output_is_wanted(void);
+/* Brings stdout out; the errno of the first write that failed, 0 if none did. */
+int output_finish(void);

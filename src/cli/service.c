@@ -35,8 +35,8 @@ static void add_fields(struct fields *fields, yyjson_val *list, bool is_key)
     }
 }
 
-static enum status find_field(const struct fields *fields, struct str name, struct field *out,
-                              struct error *err)
+static enum status find_field(struct cli *cli, const struct fields *fields, struct str name,
+                              struct field *out, struct error *err)
 {
     struct str nearest;
 
@@ -48,9 +48,9 @@ static enum status find_field(const struct fields *fields, struct str name, stru
     }
     nearest = str_nearest(name, fields->names, fields->count);
     if (nearest.len == 0)
-        return error_set(err, STATUS_INVALID,
-                         "there is no key and no request field '" STR_FMT "'", STR_ARG(name));
-    return error_set(err, STATUS_INVALID,
+        return cli_usage(cli, err, "there is no key and no request field '" STR_FMT "'",
+                         STR_ARG(name));
+    return cli_usage(cli, err,
                      "there is no key and no request field '" STR_FMT
                      "'; did you mean '" STR_FMT "'?",
                      STR_ARG(name), STR_ARG(nearest));
@@ -63,15 +63,16 @@ static enum status read_word(struct cli *cli, struct str word, const struct fiel
     struct str text = str_slice(word, equals + 1, word.len);
 
     if (equals == word.len)
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "': expected name=value",
-                         STR_ARG(word));
-    TRY(find_field(fields, str_slice(word, 0, equals), field, err));
+        return cli_usage(cli, err, "'" STR_FMT "': expected name=value", STR_ARG(word));
+    TRY(find_field(cli, fields, str_slice(word, 0, equals), field, err));
     if (str_equal(text, STR("null"))) {
         *value = value_null(field->type);
         return STATUS_OK;
     }
-    if (value_parse(cli->arena, field->type, text, value, err) != STATUS_OK)
+    if (value_parse(cli->arena, field->type, text, value, err) != STATUS_OK) {
+        cli->exit_code = EXIT_USAGE;
         return error_wrap(err, STR_FMT, STR_ARG(field->name));
+    }
     return STATUS_OK;
 }
 
@@ -106,6 +107,9 @@ enum status service_fill(struct cli *cli, struct str service, size_t from, bool 
         struct value value;
 
         TRY(read_word(cli, cli->line.args[i], fields, &field, &value, err));
+        if (yyjson_mut_obj_getn(field.is_key ? entities : request, field.name.data,
+                                field.name.len) != NULL)
+            return cli_usage(cli, err, "'" STR_FMT "' is given twice", STR_ARG(field.name));
         put_value(doc, field.is_key ? entities : request, &field, value, columns);
     }
     yyjson_mut_obj_add_val(doc, body, "entities", entities);

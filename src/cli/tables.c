@@ -4,6 +4,7 @@
 
 /* As help lists them. */
 const struct command *const cli_tables[] = {
-    demo_commands,     project_commands, feature_commands, pipeline_commands,
-    registry_commands, predict_commands, user_commands,    NULL,
+    demo_commands,     project_commands,  feature_commands,
+    pipeline_commands, registry_commands, endpoint_commands,
+    predict_commands,  user_commands,     NULL,
 };

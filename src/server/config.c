@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define CONFIG_MAX ((size_t)1 << 20)
 #define THREADS_MAX 1024
@@ -432,4 +433,17 @@ enum status config_load(struct arena *arena, const char *folder, struct config *
     if (file_exists(path.data))
         TRY(file_read(arena, path.data, CONFIG_MAX, &text, err));
     return config_parse(arena, STR(CONFIG_FILE), text, out, err);
+}
+
+struct str config_python(struct arena *arena, const struct config *config, const char *folder)
+{
+    struct str chosen = config->python;
+    const char *override = getenv("ONGGI_PYTHON");
+
+    if (override != NULL && override[0] != '\0')
+        return str_from(override);
+    if (folder == NULL || chosen.len == 0 || chosen.data[0] == '/' ||
+        str_index(chosen, '/') == chosen.len)
+        return chosen;
+    return arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(chosen));
 }

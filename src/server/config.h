@@ -51,6 +51,8 @@ MUST_USE enum status config_load(struct arena *arena, const char *folder, struct
                                  struct error *err);
 MUST_USE enum status config_parse(struct arena *arena, struct str file_name, struct str text,
                                   struct config *out, struct error *err);
+/* What runs scripts: ONGGI_PYTHON, else `python:`; a path with a slash stands below the project's folder. */
+struct str config_python(struct arena *arena, const struct config *config, const char *folder);
 /*
  * Takes from `fresh` what a running server can take over: users, and of the server's section deadlines,
  * connections, hosts, access_log, log, and other files for tls. *waiting names the keys that differ

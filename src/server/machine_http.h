@@ -10,6 +10,8 @@ struct machine {
     const struct project *project;
     const struct config *config;
     struct str url; /* empty: no server, a command asks */
+    /* For the doctor alone, who also looks at a machine without a project (its folder is NULL): */
+    const char *problem; /* why the project cannot be opened; NULL: it can */
 };
 
 /* The context is a struct machine. */

@@ -348,14 +348,15 @@ static enum status run_serve(struct cli *cli, struct error *err)
     close_sockets(&serve.supervisor.sockets);
     arena_free(serve.fresh);
     arena_free(serve.fresh_users);
-    cli->refused = (enum exit_code)code;
+    cli->exit_code = (enum exit_code)code;
     err->message[0] = '\0'; /* the child has said it */
     return code == EXIT_DONE ? STATUS_OK : STATUS_INTERNAL;
 }
 
 static const struct command_option serve_options[] = {
-    { "listen", "ADDRESS:PORT", "instead of the address in onggi.yaml; port 0: any free one" },
-    { "check", NULL, "only say whether onggi.yaml and the certificate are right" },
+    { "listen", "ADDRESS:PORT", "instead of the address in onggi.yaml; port 0: any free one",
+      false },
+    { "check", NULL, "only say whether onggi.yaml and the certificate are right", false },
     { 0 },
 };
 

@@ -22,8 +22,6 @@
 #include "sql/sql.h"
 #include "workflow/workflow_http.h"
 
-#include <stdlib.h>
-
 struct wiring {
     struct arena *arena;
     struct wiring_config given;
@@ -192,26 +190,13 @@ static void unwire_proxy(struct wiring *wiring)
         proxy_free(&wiring->proxy);
 }
 
-/* ONGGI_PYTHON goes before onggi.yaml; a path with a slash stands below the project. */
-static struct str python(const struct wiring *wiring)
-{
-    struct str chosen = wiring->given.config->python;
-    const char *override = getenv("ONGGI_PYTHON");
-
-    if (override != NULL && override[0] != '\0')
-        return str_from(override);
-    if (chosen.len == 0 || chosen.data[0] == '/' || str_index(chosen, '/') == chosen.len)
-        return chosen;
-    return arena_printf(wiring->arena, "%s/" STR_FMT, wiring->given.project->folder,
-                        STR_ARG(chosen));
-}
-
 static enum status wire_workflow(struct wiring *wiring, struct error *err)
 {
     const char *folder = wiring->given.project->folder;
     const struct workflow_config config = { .db = wiring->metadata,
                                             .project = str_from(folder),
-                                            .python = python(wiring),
+                                            .python = config_python(
+                                                wiring->arena, wiring->given.config, folder),
                                             .keep_runs = wiring->given.config->keep_runs,
                                             .keep_logs = wiring->given.config->keep_logs };
     struct pipeline_tasks_config tasks = { .project = folder,

@@ -4,6 +4,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import unittest
@@ -46,7 +47,7 @@ COMMANDS = ["init", "validate", "apply", "status", "doctor", "version", "serve",
             "pipeline run", "pipeline executions", "pipeline logs", "pipeline stop",
             "pipeline redrive", "runs list", "runs show", "runs compare", "models list",
             "models show", "models compare", "models approve", "models reject", "models deploy",
-            "models rollback", "models history", "predict", "bench predict", "users list", "users add",
+            "models rollback", "models history", "endpoints list", "endpoints show", "predict", "bench predict", "users list", "users add",
             "users remove"]
 
 
@@ -70,9 +71,76 @@ class Basics(onggi.ProjectCase):
         self.declined(2, ["did you mean '--service'"], "features", "get", "--servce", "x")
         self.declined(2, ["needs a value"], "features", "get", "--service")
         self.declined(2, ["usage: onggi models approve NAME VERSION"], "models", "approve", "a")
+        self.declined(2, ["did you mean 'onggi models deploy'"], "deploy", "m", "1")
+        self.declined(2, ["see 'onggi --help'"], "--colour")
+
+    def test_what_is_missing_or_superfluous_is_a_usage_error(self):
+        self.make()
+        self.project.must("apply")
+        training_set = ["features", "training-set", "--service", "now"]
+        for words, arguments in (
+                ("needs --service NAME", ["features", "get", "shop=north"]),
+                ("needs --service NAME", ["features", "training-set", "--entities", "rows.csv", "--out", "x.csv"]),
+                ("needs --endpoint NAME", ["models", "deploy", "m", "1"]),
+                ("needs --reason TEXT", ["models", "approve", "m", "1"]),
+                ("needs --reason TEXT", ["models", "reject", "m", "1", "--reason", ""]),
+                ("expected a number", ["models", "deploy", "m", "one", "--endpoint", "e"]),
+                ("'--entities' needs a value", [*training_set, "--entities", "--out", "x.csv"]),
+                ("--entities FILE or --entities-sql", [*training_set, "--out", "x.csv"]),
+                ("where to? --out FILE", [*training_set, "--entities", "rows.csv"]),
+                ("'shop=north' beside --entities", ["predict", "e", "shop=north", "--entities", "rows.csv"]),
+                ("--features writes", ["predict", "e", "--explain", "--entities", "rows.csv"]),
+                ("--out needs rows", ["predict", "e", "--out", "x.csv"]),
+                ("--as-known needs rows", ["predict", "e", "shop=north", "--as-known"]),
+                ("'shop' is given twice", ["features", "get", "--service", "now", "shop=north", "shop=south"]),
+                ("word is given twice", ["pipeline", "run", "p", "--param", "word=a", "--param", "word=b"]),
+                ("--follow needs a step", ["pipeline", "logs", "01J", "--follow"])):
+            with self.subTest(arguments):
+                self.declined(2, words, *arguments)
 
     def test_outside_of_a_project(self):
         self.declined(3, ["no onggi.yaml", "onggi init"], "apply")
+        # The machine is looked after all the same.
+        self.assertEqual(json.loads(self.project.must("--version", "--json")), {"version": self.version()})
+        checks = {check["name"]: check for check in json.loads(self.project.must("doctor", "--json"))["checks"]}
+        self.assertIn("none here", checks["project"]["text"])
+        for name in ("server", "disk", "file limit", "clock", "duckdb", "onnxruntime", "python"):
+            self.assertIn(name, checks)
+        self.assertEqual(list(self.path.iterdir()), [])
+
+    def version(self):
+        return self.project.must("-v").split()[1]
+
+    def doctor(self, **options):
+        """(exit code, checks by name)"""
+        done = self.project.run("doctor", "--json", **options)
+        return done.returncode, {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+    def test_a_doctor_looks_after_the_project_too(self):
+        self.project.write("onggi.yaml", "python: ./tools/python\n")
+        self.project.write("requirements.txt", "# pinned\njson_of_nobody==1.2 \\\n    --hash=sha256:00\n")
+        (self.path / "tools").mkdir()
+        (self.path / "tools" / "python").symlink_to(sys.executable)
+        (self.path / "below").mkdir()
+        # From wherever it is called, the path stands below the project.
+        code, checks = self.doctor()
+        self.assertEqual((code, checks["python"]["state"]), (0, "warn"))
+        self.assertIn("lacks json_of_nobody of requirements.txt", checks["python"]["text"])
+        (self.path / "requirements.txt").unlink()
+        done = subprocess.run([onggi.BINARY, "doctor"], cwd=self.path / "below", capture_output=True, text=True,
+                              check=True)
+        self.assertRegex(done.stdout, r"ok +python +Python 3")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.project.write("onggi.yaml", f"server: {{listen: 127.0.0.1:{taken.getsockname()[1]}}}\n")
+            checks = self.doctor()[1]
+            self.assertEqual(checks["server"]["state"], "warn")
+            self.assertIn(f"is in use by process {os.getpid()}", checks["server"]["text"])
+        # What keeps the project from opening is a finding, not the end of the examination.
+        self.project.write("onggi.yaml", "sevrer: {}\n")
+        code, checks = self.doctor()
+        self.assertEqual((code, checks["project"]["state"]), (5, "bad"))
+        self.assertIn("onggi.yaml:1:1", checks["project"]["text"])
+        self.assertIn("clock", checks)
 
     def test_init_makes_a_project_and_keeps_what_is_there(self):
         self.project.must("init", "shop")
@@ -83,6 +151,12 @@ class Basics(onggi.ProjectCase):
         self.assertEqual((shop.folder / "onggi.yaml").read_text(), "python: other\n")
         self.declined(3, ["there is no example 'flihgts'", "flights"], "init", "x", "--example",
                      "flihgts")
+
+    def test_init_says_how_to_go_on_in_words_that_work(self):
+        done = self.project.run("init", "my shop")
+        command = done.stderr.splitlines()[-1].removeprefix("next: ")
+        done = subprocess.run(["sh", "-c", command], cwd=self.path, capture_output=True, text=True, check=True)
+        self.assertIn("no changes", done.stderr)
 
     def answers(self):
         """What the commands say, as data."""
@@ -112,8 +186,7 @@ class Basics(onggi.ProjectCase):
         text = (self.path / "without.csv").read_text()
         self.assertEqual(text, (self.path / "with.csv").read_text())
         self.assertEqual(len(text.splitlines()), 3)
-        self.declined(1, ["--entities FILE"], *arguments[:4], "--out", "x.csv")
-        self.declined(1, [".parquet or .csv"], *arguments, "--out", "x.txt")
+        self.declined(2, [".parquet or .csv"], *arguments, "--out", "x.txt")
         self.declined(3, ["there is no file 'none.csv'"], *arguments[:4], "--entities",
                      "none.csv", "--out", "x.csv")
 
@@ -121,9 +194,9 @@ class Basics(onggi.ProjectCase):
         self.make()
         self.project.must("apply")
         get = ["features", "get", "--service", "now"]
-        self.declined(1, ["did you mean 'shop'"], *get, "shpo=north")
-        self.declined(1, ["expected name=value"], *get, "shop")
-        self.declined(1, ["offered"], *get, "shop=north", "offered=many")
+        self.declined(2, ["did you mean 'shop'"], *get, "shpo=north")
+        self.declined(2, ["expected name=value"], *get, "shop")
+        self.declined(2, ["offered"], *get, "shop=north", "offered=many")
         self.declined(3, ["now"], "features", "get", "--service", "nwo", "shop=north")
 
     def test_mistakes_in_definitions_have_their_place(self):
@@ -154,6 +227,16 @@ class Basics(onggi.ProjectCase):
         self.assertIn("onggi carries", done.stdout)
         self.assertEqual(done.stderr, "")
 
+    def test_a_closed_stdout_shows_in_the_exit_code(self):
+        self.make()
+        for command in ("version", "apply", "features list"):
+            done = subprocess.run(["sh", "-c", f'"$0" {command} >&-', onggi.BINARY], cwd=self.path,
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertIn("could not be written", done.stderr)
+        # Nothing took the place of stdout and was written into.
+        self.assertIn("no changes", self.project.run("apply").stderr)
+
     def test_names_are_text(self):
         self.make()
         self.declined(2, "argument 3 is not UTF-8", "models", "show", b"sm\xffall")
@@ -180,8 +263,8 @@ class Basics(onggi.ProjectCase):
         self.project.must("pipeline", "run", "hello", "--param", "word=one")
         self.project.must("pipeline", "run", "hello", "--param", "word=two", "--follow")
         ids = [run["id"] for run in json.loads(self.project.must("runs", "list", "--json"))["runs"]]
-        asked = ["validate", "apply", "status", "version", "features list", "features show now",
-                 "features search tak", "features materialize", "pipeline list", "pipeline show hello",
+        asked = ["validate", "apply", "status", "version", "--version", "doctor", "features list",
+                 "features show now", "features show shop", "features search tak", "endpoints list", "features materialize", "pipeline list", "pipeline show hello",
                  "pipeline show hello --asl", "pipeline run hello --follow", "pipeline executions",
                  f"pipeline executions {ids[0]}", f"pipeline logs {ids[0]}", f"pipeline logs {ids[0]} a",
                  "runs list", f"runs show {ids[0]}", f"runs compare {ids[0]} {ids[1]}", "models list", "users list",
@@ -192,18 +275,34 @@ class Basics(onggi.ProjectCase):
                 json.loads(self.project.must(*command.split(), "--json"))
         self.assertIn("hello", json.loads(self.project.must("pipeline", "logs", ids[0], "a", "--json"))["log"])
         self.assertIn("hello", self.project.must("pipeline", "logs", ids[0], "a"))
+        lines = self.project.must("pipeline", "logs", ids[0], "a", "--follow", "--json").splitlines()
+        self.assertIn("hello", [json.loads(line)["line"] for line in lines])
+        shown = json.loads(self.project.must("features", "show", "shop", "--json"))["definitions"]
+        self.assertEqual([item["kind"] for item in shown], ["entity", "source"])
+        self.project.run("pipeline", "run", "broken", "--follow")
+        broken = json.loads(self.project.must("pipeline", "executions", "--json"))["executions"][0]["id"]
+        done = self.project.run("pipeline", "redrive", broken, "--follow", "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["status"]), (1, "FAILED"))
 
     def test_every_answer_is_json_if_asked(self):
         self.make()
         self.project.write("pipelines/hello/pipeline.yaml", "pipeline: hello\nparams: {word: x}\nsteps:\n"
                            "  a: {script: a.sh, args: {word: '${params.word}'}}\n")
         self.project.write("pipelines/hello/a.sh", "echo hello\n")
+        self.project.write("pipelines/broken/pipeline.yaml", "pipeline: broken\nsteps:\n  a: {script: a.sh}\n")
+        self.project.write("pipelines/broken/a.sh", "exit 3\n")
+        # One name, two things.
+        self.project.write("features/shop.yaml", "source: shop\npath: data/sales.csv\ntime: at\n")
         self.project.must("apply")
         with self.subTest("without a server"):
             self.every_answer_is_json()
         self.project.serve()
         with self.subTest("with a server"):
             self.every_answer_is_json()
+        token = json.loads(self.project.must("users", "add", "anna", "--role", "admin", "--json"))["token"]
+        self.project.must("users", "add", "bert", env={"ONGGI_TOKEN": token})
+        gone = self.project.must("users", "remove", "bert", "--json", env={"ONGGI_TOKEN": token})
+        self.assertEqual(json.loads(gone), {"removed": "bert"})
 
 
 if __name__ == "__main__":

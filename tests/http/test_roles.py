@@ -57,6 +57,20 @@ class Roles(onggi.ProjectCase):
         code, answer = self.as_role("approver", VERSION + "/approve", REASON)
         self.assertEqual((code, answer["by"]), (200, "approver_user"), answer)
 
+    def test_1_reasons_are_text_that_a_terminal_shows(self):
+        for reason in ("fine\u001b[2K", "fine\roverwritten", "a\ttab", "\u007f", "\u009b31m", "a\u0000b"):
+            with self.subTest(reason):
+                code, answer = self.as_role("approver", VERSION + "/approve", {"reason": reason})
+                self.assertEqual(code, 400, answer)
+                self.assertIn("control character", answer["error"]["message"])
+        forged = "AUC holds\n  2030-01-01T00:00:00Z  APPROVED  the_board: all of us, µ §"
+        code, answer = self.as_role("approver", VERSION + "/approve", {"reason": forged})
+        self.assertEqual((code, answer["reason"]), (200, forged), answer)
+        # Two lines of a reason stay one line of the table.
+        shown = self.command("viewer", "models", "show", "small", "1").stdout
+        self.assertIn("AUC holds\\n  2030-01-01", shown)
+        self.assertNotIn("\n  2030-01-01", shown)
+
     def test_2_only_editors_deploy(self):
         for path, body in (("deploy", {"version": 1}), ("rollback", {})):
             self.assertEqual(self.as_role("viewer", "/api/v1/endpoints/small/" + path, body)[0], 403)
@@ -83,8 +97,16 @@ class Roles(onggi.ProjectCase):
             self.assertEqual(answer["decisions"][0]["status"], answer["status"])
             prediction = self.as_role("viewer", "/api/v1/endpoints/small/predict", QUESTION)[1]
             self.assertEqual(prediction["version"], 1 if answer["status"] == "APPROVED" else None, answer["status"])
+            self.assert_told(fallback=answer["status"] != "APPROVED")
             verb = "reject" if answer["status"] == "APPROVED" else "approve"
             self.assertEqual(self.as_role("approver", f"{VERSION}/{verb}", REASON)[0], 200)
+
+    def assert_told(self, fallback):
+        """Whoever asks by command is told when it was not the model that answered."""
+        done = self.command("viewer", "predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.assertIn if fallback else self.assertNotIn)("\nfallback no_model: no version is deployed\n", done.stdout)
+        (self.assertIn if fallback else self.assertNotIn)("the fallback answered", done.stderr)
 
     def test_4_nobody_decides_without_a_name(self):
         self.assertEqual(self.as_role("approver", VERSION + "/approve", REASON)[0], 200)

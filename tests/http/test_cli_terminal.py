@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees in a terminal: the text of others stays text, and nobody is kept who has seen enough."""
+
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import onggi  # noqa: E402
+
+FORGED = r"fine\e[2K\nonggi: all is well\u009b31m\u202e"
+FILES = {
+    "onggi.yaml": "",
+    "features/all.yaml": f'entity: shop\nkey: shop\ntype: string\ndescription: "{FORGED}"\n',
+    "pipelines/talk/pipeline.yaml": "pipeline: talk\nsteps:\n  a: {script: a.sh, timeout: 100s}\n",
+    "pipelines/talk/a.sh": "echo one\necho two\nsleep 90\n",
+    "pipelines/broken/pipeline.yaml": "pipeline: broken\nsteps:\n  a: {script: a.sh}\n",
+    "pipelines/broken/a.sh": "printf '\\033[2J\\nonggi: done\\n'; exit 3\n",
+}
+
+
+class Terminal(onggi.ProjectCase):
+    files = FILES
+    shared = True
+
+    @classmethod
+    def prepare(cls, project):
+        project.must("apply")
+
+    def test_text_of_others_cannot_move_the_cursor_or_forge_a_line(self):
+        for arguments in (("features", "list"), ("features", "show", "shop")):
+            shown = self.project.must(*arguments)
+            self.assertIn(r"fine\x1b[2K\nonggi: all is well\x9b31m\u202e", shown)
+            self.assertNotIn("\nonggi:", shown)
+
+    def test_what_a_script_said_stands_in(self):
+        done = self.project.run("pipeline", "run", "broken")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertNotIn("\033", done.stdout + done.stderr)
+        self.assertNotIn("\nonggi: done", done.stderr)
+        self.assertIn("\n  onggi: done", done.stderr)
+
+    def test_who_has_seen_enough_of_a_log_is_let_go(self):
+        self.project.serve()
+        execution = self.project.execute("talk")
+        start = time.monotonic()
+        # `head` is gone when it has its lines; the script says nothing more for a long time.
+        done = subprocess.run(["sh", "-c", f'"$0" pipeline logs {execution} a --follow | head -n 2', onggi.BINARY],
+                              cwd=self.path, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.stdout, done.stderr), ("--- try 1: sh a.sh\none\n", ""))
+        self.assertLess(time.monotonic() - start, 45)
+        self.project.must("pipeline", "stop", execution)
+
+
+if __name__ == "__main__":
+    unittest.main()
