@@ -290,6 +290,23 @@ static enum status add_endpoints(struct request *req, yyjson_mut_doc *doc, yyjso
     return STATUS_OK;
 }
 
+/* Terminals obey control characters: one who reads the reason there must see what was written. */
+static enum status check_reason(struct str reason, struct error *err)
+{
+    for (size_t i = 0; i < reason.len; i++) {
+        unsigned char byte = (unsigned char)reason.data[i];
+        bool is_c1 = byte == 0xc2 && i + 1 < reason.len &&
+                     (unsigned char)reason.data[i + 1] < 0xa0;
+
+        if ((byte < 0x20 && byte != '\n') || byte == 0x7f || is_c1)
+            return error_set(err, STATUS_INVALID,
+                             "'reason' has a control character at byte %zu; line ends are all "
+                             "that it may have of them",
+                             i + 1);
+    }
+    return STATUS_OK;
+}
+
 static enum status decide(struct request *req, struct response *res, enum version_status status,
                           struct error *err)
 {
@@ -305,6 +322,7 @@ static enum status decide(struct request *req, struct response *res, enum versio
     TRY(json_parse(req->arena, req->body, &body, err));
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(json_need_str(body, "reason", &reason, err));
+    TRY(check_reason(reason, err));
     TRY(model_version_decide(req->context, model, number, status, req->identity.user, reason,
                              err));
     json_add_str(doc, root, "name", model);
