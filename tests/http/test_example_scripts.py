@@ -47,6 +47,12 @@ def run(script, folder, environment, *arguments):
                                "SM_OUTPUT_DATA_DIR": str(folder), **environment})
 
 
+def ask(code):
+    """What a line of Python beside the scripts prints."""
+    return subprocess.run([PYTHON, "-c", code], cwd=SCRIPTS, text=True, capture_output=True, check=True,
+                          env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}).stdout.strip()
+
+
 class References(HTMLParser):
     """Everything by which a page could ask for something beside it."""
 
@@ -147,6 +153,24 @@ class Scripts(unittest.TestCase):
         self.assertIsNone(re.search(r"url\(|@import|https?:", page))
         self.assertIn("execution &lt;7&gt;", page)
         self.assertGreater(references.tags.count("svg"), 4)
+
+    def test_the_report_says_of_which_days_it_speaks(self):
+        page = (self.folder / "evaluated" / "report.html").read_text()
+        for text in ("flights of May 2001", "1,000 flights, June 2001", "of January to June 2001",
+                     "mean cost of a flight, May 2001"):
+            self.assertIn(text, page)
+        code = ("from drawings import period_text as p; print(p('2001-05-01', '2001-05-31'), "
+                "p('2001-11-01', '2002-01-31'), p('2001-05-02', '2001-06-14'), p('2001-05-03', '2001-05-09'), sep='|')")
+        self.assertEqual(ask(code), "May 2001|November 2001 to January 2002|2 May to 14 June 2001|3 May to 9 May 2001")
+
+    def test_a_threshold_has_digits_that_count(self):
+        # One case in a thousand, each worth a warning from a score of 0.0013 on.
+        code = ("import numpy, measures; s = numpy.linspace(0, .004, 4001); l = (s > .0012999).astype(float); "
+                "t, cost = measures.choose_threshold(l, s, 900, 1); print(t); "
+                "from drawings import cost_chart, score_text; print(score_text(t), score_text(.25), score_text(.998)); "
+                "part = {'from': '2001-05-01', 'to': '2001-05-31'}; "
+                "print(cost_chart({'cost': cost, 'threshold': t, 'data': {'valid': part}}).x_range[1])")
+        self.assertEqual(ask(code).split(), ["0.0013", "0.0013", "0.25", "0.9980", "0.008"])
 
     def test_a_part_without_rows_is_a_clear_failure(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawings as inline SVG. Colours come from the page's style sheet, so they follow its theme."""
 
+import math
 from html import escape
 
 
@@ -99,6 +100,12 @@ def steps(low, high, step, text):
     """Ticks from low to high, each with its text."""
     count = round((high - low) / step)
     return [(low + index * step, text(low + index * step)) for index in range(count + 1)]
+
+
+def round_step(span, count=4):
+    """A step of 1, 2 or 5 times a power of ten that gets through the span in `count` or so."""
+    power = 10.0 ** math.floor(math.log10(span / count))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor * count >= span)
 
 
 def dots(counts, columns=50, size=10):

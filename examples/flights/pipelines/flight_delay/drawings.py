@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report's drawings, each from the part of the evaluation that it shows."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
-from charts import Chart, steps
+from charts import Chart, round_step, steps
+from measures import score_digits
 
 
 def percent(value, digits=1):
@@ -14,6 +15,25 @@ def percent(value, digits=1):
 
 def day_text(iso):
     return f"{date.fromisoformat(iso):%-d %B %Y}"
+
+
+def score_text(score):
+    return f"{score:.{score_digits(score)}f}"
+
+
+def period_text(first, last):
+    """Of two days, both within: whole months by name, else from day to day."""
+    first, last = date.fromisoformat(first), date.fromisoformat(last)
+    whole = first.day == 1 and (last + timedelta(days=1)).day == 1
+    if whole and (first.year, first.month) == (last.year, last.month):
+        return f"{first:%B %Y}"
+    form = "%B" if whole else "%-d %B"
+    start = first.strftime(form if first.year == last.year else form + " %Y")
+    return f"{start} to {last.strftime(form)} {last.year}"
+
+
+def period_of(part):
+    return period_text(part["from"], part["to"])
 
 
 def roc_chart(result):
@@ -31,7 +51,7 @@ def roc_chart(result):
     x = point["on_time_warned"] / max(1, point["on_time_warned"] + point["on_time_passed"])
     y = point["late_warned"] / max(1, point["late_warned"] + point["late_missed"])
     chart.dot(x, y, "warn", "the chosen threshold").text(
-        x, y, f"at {result['threshold']:.2f}", "note-warn", dx=9, dy=14
+        x, y, f"at {score_text(result['threshold'])}", "note-warn", dx=9, dy=14
     )
     return chart
 
@@ -72,19 +92,23 @@ def calibration_chart(bins):
 
 def cost_chart(result):
     xs, ys = (np.array(result["cost"][name]) for name in ("threshold", "cost"))
-    xs, ys = xs[xs <= 0.8], ys[xs <= 0.8]
-    top = float(np.ceil(ys.max() * 5 + 0.2) / 5)
-    chart = Chart("Cost by threshold", (0, 0.8), (0, top), height=430).axes(
-        steps(0, 0.8, 0.2, lambda v: f"{v:.1f}"),
-        steps(0, top, 0.2, lambda v: f"{v:.1f}"),
-        "threshold",
-        "mean cost of a flight, May",
-    )
     threshold = result["threshold"]
+    # Where late flights are rare all that happens happens close to 0.
+    side = round_step(0.8 * min(1, max(4 * threshold, 1e-6)))
+    right = min(1.0, max(4, np.ceil(threshold / side)) * side)
+    ys, xs = ys[xs <= right], xs[xs <= right]
+    up = round_step(ys.max())
+    top = float(np.ceil(ys.max() / up + 0.2) * up)
+    chart = Chart("Cost by threshold", (0, right), (0, top), height=430).axes(
+        steps(0, right, side, lambda v: f"{v:g}"),
+        steps(0, top, up, lambda v: f"{v:g}"),
+        "threshold",
+        f"mean cost of a flight, {period_of(result['data']['valid'])}",
+    )
     cost = float(np.interp(threshold, xs, ys))
     chart.upright(threshold, "mark").line(xs.tolist(), ys.tolist(), "model")
     chart.dot(threshold, cost, "warn", "the chosen threshold", 5.5)
-    return chart.text(threshold, cost, f"{threshold:.2f}", "note-warn", "middle", dy=26)
+    return chart.text(threshold, cost, score_text(threshold), "note-warn", "middle", dy=26)
 
 
 def day_chart(days):

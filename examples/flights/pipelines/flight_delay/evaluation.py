@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the threshold on May, judges on June, and writes down what a person needs to decide."""
+"""Chooses the threshold on one part, judges on the next, and writes down what a decision needs."""
 
 import argparse
 import json
@@ -153,7 +153,7 @@ def main():
         flush=True,
     )
     print(
-        f"threshold {values['threshold']:.2f}: warns {values['alert_rate']:.1%} of flights, "
+        f"threshold {values['threshold']:g}: warns {values['alert_rate']:.1%} of flights, "
         f"finds {values['recall']:.1%} of the late ones",
         flush=True,
     )

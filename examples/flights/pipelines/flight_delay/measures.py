@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scores are worth: pure functions from labels and scores to numbers."""
 
+import math
+
 import numpy as np
 from sklearn.metrics import (
     average_precision_score,
@@ -85,10 +87,17 @@ def cost_curve(label, score, cost_miss, cost_alarm, points=400):
     return thresholds, cost
 
 
+def score_digits(score):
+    """Decimals for two digits that count, from the nearer end of 0 to 1: 0.25, 0.0013, 0.9987."""
+    near = min(score, 1 - score)
+    return max(2, 1 - math.floor(math.log10(near))) if near > 0 else 2
+
+
 def choose_threshold(label, score, cost_miss, cost_alarm):
     thresholds, cost = cost_curve(label, score, cost_miss, cost_alarm)
-    # Two digits: what a person can read aloud, write into a rule and defend.
-    best = round(float(thresholds[np.argmin(cost)]), 2)
+    cheapest = float(thresholds[np.argmin(cost)])
+    # So few digits are what a person can read aloud, write into a rule and defend.
+    best = round(cheapest, score_digits(cheapest))
     return best, {"threshold": thresholds.tolist(), "cost": cost.tolist()}
 
 

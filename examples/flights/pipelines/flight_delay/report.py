@@ -16,8 +16,11 @@ from drawings import (
     day_chart,
     day_text,
     percent,
+    period_of,
+    period_text,
     precision_chart,
     roc_chart,
+    score_text,
 )
 
 
@@ -94,7 +97,7 @@ def head(values, result, asked):
         )
         + figure(
             "Threshold",
-            f'{values["threshold"]:.2f}',
+            score_text(values["threshold"]),
             f'warns of {percent(values["alert_rate"])} of all flights',
         )
         + "</div>"
@@ -176,7 +179,7 @@ def calibration_section(values, result):
     bins = result["calibration"]
     rows = [
         (
-            f'{b["from"]:.2f} to {b["to"]:.2f}',
+            f'{score_text(b["from"])} to {score_text(b["to"])}',
             f'{b["rows"]:,}',
             percent(b["promised"]),
             percent(b["observed"]),
@@ -201,6 +204,7 @@ def calibration_section(values, result):
 
 def threshold_section(values, result, asked):
     counts = result["confusion"]
+    valid, test = (period_of(result["data"][name]) for name in ("valid", "test"))
     kinds = (
         ("late_warned", "fill-model", "model", "late, and we warned"),
         ("late_missed", "fill-bad", "bad", "late, and nobody was warned"),
@@ -221,14 +225,14 @@ def threshold_section(values, result, asked):
         "What the threshold does",
         "<p>A late flight nobody was warned of is taken to cost "
         f"{asked['cost_miss'] / asked['cost_alarm']:g} times as "
-        f"much as a needless warning. On May, {values['threshold']:.2f} was cheapest. On June, "
-        "of 1,000 flights, "
+        f"much as a needless warning. By the flights of {valid}, "
+        f"{score_text(values['threshold'])} is the cheapest. Of 1,000 flights of {test}, "
         f"<strong>{warned} get a warning, {thousand['late_warned']} of them rightly, and "
         f"{thousand['late_missed']} late flights go without one.</strong></p>",
         '<div class="pair">',
-        card("Cost by threshold, on May", cost_chart(result).svg()),
+        card(f"Cost by threshold, {valid}", cost_chart(result).svg()),
         card(
-            "1,000 flights of June",
+            f"1,000 flights, {test}",
             dots([(style, thousand[name]) for name, style, _, _ in kinds])
             + table(("", "of 1,000", "in all"), rows, numbers=(1, 2)),
         ),
@@ -329,11 +333,12 @@ def lineage_section(values, result):
     )
 
 
-def limits_section():
+def limits_section(data):
+    whole = period_text(data["train"]["from"], data["test"]["to"])
     return section(
         "What this does not say",
         '<ul class="plain">'
-        "<li>The flights are of the first half of 2001. Nothing here is about another year, "
+        f"<li>The flights are of {whole}. Nothing here is about another year, "
         "another season or another network.</li>"
         "<li>Landing times are reckoned from distance and delay, not recorded; cancelled flights "
         "are not in the data.</li>"
@@ -356,7 +361,7 @@ def render(values, result, asked):
             stability_section(result),
             importance_section(result),
             lineage_section(values, result),
-            limits_section(),
+            limits_section(result["data"]),
         )
     )
     return (
