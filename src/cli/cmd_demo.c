@@ -14,6 +14,8 @@
 #include "cli/output.h"
 #include "cli/place.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define NS_PER_SECOND 1e9
@@ -30,6 +32,7 @@
 struct demo {
     struct cli *cli;
     struct demo_server server;
+    struct str python; /* to be named in onggi.yaml once it is known to do; empty: none to be */
     struct str execution;
     int64_t version;
     uint64_t step_start_ns;
@@ -84,6 +87,10 @@ static enum status make_project(struct demo *demo, const char *folder, struct er
     TRY(example_copy(cli->arena, cli_arg(cli, 0), folder, true, err));
     TRY(project_find(cli->arena, folder, &cli->project, err));
     TRY(folder_create(cli->project.state, err));
+    demo->python = example_python(cli->arena, cli_arg(cli, 0), folder);
+    if (demo->python.len > 0 &&
+        setenv("ONGGI_PYTHON", arena_cstr(cli->arena, demo->python), 1) != 0)
+        return error_errno(err, errno, "name the Python of the scripts");
     done(demo, "project", place_from_here(cli->arena, str_from(cli->project.folder)));
     return STATUS_OK;
 }
@@ -101,8 +108,8 @@ static enum status start_server(struct demo *demo, struct error *err)
     return STATUS_OK;
 }
 
-/* Better now than after the training set: whether scripts will find what they import. */
-static enum status check_python(struct demo *demo, struct error *err)
+/* Whether scripts will find what they import. */
+static enum status ask_doctor(struct demo *demo, struct error *err)
 {
     struct cli *cli = demo->cli;
     yyjson_val *answer, *check;
@@ -121,6 +128,17 @@ static enum status check_python(struct demo *demo, struct error *err)
             return error_set(err, STATUS_INVALID, "python: %s", cli_field(cli, check, "text"));
     }
     return STATUS_OK;
+}
+
+/* Better now than after the training set. What a server here runs them with, later ones shall too. */
+static enum status check_python(struct demo *demo, struct error *err)
+{
+    struct cli *cli = demo->cli;
+
+    TRY(ask_doctor(demo, err));
+    if (demo->python.len == 0)
+        return STATUS_OK;
+    return example_keep_python(cli->arena, cli->project.folder, demo->python, err);
 }
 
 static enum status apply(struct demo *demo, struct error *err)

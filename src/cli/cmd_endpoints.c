@@ -4,6 +4,12 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 
+static void note_server(const struct cli *cli)
+{
+    if (cli->server.len == 0)
+        print_note("no server runs; this is what one would serve");
+}
+
 static enum status run_list(struct cli *cli, struct error *err)
 {
     static const char *const titles[] = { "ENDPOINT", "SERVICE", "MODEL",
@@ -29,6 +35,8 @@ static enum status run_list(struct cli *cli, struct error *err)
     table_print(table);
     if (yyjson_arr_size(list) == 0)
         print_note("no endpoint is defined; docs/endpoints.md says how");
+    else
+        note_server(cli);
     return STATUS_OK;
 }
 
@@ -81,6 +89,7 @@ static enum status run_show(struct cli *cli, struct error *err)
                    cli_field(cli, answer, "model_p50_us"),
                    cli_field(cli, answer, "model_p99_us"));
     print_rules(cli, answer);
+    note_server(cli);
     return STATUS_OK;
 }
 

@@ -76,6 +76,16 @@ static void print_next(struct cli *cli, const char *folder)
         print_note("next: cd " STR_FMT " && " STR_FMT " apply", STR_ARG(way), STR_ARG(command));
 }
 
+static enum status make_example(struct cli *cli, struct str example, const char *folder,
+                                struct error *err)
+{
+    struct str python;
+
+    TRY(example_copy(cli->arena, example, folder, false, err));
+    python = example_python(cli->arena, example, folder);
+    return python.len == 0 ? STATUS_OK : example_keep_python(cli->arena, folder, python, err);
+}
+
 static enum status run_init(struct cli *cli, struct error *err)
 {
     const char *folder = cli->line.arg_count > 0 ? cli_arg_z(cli, 0) : ".";
@@ -83,7 +93,7 @@ static enum status run_init(struct cli *cli, struct error *err)
 
     TRY(folder_create(folder, err));
     if (example.len > 0)
-        TRY(example_copy(cli->arena, example, folder, false, err));
+        TRY(make_example(cli, example, folder, err));
     else
         TRY(make_empty(cli, folder, err));
     if (cli->json) {

@@ -108,18 +108,21 @@ static enum status copy_folder(struct arena *arena, const char *from, const char
 
 /* ---- the Python that has the example's packages */
 
-/* Absolute, or a name for PATH; empty if none is known. Its links stay: an environment is known by its path. */
-static struct str known_python(struct arena *arena, struct str example)
+struct str example_python(struct arena *arena, struct str name, const char *folder)
 {
     static const char *const places[] = { "venv", "../venv", "../../venv", "../../build/venv",
                                           NULL };
+    struct str config = arena_printf(arena, "%s/" CONFIG_NAME, folder);
     struct str chosen = str_from(getenv("ONGGI_PYTHON"));
-    struct str name = arena_printf(arena, STR_FMT "/bin/python", STR_ARG(example));
+    struct str file = arena_printf(arena, STR_FMT "/bin/python", STR_ARG(name));
     char *found;
 
+    if (is_settled(arena, config.data))
+        return STR_EMPTY;
     if (chosen.len > 0)
         return str_index(chosen, '/') < chosen.len ? place_absolute(arena, chosen) : chosen;
-    found = find_near_program(arena, places, name.data);
+    found = find_near_program(arena, places, file.data);
+    /* Its own links stay: an environment is known by its path. */
     return found == NULL ? STR_EMPTY : place_absolute(arena, str_from(found));
 }
 
@@ -137,24 +140,20 @@ static struct str yaml_text(struct arena *arena, struct str text)
     return result;
 }
 
-static enum status name_python(struct arena *arena, struct str example, const char *folder,
-                               struct error *err)
+enum status example_keep_python(struct arena *arena, const char *folder, struct str python,
+                                struct error *err)
 {
-    struct str path = arena_printf(arena, "%s/" CONFIG_NAME, folder), text = STR_EMPTY;
-    struct str python = known_python(arena, example);
+    struct str path = arena_printf(arena, "%s/" CONFIG_NAME, folder), text = STR_EMPTY, value;
     char *here = realpath(folder, NULL);
 
     if (here != NULL && str_starts(python, STR("/")))
         python = place_from(arena, arena_str(arena, str_from(here)), python);
     free(here);
-    if (python.len == 0 || is_settled(arena, path.data))
-        return STATUS_OK;
     if (file_exists(path.data))
         TRY(file_read(arena, path.data, CONFIG_MAX, &text, err));
-    return file_write(path.data,
-                      arena_printf(arena, STR_FMT "python: " STR_FMT "\n", STR_ARG(text),
-                                   STR_ARG(yaml_text(arena, python))),
-                      err);
+    value = yaml_text(arena, python);
+    text = arena_printf(arena, STR_FMT "python: " STR_FMT "\n", STR_ARG(text), STR_ARG(value));
+    return file_write(path.data, text, err);
 }
 
 /* ---- its data */
@@ -208,7 +207,6 @@ enum status example_copy(struct arena *arena, struct str name, const char *folde
     if (!str_is_name(name) || !file_exists(from))
         return no_example(arena, name, examples, err);
     TRY(copy_folder(arena, from, folder, refresh, err));
-    TRY(name_python(arena, name, folder, err));
     for (size_t i = 0; i < ARRAY_LEN(data_files); i++) {
         if (str_equal(name, str_from(data_files[i].example)))
             TRY(bring_data(arena, data_files[i].file, folder, err));

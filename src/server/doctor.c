@@ -20,6 +20,7 @@
 #define FILES_NEEDED 10500
 #define PROGRAM_MS 5000
 #define PYTHON_MS 20000
+#define NAMES_SHOWN 3
 /* Before this the program did not exist, so a clock that says so is wrong. */
 #define YEAR_2024_US (INT64_C(1704067200) * US_PER_SECOND)
 
@@ -157,29 +158,43 @@ static const char missing_packages[] =
     "        try: m.version(name[0])\n"
     "        except m.PackageNotFoundError: print(name[0])\n";
 
+/* "numpy, onnx, pyarrow and 3 more" of names that stand one a line; empty if there are none. */
+static struct str list_names(struct arena *arena, struct str names)
+{
+    struct str text = STR_EMPTY, name;
+    size_t count = 0;
+
+    while (str_split(&names, '\n', &name)) {
+        if (name.len > 0 && count++ < NAMES_SHOWN)
+            text = arena_printf(arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
+                                text.len > 0 ? ", " : "", STR_ARG(name));
+    }
+    return count <= NAMES_SHOWN ? text
+                                : arena_printf(arena, STR_FMT " and %zu more", STR_ARG(text),
+                                               count - NAMES_SHOWN);
+}
+
 static void check_packages(struct report *report, const char *program, struct str version)
 {
     struct str path = arena_printf(report->arena, "%s/requirements.txt", folder_of(report));
     const char *const argv[] = { program, "-c", missing_packages, path.data, NULL };
-    struct str output = STR_EMPTY, missing = STR_EMPTY, line;
+    struct str output = STR_EMPTY, missing = STR_EMPTY;
 
     if (report->machine->project->folder != NULL && file_exists(path.data) &&
-        run_program(report->arena, argv, PYTHON_MS, &output) == 0) {
-        while (str_split(&output, '\n', &line))
-            if (line.len > 0)
-                missing = arena_printf(report->arena, STR_FMT "%s" STR_FMT, STR_ARG(missing),
-                                       missing.len > 0 ? ", " : "", STR_ARG(line));
-    }
+        run_program(report->arena, argv, PYTHON_MS, &output) == 0)
+        missing = list_names(report->arena, output);
     if (missing.len == 0)
         say(report, OK, "python",
             arena_printf(report->arena, STR_FMT " (%s)", STR_ARG(version), program));
     else
         say(report, WARN, "python",
             arena_printf(report->arena,
-                         "'%s' lacks " STR_FMT " of requirements.txt, so the scripts that need "
-                         "them will fail; install them ('%s -m pip install -r %s'), or name "
-                         "another Python by 'python:' in onggi.yaml or ONGGI_PYTHON",
-                         program, STR_ARG(missing), program, path.data));
+                         "'%s' lacks " STR_FMT
+                         " of requirements.txt, so scripts that need them "
+                         "will fail; name one that has them by ONGGI_PYTHON, or make one in %s "
+                         "('python3 -m venv venv && venv/bin/pip install -r requirements.txt') "
+                         "and put 'python: venv/bin/python' into onggi.yaml",
+                         program, STR_ARG(missing), folder_of(report)));
 }
 
 static void check_python(struct report *report)

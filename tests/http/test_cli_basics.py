@@ -51,6 +51,9 @@ COMMANDS = ["init", "validate", "apply", "status", "doctor", "version", "serve",
             "users remove"]
 
 
+DATA = Path(onggi.BINARY).resolve().parents[1] / "deps" / "data" / "flights-3m.parquet"
+
+
 class Basics(onggi.ProjectCase):
     def make(self):
         for name, text in {"onggi.yaml": "", "features/all.yaml": DEFINITIONS, "data/sales.csv": SALES,
@@ -151,6 +154,36 @@ class Basics(onggi.ProjectCase):
         self.assertEqual((shop.folder / "onggi.yaml").read_text(), "python: other\n")
         self.declined(3, ["there is no example 'flihgts'", "flights"], "init", "x", "--example",
                      "flihgts")
+
+    @unittest.skipUnless(DATA.exists(), "the flights are missing: dev/setup brings them")
+    def test_an_example_knows_its_python(self):
+        python = self.path / "tools with a space" / "python"
+        python.parent.mkdir()
+        python.symlink_to(sys.executable)
+        self.project.must("init", "--example", "flights", "trial", env={"ONGGI_PYTHON": str(python)})
+        text = (self.path / "trial" / "onggi.yaml").read_text()
+        self.assertTrue(text.endswith('\npython: "../tools with a space/python"\n'), text)
+        trial = onggi.Project(self.path / "trial")
+        checks = {check["name"]: check for check in json.loads(trial.must("doctor", "--json"))["checks"]}
+        self.assertIn("tools with a space/python' lacks", checks["python"]["text"])
+        # What the user has changed stays.
+        trial.write("onggi.yaml", "python: mine\n")
+        trial.write("endpoints/flight_delay.yaml", "mine\n")
+        self.assertIn("kept  trial/endpoints", self.project.run("init", "--example", "flights", "trial").stderr)
+        self.assertEqual((trial.folder / "onggi.yaml").read_text(), "python: mine\n")
+        self.assertEqual((trial.folder / "endpoints" / "flight_delay.yaml").read_text(), "mine\n")
+
+    @unittest.skipUnless(DATA.exists(), "the flights are missing: dev/setup brings them")
+    def test_a_demo_without_its_packages_ends_before_it_begins(self):
+        python = self.path / "python"
+        python.write_text("#!/bin/sh\nexec %s -I -S \"$@\"\n" % sys.executable)
+        python.chmod(0o755)
+        done = self.project.run("demo", "flights", "--once", env={"ONGGI_PYTHON": str(python)})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"lacks .* and \d+ more of requirements.txt.*ONGGI_PYTHON")
+        self.assertNotIn("apply", done.stdout)
+        # One that does not do is not written down.
+        self.assertNotRegex((self.path / "flights" / "onggi.yaml").read_text(), r"(?m)^python:")
 
     def test_init_says_how_to_go_on_in_words_that_work(self):
         done = self.project.run("init", "my shop")
