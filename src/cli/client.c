@@ -343,6 +343,21 @@ enum status cli_post(struct cli *cli, struct str target, struct str body, yyjson
     return STATUS_OK;
 }
 
+enum status cli_id(struct cli *cli, const char *things, struct str word, struct str *out,
+                   struct error *err)
+{
+    yyjson_val *answer, *newest;
+
+    *out = word;
+    if (!str_equal(word, STR("last")))
+        return STATUS_OK;
+    TRY(cli_get(cli, arena_printf(cli->arena, "/api/v1/%s?limit=1", things), &answer, err));
+    newest = yyjson_arr_get_first(json_find(answer, str_from(things)));
+    if (newest == NULL)
+        return error_set(err, STATUS_NOT_FOUND, "there are no %s yet", things);
+    return json_need_str(newest, "id", out, err);
+}
+
 enum status cli_download(struct cli *cli, struct str target, const char *path,
                          struct error *err)
 {

@@ -32,6 +32,9 @@ MUST_USE enum status cli_get(struct cli *cli, struct str target, yyjson_val **ou
                              struct error *err);
 MUST_USE enum status cli_post(struct cli *cli, struct str target, struct str body,
                               yyjson_val **out, struct error *err);
+/* "last" is the newest of "executions" or "runs"; any other word is the id itself. */
+MUST_USE enum status cli_id(struct cli *cli, const char *things, struct str word,
+                            struct str *out, struct error *err);
 /* GET into a file, which appears complete or not at all. */
 MUST_USE enum status cli_download(struct cli *cli, struct str target, const char *path,
                                   struct error *err);

@@ -266,9 +266,10 @@ const struct command feature_commands[] = {
       materialize_options, 0, 0, ACCESS_WRITE, false, run_materialize },
     { "features training-set", "",
       "entity rows, and beside each the features as they were at its time",
-      "onggi features training-set --service flight_v1 --entities rows.parquet --out train.parquet\n"
-      "onggi features training-set --service flight_v1 --entities-sql 'SELECT … FROM flights' "
-      "--out train.csv",
+      "onggi features training-set --service flight_v1 --out train.csv --entities-sql \\\n"
+      "    'SELECT date, origin, destination, distance FROM flights LIMIT 1000'\n"
+      "onggi features training-set --service flight_v1 --entities data/flights-3m.parquet "
+      "--out train.parquet",
       training_set_options, 0, 0, ACCESS_WRITE, false, run_training_set },
     COMMANDS_END,
 };

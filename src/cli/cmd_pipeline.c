@@ -15,6 +15,12 @@ static struct str execution_target(struct cli *cli, struct str id, const char *r
     return cli_target(cli, "/api/v1/executions/", id, rest);
 }
 
+/* The execution that the first argument names. */
+static enum status named_execution(struct cli *cli, struct str *out, struct error *err)
+{
+    return cli_id(cli, "executions", cli_arg(cli, 0), out, err);
+}
+
 static enum status run_list(struct cli *cli, struct error *err)
 {
     static const char *const titles[] = {
@@ -144,8 +150,10 @@ static enum status show_execution(struct cli *cli, struct error *err)
     struct table *table = table_new(cli->arena, titles);
     yyjson_val *answer, *step;
     size_t index, max;
+    struct str id;
 
-    TRY(cli_get(cli, execution_target(cli, cli_arg(cli, 0), ""), &answer, err));
+    TRY(named_execution(cli, &id, err));
+    TRY(cli_get(cli, execution_target(cli, id, ""), &answer, err));
     if (cli->json) {
         print_json(cli, answer);
         return STATUS_OK;
@@ -243,12 +251,12 @@ static enum status on_log(void *context, struct str event, struct str data, stru
 }
 
 /* A script may print anything; JSON holds UTF-8. */
-static void print_log_json(struct cli *cli, struct str log)
+static void print_log_json(struct cli *cli, struct str id, struct str log)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
     yyjson_mut_val *object = yyjson_mut_obj(doc);
 
-    json_add_str(doc, object, "execution", cli_arg(cli, 0));
+    json_add_str(doc, object, "execution", id);
     json_add_str(doc, object, "step", cli_arg(cli, 1));
     json_add_str(doc, object, "log", arena_str_utf8(cli->arena, log));
     print_json_mut(cli, object);
@@ -256,15 +264,16 @@ static void print_log_json(struct cli *cli, struct str log)
 
 static enum status run_logs(struct cli *cli, struct error *err)
 {
-    struct str id = cli_arg(cli, 0);
     struct cli_request request = { .method = "GET" };
     struct cli_answer answer;
     bool follow = cli_has(cli, "follow");
     struct str rest = cli_target(cli, "/logs/", cli_arg(cli, 1), follow ? "?follow=true" : "");
+    struct str id;
 
     if (cli->line.arg_count == 1 && follow)
         return cli_usage(cli, err,
                          "--follow needs a step: onggi pipeline logs ID STEP --follow");
+    TRY(named_execution(cli, &id, err));
     if (cli->line.arg_count == 1)
         return list_logs(cli, id, err);
     request.target = execution_target(cli, id, rest.data);
@@ -273,14 +282,14 @@ static enum status run_logs(struct cli *cli, struct error *err)
     request.sink_context = cli;
     TRY(cli_ask(cli, &request, &answer, err));
     if (!follow && cli->json)
-        print_log_json(cli, answer.body);
+        print_log_json(cli, id, answer.body);
     else if (!follow)
         print_log(answer.body);
     return STATUS_OK;
 }
 
-static enum status post_execution(struct cli *cli, const char *rest, yyjson_val **answer,
-                                  struct error *err)
+static enum status post_execution(struct cli *cli, struct str id, const char *rest,
+                                  yyjson_val **answer, struct error *err)
 {
     struct str cause = cli_option(cli, "reason"), body = STR("{}");
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
@@ -290,18 +299,20 @@ static enum status post_execution(struct cli *cli, const char *rest, yyjson_val 
         json_add_str(doc, object, "cause", cause);
         body = json_mut_write(cli->arena, object);
     }
-    return cli_post(cli, execution_target(cli, cli_arg(cli, 0), rest), body, answer, err);
+    return cli_post(cli, execution_target(cli, id, rest), body, answer, err);
 }
 
 static enum status run_stop(struct cli *cli, struct error *err)
 {
     yyjson_val *answer;
+    struct str id;
 
-    TRY(post_execution(cli, "/stop", &answer, err));
+    TRY(named_execution(cli, &id, err));
+    TRY(post_execution(cli, id, "/stop", &answer, err));
     if (cli->json)
         print_json(cli, answer);
     else
-        print_note("%s stopped", cli_arg_z(cli, 0));
+        print_note(STR_FMT " stopped", STR_ARG(id));
     return STATUS_OK;
 }
 
@@ -309,12 +320,14 @@ static enum status run_redrive(struct cli *cli, struct error *err)
 {
     bool stay = cli->server.len == 0 || cli_has(cli, "follow");
     yyjson_val *answer;
+    struct str id;
 
-    TRY(post_execution(cli, "/redrive", &answer, err));
-    print_note("%s goes on from the step that failed", cli_arg_z(cli, 0));
+    TRY(named_execution(cli, &id, err));
+    TRY(post_execution(cli, id, "/redrive", &answer, err));
+    print_note(STR_FMT " goes on from the step that failed", STR_ARG(id));
     if (!stay && cli->json)
         print_json(cli, answer);
-    return stay ? follow_to_end(cli, cli_arg(cli, 0), err) : STATUS_OK;
+    return stay ? follow_to_end(cli, id, err) : STATUS_OK;
 }
 
 static const struct command_option show_options[] = {
@@ -341,19 +354,18 @@ const struct command pipeline_commands[] = {
     { "pipeline show", "NAME", "the steps of a pipeline",
       "onggi pipeline show flight_delay\nonggi pipeline show flight_delay --asl", show_options,
       1, 1, ACCESS_READ, false, run_show },
-    { "pipeline run", "NAME", "run a pipeline",
-      "onggi pipeline run flight_delay --follow\n"
-      "onggi pipeline run fraud --param from=2018-07-25 --param to=2018-08-01",
+    { "pipeline run", "NAME", "run a pipeline", "onggi pipeline run flight_delay --follow",
       run_options, 1, 1, ACCESS_ENGINE, false, run_run },
     { "pipeline executions", "[ID]", "what ran; one execution step by step",
-      "onggi pipeline executions", NULL, 0, 1, ACCESS_READ, false, run_executions },
+      "onggi pipeline executions\nonggi pipeline executions last", NULL, 0, 1, ACCESS_READ,
+      false, run_executions },
     { "pipeline logs", "ID [STEP]", "what a step printed",
-      "onggi pipeline logs 01J… train --follow", follow_options, 1, 2, ACCESS_READ, false,
-      run_logs },
+      "onggi pipeline logs last\nonggi pipeline logs last train --follow", follow_options, 1, 2,
+      ACCESS_READ, false, run_logs },
     { "pipeline stop", "ID", "stop an execution",
-      "onggi pipeline stop 01J… --reason 'bad data'", stop_options, 1, 1, ACCESS_ENGINE, false,
+      "onggi pipeline stop last --reason 'bad data'", stop_options, 1, 1, ACCESS_ENGINE, false,
       run_stop },
     { "pipeline redrive", "ID", "go on with a failed execution from the step that failed",
-      "onggi pipeline redrive 01J…", follow_options, 1, 1, ACCESS_ENGINE, false, run_redrive },
+      "onggi pipeline redrive last", follow_options, 1, 1, ACCESS_ENGINE, false, run_redrive },
     COMMANDS_END,
 };

@@ -242,7 +242,7 @@ const struct command predict_commands[] = {
     { "predict", "ENDPOINT k=v …", "one decision, or with --entities a file of them",
       "onggi predict flight_delay origin=ATL destination=ORD date=2001-07-01T08:30:00Z "
       "distance=606 --explain\n"
-      "onggi predict flight_delay --entities rows.parquet --out scored.parquet",
+      "onggi predict flight_delay --entities data/flights-3m.parquet --out scored.parquet",
       predict_options, 1, -1, ACCESS_MODELS, false, run_predict },
     { "bench predict", "ENDPOINT k=v …", "how fast an endpoint answers over HTTP",
       "onggi bench predict flight_delay origin=ATL destination=ORD date=2001-07-01T08:30:00Z "

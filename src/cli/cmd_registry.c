@@ -37,8 +37,10 @@ static enum status run_runs_show(struct cli *cli, struct error *err)
 {
     yyjson_val *answer, *item;
     size_t index, max;
+    struct str id;
 
-    TRY(cli_get(cli, cli_target(cli, "/api/v1/runs/", cli_arg(cli, 0), ""), &answer, err));
+    TRY(cli_id(cli, "runs", cli_arg(cli, 0), &id, err));
+    TRY(cli_get(cli, cli_target(cli, "/api/v1/runs/", id, ""), &answer, err));
     if (cli->json) {
         print_json(cli, answer);
         return STATUS_OK;
@@ -58,8 +60,12 @@ static enum status run_runs_show(struct cli *cli, struct error *err)
 
 static enum status run_runs_compare(struct cli *cli, struct error *err)
 {
-    return evidence_compare(cli, cli_target(cli, "/api/v1/runs/", cli_arg(cli, 0), ""),
-                            cli_target(cli, "/api/v1/runs/", cli_arg(cli, 1), ""), err);
+    struct str first, second;
+
+    TRY(cli_id(cli, "runs", cli_arg(cli, 0), &first, err));
+    TRY(cli_id(cli, "runs", cli_arg(cli, 1), &second, err));
+    return evidence_compare(cli, cli_target(cli, "/api/v1/runs/", first, ""),
+                            cli_target(cli, "/api/v1/runs/", second, ""), err);
 }
 
 /* ---- models */
@@ -320,26 +326,26 @@ static const struct command_option deploy_options[] = {
 const struct command registry_commands[] = {
     { "runs list", "", "what was trained, newest first", "onggi runs list", NULL, 0, 0,
       ACCESS_READ, false, run_runs_list },
-    { "runs show", "ID", "parameters, metrics and artifacts of a run", "onggi runs show 01J…",
+    { "runs show", "ID", "parameters, metrics and artifacts of a run", "onggi runs show last",
       NULL, 1, 1, ACCESS_READ, false, run_runs_show },
-    { "runs compare", "ID ID", "where two runs differ", "onggi runs compare 01J… 01K…", NULL, 2,
+    { "runs compare", "ID ID", "where two runs differ", "onggi runs compare 01J… last", NULL, 2,
       2, ACCESS_READ, false, run_runs_compare },
     { "models list", "", "models and which versions serve", "onggi models list", NULL, 0, 0,
       ACCESS_READ, false, run_models_list },
     { "models show", "NAME [VERSION]", "the versions of a model; one version with its lineage",
-      "onggi models show flight_delay\nonggi models show flight_delay 3", NULL, 1, 2,
+      "onggi models show flight_delay\nonggi models show flight_delay 1", NULL, 1, 2,
       ACCESS_READ, false, run_models_show },
     { "models compare", "NAME VERSION VERSION", "where two versions differ",
-      "onggi models compare flight_delay 2 3", NULL, 3, 3, ACCESS_READ, false,
+      "onggi models compare flight_delay 1 2", NULL, 3, 3, ACCESS_READ, false,
       run_models_compare },
     { "models approve", "NAME VERSION", "allow a version to decide",
-      "onggi models approve flight_delay 3 --reason 'calibrated, AUC .76'", reason_options, 2,
+      "onggi models approve flight_delay 1 --reason 'calibrated, AUC .76'", reason_options, 2,
       2, ACCESS_WRITE, false, run_approve },
     { "models reject", "NAME VERSION", "keep a version from deciding",
-      "onggi models reject flight_delay 3 --reason 'worse on small airports'", reason_options,
+      "onggi models reject flight_delay 1 --reason 'worse on small airports'", reason_options,
       2, 2, ACCESS_WRITE, false, run_reject },
     { "models deploy", "NAME VERSION", "let an endpoint serve an approved version",
-      "onggi models deploy flight_delay 3 --endpoint flight_delay", deploy_options, 2, 2,
+      "onggi models deploy flight_delay 1 --endpoint flight_delay", deploy_options, 2, 2,
       ACCESS_WRITE, false, run_deploy },
     { "models rollback", "ENDPOINT", "one deployment back, to the version before",
       "onggi models rollback flight_delay", NULL, 1, 1, ACCESS_WRITE, false, run_rollback },

@@ -77,7 +77,7 @@ const struct command user_commands[] = {
     { "users list", "", "who may use the server", "onggi users list", NULL, 0, 0, ACCESS_READ,
       false, run_list },
     { "users add", "NAME", "add a user and print the token, once",
-      "onggi users add anna --role approver", add_options, 1, 1, ACCESS_WRITE, false, run_add },
+      "onggi users add anna --role admin", add_options, 1, 1, ACCESS_WRITE, false, run_add },
     { "users remove", "NAME", "take a user away", "onggi users remove anna", NULL, 1, 1,
       ACCESS_WRITE, false, run_remove },
     COMMANDS_END,

@@ -296,9 +296,10 @@ class Basics(onggi.ProjectCase):
         self.project.must("pipeline", "run", "hello", "--param", "word=one")
         self.project.must("pipeline", "run", "hello", "--param", "word=two", "--follow")
         ids = [run["id"] for run in json.loads(self.project.must("runs", "list", "--json"))["runs"]]
+        self.assertEqual(json.loads(self.project.must("runs", "show", "last", "--json"))["id"], ids[0])
         asked = ["validate", "apply", "status", "version", "--version", "doctor", "features list",
                  "features show now", "features show shop", "features search tak", "endpoints list", "features materialize", "pipeline list", "pipeline show hello",
-                 "pipeline show hello --asl", "pipeline run hello --follow", "pipeline executions",
+                 "pipeline show hello --asl", "pipeline run hello --follow", "pipeline executions", "pipeline executions last", "pipeline logs last a",
                  f"pipeline executions {ids[0]}", f"pipeline logs {ids[0]}", f"pipeline logs {ids[0]} a",
                  "runs list", f"runs show {ids[0]}", f"runs compare {ids[0]} {ids[1]}", "models list", "users list",
                  "init other", "features get --service now shop=north at=2020-01-01T12:00:00Z offered=4",
