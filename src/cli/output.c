@@ -128,6 +128,9 @@ void print_log(struct str text)
 }
 
 static struct str format_line(struct arena *arena, const char *format, va_list args)
+    PRINTF_LIKE(2, 0);
+
+static struct str format_line(struct arena *arena, const char *format, va_list args)
 {
     char *text = NULL;
     struct str line;
