@@ -5,7 +5,7 @@
 #include "features/offline/parallel.h"
 #include "features/offline/sweep_segment.h"
 
-#include <stdlib.h>
+#include <assert.h>
 
 #define TASK_ROWS 65536
 
@@ -283,27 +283,41 @@ static enum status sweep_task(void *context, size_t task, unsigned thread, struc
     return STATUS_OK;
 }
 
-/* Portions of keys with about TASK_ROWS rows and questions each. */
-static size_t share_out(const struct sweep *sweep, struct arena *arena, uint32_t **firsts)
+/* What a key costs: its rows and questions, and one for the key itself, which may have neither. */
+static size_t load_of(const struct sweep *sweep, uint32_t key)
 {
     const struct row_order *rows = sweep->rows, *questions = sweep->questions;
-    size_t most = (rows->starts[rows->key_count] +
-                   (size_t)questions->starts[questions->key_count]) /
-                      TASK_ROWS +
-                  3;
-    size_t count = 0, load = 0;
+    size_t load = questions->starts[key + 1] - questions->starts[key] + 1;
 
-    *firsts = ARENA_ARRAY(arena, uint32_t, most);
-    for (uint32_t key = 0; key < questions->key_count; key++) {
-        if (load == 0)
+    return key < rows->key_count ? load + rows->starts[key + 1] - rows->starts[key] : load;
+}
+
+/* All tasks but the last have a load of TASK_ROWS at least; behind them stands one number more. */
+static size_t tasks_max(const struct sweep *sweep)
+{
+    const struct row_order *rows = sweep->rows, *questions = sweep->questions;
+    size_t load = (size_t)rows->starts[rows->key_count] +
+                  questions->starts[questions->key_count] + questions->key_count;
+
+    return load / TASK_ROWS + 1;
+}
+
+/* Portions of keys with a load of about TASK_ROWS each. */
+static size_t share_out(const struct sweep *sweep, struct arena *arena, uint32_t **firsts)
+{
+    size_t most = tasks_max(sweep), count = 0, load = 0;
+
+    *firsts = ARENA_ARRAY(arena, uint32_t, most + 1);
+    for (uint32_t key = 0; key < sweep->questions->key_count; key++) {
+        if (load == 0) {
+            assert(count < most);
             (*firsts)[count++] = key;
-        load += questions->starts[key + 1] - questions->starts[key] + 1;
-        if (key < rows->key_count)
-            load += rows->starts[key + 1] - rows->starts[key];
+        }
+        load += load_of(sweep, key);
         if (load >= TASK_ROWS)
             load = 0;
     }
-    (*firsts)[count] = questions->key_count;
+    (*firsts)[count] = sweep->questions->key_count;
     return count;
 }
 

@@ -358,6 +358,41 @@ TEST(a_sum_beyond_int64_names_feature_and_key)
     test_free(world);
 }
 
+/* Keys that nobody has rows of cost no less to share out than others. */
+TEST(many_keys_without_rows_are_asked_about)
+{
+    enum { MANY = 300000 };
+    uint32_t *keys = test_malloc(MANY * sizeof(*keys));
+    int64_t *times = test_calloc(MANY, sizeof(*times));
+    const struct row_order_input none = { 0 };
+    const struct row_order_input asked = { keys, times, NULL, MANY, MANY };
+    struct row_order rows, questions;
+    struct column out;
+    struct sweep_feature count = { .label = STR("view.n"),
+                                   .spec = { AGGREGATE_COUNT, TYPE_INT64, true },
+                                   .out = &out };
+
+    for (uint32_t i = 0; i < MANY; i++)
+        keys[i] = i;
+    assert_ok(row_order_make(&none, 1, &rows, &err));
+    assert_ok(row_order_make(&asked, 2, &questions, &err));
+    assert_ok(column_make(&out, TYPE_INT64, MANY, &err));
+    assert_ok(sweep_run(&(struct sweep){ .rows = &rows,
+                                         .question_times = times,
+                                         .questions = &questions,
+                                         .features = &count,
+                                         .feature_count = 1 },
+                        2, &err));
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(out.valid[i] == 1 && out.int64s[i] == 0);
+    column_free(&out);
+    row_order_free(&rows);
+    row_order_free(&questions);
+    test_free(times);
+    test_free(keys);
+}
+
 TEST_MAIN(TEST_CASE(every_cell_is_what_the_definition_gives),
           TEST_CASE(as_known_leaves_out_what_was_created_later),
-          TEST_CASE(a_sum_beyond_int64_names_feature_and_key))
+          TEST_CASE(a_sum_beyond_int64_names_feature_and_key),
+          TEST_CASE(many_keys_without_rows_are_asked_about))
