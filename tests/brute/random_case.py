@@ -6,6 +6,7 @@ sums that a naive loop gets wrong, integers near the end of their range, times b
 sources. One seed makes one project, always the same.
 """
 
+import itertools
 import math
 import random
 from pathlib import Path
@@ -28,6 +29,7 @@ WINDOWS = [MINUTE * 5, MINUTE * 7, 90_000_000, HOUR, 12 * HOUR - MINUTE, 12 * HO
            12 * DAY - HOUR, 12 * DAY, 30 * DAY]
 DELAYS = [0, 0, 0, 5 * MINUTE, HOUR, 7 * DAY]
 NUMBERS = ["i", "big", "f", "wild", "g", "b"]
+TEXT_FEATURES = [("count", "shop"), ("last", "s"), ("max", "shop"), ("count", "s")]
 HOPS = [5 * MINUTE, HOUR, DAY]
 UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1_000_000, "s"), (1000, "ms"))
 
@@ -58,6 +60,8 @@ class Case:
                       self.window_view("shop_activity", "shop", "events", 10),
                       self.window_view("card_activity", "card", "visits", 10),
                       self.window_view("silence", "shop", "nothing", 5)]
+        self.views += [self.text_view(place, order)
+                       for place, order in enumerate(itertools.permutations(TEXT_FEATURES))]
         self.entity_rows = [self.entity_row(place) for place in range(entity_rows)]
         self.drop_overflows()
 
@@ -141,6 +145,12 @@ class Case:
     def window_view(self, name, entity, source, count):
         features = [self.feature(f"{name}_{place}") for place in range(count)]
         return self.view(name, entity, source, features=features), entity, source
+
+    def text_view(self, place, order):
+        """Several texts of one source, some only counted: each order lets another come first."""
+        name, source = f"texts_{place}", ["events", "visits"][place % 2]
+        features = [Feature(f"{name}_{function}_{column}", function, column) for function, column in order]
+        return self.view(name, "customer", source, features=features), "customer", source
 
     def feature(self, name):
         choose = self.random

@@ -261,25 +261,15 @@ static enum status compute_view(struct engine *engine, struct source_work *work,
     return status;
 }
 
-/* Texts that features carry live in the source's memory, which they outlive here. */
-static void keep_texts(struct engine *engine, struct source_work *work,
-                       struct source_rows *rows)
+/* Texts that features carry lie in the source's memory: it lives as long as the engine does. */
+static void keep_texts(struct engine *engine, struct source_rows *rows)
 {
     for (size_t i = 0; i < rows->input_count; i++) {
-        struct column *input = &rows->inputs[i];
-
-        for (size_t k = 0; input->bytes != NULL && k < work->want.key_count; k++) {
-            const struct spec_view *view = &engine->spec->views[work->views[k]];
-
-            for (size_t f = 0; f < view->feature_count && input->bytes != NULL; f++) {
-                struct column *slot = &engine->slots[view->first_slot + f];
-
-                if (slot->type != input->type || slot->bytes != NULL)
-                    continue;
-                slot->bytes = input->bytes;
-                input->bytes = NULL;
-            }
-        }
+        if (rows->inputs[i].bytes == NULL)
+            continue;
+        ARENA_PUSH(engine->arena, engine->texts, engine->text_count,
+                   engine->text_capacity) = rows->inputs[i].bytes;
+        rows->inputs[i].bytes = NULL;
     }
 }
 
@@ -301,7 +291,7 @@ static enum status compute_source(struct engine *engine, struct source_work *wor
         done++;
     }
     job_progress(engine->job, "compute features", done, work->want.key_count);
-    keep_texts(engine, work, &rows);
+    keep_texts(engine, &rows);
     source_rows_free(&rows);
     return status;
 }
@@ -334,6 +324,8 @@ void engine_free(struct engine *engine)
     }
     for (size_t i = 0; engine->slots != NULL && i < engine->spec->slot_count; i++)
         column_free(&engine->slots[i]);
+    for (size_t i = 0; i < engine->text_count; i++)
+        arena_free(engine->texts[i]);
     table_free(&engine->made);
     entity_rows_free(engine->spec, &engine->rows);
     offline_close(&engine->offline);
