@@ -316,29 +316,6 @@ enum status folder_list(struct arena *arena, const char *path, struct str **name
     return STATUS_OK;
 }
 
-enum status file_glob(struct arena *arena, const char *pattern, struct str **paths,
-                      size_t *count, struct error *err)
-{
-    glob_t found;
-    int rc = glob(pattern, GLOB_NOSORT, NULL, &found);
-
-    if (rc == GLOB_NOMATCH) {
-        *paths = NULL;
-        *count = 0;
-        return STATUS_OK;
-    }
-    if (rc != 0)
-        return error_set(err, STATUS_INTERNAL, "search for files '%s' failed", pattern);
-    *paths = ARENA_ARRAY(arena, struct str, found.gl_pathc);
-    *count = found.gl_pathc;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        (*paths)[i] = arena_str(arena, str_from(found.gl_pathv[i]));
-    globfree(&found);
-    /* glob() sorts by the locale; ties of equal times go by the bytes of the names. */
-    qsort(*paths, *count, sizeof(**paths), compare_strs);
-    return STATUS_OK;
-}
-
 enum status path_below(struct arena *arena, const char *folder, struct str relative, char **out,
                        struct error *err)
 {
@@ -356,5 +333,52 @@ enum status path_below(struct arena *arena, const char *folder, struct str relat
                              "path '" STR_FMT "': '..' would leave the project",
                              STR_ARG(str_slice(relative, 0, 200)));
     *out = arena_cstr(arena, arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(relative)));
+    return STATUS_OK;
+}
+
+/* For glob(): what stands for itself has a backslash in front. */
+static void put_escaped(struct str text, const char *special, char **to)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (strchr(special, text.data[i]) != NULL)
+            *(*to)++ = '\\';
+        *(*to)++ = text.data[i];
+    }
+}
+
+static char *glob_pattern(struct arena *arena, const char *folder, struct str pattern)
+{
+    char *whole = arena_alloc(arena, 2 * (strlen(folder) + pattern.len) + 2), *to = whole;
+
+    put_escaped(str_from(folder), "*?[\\", &to);
+    *to++ = '/';
+    put_escaped(pattern, "[\\", &to);
+    *to = '\0';
+    return whole;
+}
+
+enum status file_glob(struct arena *arena, const char *folder, struct str pattern,
+                      struct str **paths, size_t *count, struct error *err)
+{
+    glob_t found;
+    char *whole;
+    int rc;
+
+    TRY(path_below(arena, folder, pattern, &whole, err));
+    rc = glob(glob_pattern(arena, folder, pattern), GLOB_NOSORT, NULL, &found);
+    if (rc == GLOB_NOMATCH) {
+        *paths = NULL;
+        *count = 0;
+        return STATUS_OK;
+    }
+    if (rc != 0)
+        return error_set(err, STATUS_INTERNAL, "search for files '%s' failed", whole);
+    *paths = ARENA_ARRAY(arena, struct str, found.gl_pathc);
+    *count = found.gl_pathc;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        (*paths)[i] = arena_str(arena, str_from(found.gl_pathv[i]));
+    globfree(&found);
+    /* glob() sorts by the locale; ties of equal times go by the bytes of the names. */
+    qsort(*paths, *count, sizeof(**paths), compare_strs);
     return STATUS_OK;
 }

@@ -28,14 +28,15 @@ MUST_USE enum status folder_sync(const char *path, struct error *err);
 MUST_USE enum status folder_list(struct arena *arena, const char *path, struct str **names,
                                  size_t *count, struct error *err);
 /*
- * Files that match a path with '*' and '?' in its components ("data/tx-*.parquet"), sorted
- * bytewise by path. A path without either is the file itself, if it exists.
- */
-MUST_USE enum status file_glob(struct arena *arena, const char *pattern, struct str **paths,
-                               size_t *count, struct error *err);
-/*
  * folder + '/' + relative, refused unless it stays below folder: no absolute path, no ".." part,
  * no NUL. Symbolic links are the caller's affair.
  */
 MUST_USE enum status path_below(struct arena *arena, const char *folder, struct str relative,
                                 char **out, struct error *err);
+/*
+ * Files below a folder that match a path with '*' and '?' in its components
+ * ("data/tx-*.parquet"), sorted bytewise by path; every other byte stands for itself, and so do
+ * all of the folder's. The pattern is refused as path_below() refuses.
+ */
+MUST_USE enum status file_glob(struct arena *arena, const char *folder, struct str pattern,
+                               struct str **paths, size_t *count, struct error *err);

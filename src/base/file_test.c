@@ -90,14 +90,48 @@ TEST(globs_are_sorted_by_bytes)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_ok(
             file_write(arena_printf(arena, "%s/%s", folder, names[i]).data, STR("x"), &err));
-    assert_ok(
-        file_glob(arena, arena_printf(arena, "%s/*.csv", folder).data, &paths, &count, &err));
+    assert_ok(file_glob(arena, folder, STR("*.csv"), &paths, &count, &err));
     assert_int_equal(count, 4);
     assert_true(str_ends(paths[0], STR("/B.csv")));
     assert_true(str_ends(paths[1], STR("/a-10.csv")));
     assert_true(str_ends(paths[3], STR("/b.csv")));
     assert_ok(folder_remove(folder, &err));
     free(folder);
+    arena_free(arena);
+}
+
+/* A folder's name is no pattern, and of a pattern only '*' and '?' stand for something else. */
+TEST(a_glob_finds_nothing_beside_its_folder)
+{
+    static const char *const folders[] = { "p[1]", "p1", "p*", "p\\?", "px" };
+    struct arena *arena = arena_new();
+    char *top = test_folder();
+    struct error err;
+    struct str *paths;
+    size_t count;
+
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        char *folder = arena_cstr(arena, arena_printf(arena, "%s/%s", top, folders[i]));
+
+        assert_ok(folder_create(folder, &err));
+        assert_ok(file_write(arena_printf(arena, "%s/a[1].csv", folder).data, STR("x"), &err));
+        assert_ok(file_write(arena_printf(arena, "%s/a1.csv", folder).data, STR("x"), &err));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        char *folder = arena_cstr(arena, arena_printf(arena, "%s/%s", top, folders[i]));
+
+        assert_ok(file_glob(arena, folder, STR("a?1*.csv"), &paths, &count, &err));
+        assert_int_equal(count, 1);
+        assert_str_equal(paths[0], arena_printf(arena, "%s/a[1].csv", folder));
+        assert_ok(file_glob(arena, folder, STR("a[1].csv"), &paths, &count, &err));
+        assert_int_equal(count, 1);
+        assert_str_equal(paths[0], arena_printf(arena, "%s/a[1].csv", folder));
+        assert_ok(file_glob(arena, folder, STR("*.csv"), &paths, &count, &err));
+        assert_int_equal(count, 2);
+    }
+    assert_fails(STATUS_INVALID, file_glob(arena, top, STR("../*"), &paths, &count, &err));
+    assert_ok(folder_remove(top, &err));
+    free(top);
     arena_free(arena);
 }
 
@@ -136,4 +170,5 @@ TEST_MAIN(TEST_CASE(what_is_written_is_read),
           TEST_CASE(what_is_written_anew_keeps_its_mode_and_its_links),
           TEST_CASE(a_copy_keeps_content_and_mode),
           TEST_CASE(a_file_that_does_not_say_its_length_is_read),
-          TEST_CASE(globs_are_sorted_by_bytes), TEST_CASE(paths_stay_below))
+          TEST_CASE(globs_are_sorted_by_bytes),
+          TEST_CASE(a_glob_finds_nothing_beside_its_folder), TEST_CASE(paths_stay_below))

@@ -107,11 +107,11 @@ static enum status add_pattern(struct build *build, const struct definition_kind
                                const char *pattern, struct error *err)
 {
     struct str project = build->definitions->project;
-    struct str whole = arena_printf(build->arena, STR_FMT "/%s", STR_ARG(project), pattern);
     struct str *paths;
     size_t count;
 
-    TRY(file_glob(build->arena, whole.data, &paths, &count, err));
+    TRY(file_glob(build->arena, arena_cstr(build->arena, project), str_from(pattern), &paths,
+                  &count, err));
     for (size_t i = 0; i < count; i++) {
         struct str file = str_slice(paths[i], project.len + 1, paths[i].len);
 
@@ -138,11 +138,8 @@ static enum status list_files(struct arena *arena, const struct definitions *def
                               const struct source *source, struct str **paths, size_t *count,
                               struct error *err)
 {
-    char *pattern;
-
-    TRY(path_below(arena, arena_cstr(arena, definitions->project), source->text, &pattern,
-                   err));
-    return file_glob(arena, pattern, paths, count, err);
+    return file_glob(arena, arena_cstr(arena, definitions->project), source->text, paths, count,
+                     err);
 }
 
 static void put_file(struct arena *arena, struct buffer *out, struct str path)

@@ -220,10 +220,8 @@ static enum status find_files(struct offline *offline, const struct source_spec 
                               struct str **paths, size_t *count, struct error *err)
 {
     struct arena *arena = offline->arena;
-    char *pattern;
 
-    TRY(path_below(arena, arena_cstr(arena, offline->project), source->path, &pattern, err));
-    TRY(file_glob(arena, pattern, paths, count, err));
+    TRY(file_glob(arena, arena_cstr(arena, offline->project), source->path, paths, count, err));
     if (*count == 0)
         return error_set(err, STATUS_NOT_FOUND, "there is no file " STR_FMT,
                          STR_ARG(source->path));

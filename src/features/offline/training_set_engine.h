@@ -23,9 +23,9 @@ struct engine {
     struct entity_rows rows;
     struct key_set *sets;
     size_t set_count;
-    size_t *view_sets;                      /* for each view: its key set */
-    struct column *slots;                   /* spec->slot_count columns of rows.count rows */
-    struct arena **texts;                   /* of sources: what the slots' texts point into */
+    size_t *view_sets;    /* for each view: its key set */
+    struct column *slots; /* spec->slot_count columns of rows.count rows */
+    struct arena **texts; /* of sources: what the slots' texts point into */
     size_t text_count, text_capacity;
     const struct training_set_stage *stage; /* or NULL */
     struct table made;                      /* by the stage */

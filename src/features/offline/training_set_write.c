@@ -218,13 +218,11 @@ static enum status hash_source(struct engine *engine, struct sha256 *hash,
 {
     struct str *paths;
     size_t count;
-    char *pattern;
 
     if (source->path.len == 0)
         return STATUS_OK; /* its SQL is part of what was asked */
-    TRY(path_below(engine->arena, arena_cstr(engine->arena, engine->spec->project),
-                   source->path, &pattern, err));
-    TRY(file_glob(engine->arena, pattern, &paths, &count, err));
+    TRY(file_glob(engine->arena, arena_cstr(engine->arena, engine->spec->project), source->path,
+                  &paths, &count, err));
     for (size_t i = 0; i < count; i++)
         TRY(hash_file(engine, hash, arena_cstr(engine->arena, paths[i]), err));
     return STATUS_OK;
