@@ -167,7 +167,7 @@ static enum status run_duckdb(struct job *job, struct arena *arena, const yyjson
     struct buffer sql = { 0 };
     struct source_spec *sources;
     struct offline *offline;
-    struct str project, entities, out;
+    struct str project, entities, also[2];
     yyjson_val *array = NULL, *object;
     size_t count;
 
@@ -176,8 +176,9 @@ static enum status run_duckdb(struct job *job, struct arena *arena, const yyjson
     TRY(json_need_object(spec, "entities", &object, err));
     TRY(json_need_str(object, "path", &entities, err));
     TRY(source_specs_parse(arena, array, &sources, &count, err));
-    out = arena_printf(arena, STR_FMT "/duckdb.parquet", STR_ARG(project));
-    TRY(offline_open(arena, arena_cstr(arena, project), &out, 1, job_limits(job), &offline,
+    also[0] = arena_printf(arena, STR_FMT "/duckdb.parquet", STR_ARG(project));
+    also[1] = entities;
+    TRY(offline_open(arena, arena_cstr(arena, project), also, 2, job_limits(job), &offline,
                      err));
     TRY(offline_add_sources(offline, sources, count, err));
     buffer_printf(&sql,
@@ -193,7 +194,7 @@ static enum status run_duckdb(struct job *job, struct arena *arena, const yyjson
     buffer_printf(&sql, ") o USING (row_id) JOIN (");
     put_windows(&sql, "route", "origin, destination");
     buffer_printf(&sql, ") r USING (row_id) ORDER BY row_id) TO '" STR_FMT "' (FORMAT parquet)",
-                  STR_ARG(out));
+                  STR_ARG(also[0]));
     TRY(offline_run(offline, buffer_str(&sql), err));
     buffer_free(&sql);
     offline_close(&offline);

@@ -151,7 +151,7 @@ class Definitions(onggi.ProjectCase):
                       self.mistakes("source: s\npath: data/payments.csv\ntypes: {amonut: int64}\n"))
         self.assertIn("source 's': syntax error at or near \"TO\"; it has to be one SELECT",
                       self.mistakes("source: s\nsql: COPY s TO '/tmp/x'\n"))
-        self.assertIn("source 's': Cannot access file \"/etc/passwd\"",
+        self.assertIn("source 's': SQL opens no files itself: give '/etc/passwd' a source",
                       self.mistakes("source: s\nsql: SELECT * FROM read_csv('/etc/passwd')\n"))
         (self.path / "data" / "cut.parquet").write_bytes(b"PAR1 and no more")
         self.assertIn("features/all.yaml:2:7: source 's':",

@@ -5,24 +5,48 @@
 
 static const char delimiters[] = { ',', ';', '\t', '|' };
 
+struct counting {
+    size_t counts[ARRAY_LEN(delimiters)];
+    bool quoted;
+};
+
+static void count_byte(struct counting *counting, int byte)
+{
+    counting->quoted ^= byte == '"';
+    for (size_t i = 0; !counting->quoted && i < ARRAY_LEN(delimiters); i++)
+        counting->counts[i] += byte == delimiters[i];
+}
+
+static char most_frequent(const struct counting *counting)
+{
+    size_t most = 0;
+
+    for (size_t i = 1; i < ARRAY_LEN(delimiters); i++)
+        most = counting->counts[i] > counting->counts[most] ? i : most;
+    return delimiters[most];
+}
+
+char csv_delimiter_of(struct str line)
+{
+    struct counting counting = { 0 };
+
+    for (size_t i = 0; i < line.len; i++)
+        count_byte(&counting, line.data[i]);
+    return most_frequent(&counting);
+}
+
 char csv_delimiter(const char *path)
 {
-    size_t counts[ARRAY_LEN(delimiters)] = { 0 }, most = 0;
+    struct counting counting = { 0 };
     FILE *file = fopen(path, "rbe");
-    bool quoted = false;
     int byte;
 
     if (file == NULL)
         return ',';
-    while ((byte = getc(file)) != EOF && (quoted || (byte != '\n' && byte != '\r'))) {
-        quoted ^= byte == '"';
-        for (size_t i = 0; !quoted && i < ARRAY_LEN(delimiters); i++)
-            counts[i] += byte == delimiters[i];
-    }
+    while ((byte = getc(file)) != EOF && (counting.quoted || (byte != '\n' && byte != '\r')))
+        count_byte(&counting, byte);
     fclose(file);
-    for (size_t i = 1; i < ARRAY_LEN(delimiters); i++)
-        most = counts[i] > counts[most] ? i : most;
-    return delimiters[most];
+    return most_frequent(&counting);
 }
 
 /* One record as it is read; a quoted value may have line breaks in it. */
@@ -103,4 +127,20 @@ bool csv_find_mistake(const char *path, char delimiter, char *text, size_t size)
     if (found)
         describe(&record, wanted, text, size);
     return found;
+}
+
+struct csv_look csv_look(const char *path)
+{
+    struct csv_look look = { csv_delimiter(path), true };
+    FILE *file = fopen(path, "rbe");
+    struct record record;
+    size_t line = 0, records = 0;
+
+    if (file == NULL)
+        return look;
+    while (records < 2 && read_record(file, look.delimiter, &line, &record))
+        records += record.values > 0;
+    fclose(file);
+    look.has_rows = records > 1;
+    return look;
 }

@@ -7,8 +7,17 @@
 #include "base/status.h"
 #include "base/str.h"
 
-/* ',', ';', '|' or a tab: what the first line has most of. ',' where it has none, or cannot be read. */
+/* ',', ';', '|' or a tab: what the first line has most of. ',' where it has none. */
+char csv_delimiter_of(struct str line);
+/* Of the file's first line; ',' where it cannot be read. */
 char csv_delimiter(const char *path);
+
+struct csv_look {
+    char delimiter;
+    bool has_rows; /* something stands behind the first line */
+};
+/* A file that cannot be read looks as if it had rows: reading it says why it cannot. */
+struct csv_look csv_look(const char *path);
 /*
  * Why the file cannot be read by lines of as many values as the first one has: "line 3 has 5 values,
  * the first line 3". False if nothing is found.

@@ -8,9 +8,11 @@ static enum status put_rows(struct offline *offline, const struct training_set_s
 {
     struct str query = str_trim(spec->entities_sql);
 
+    struct str path = spec->entities_path;
+
     buffer_append(sql, STR("CREATE TABLE " ENTITY_ROWS_TABLE " AS SELECT * FROM "));
-    if (spec->entities_path.len > 0)
-        return offline_put_reader(offline, sql, &spec->entities_path, 1, NULL, err);
+    if (path.len > 0)
+        return offline_put_reader(offline, sql, &path, 1, NULL, err);
     while (str_ends(query, STR(";")))
         query = str_trim(str_slice(query, 0, query.len - 1));
     buffer_append_byte(sql, '(');
@@ -27,6 +29,118 @@ static enum status make_table(struct offline *offline, const struct training_set
 
     if (status == STATUS_OK)
         status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    return status;
+}
+
+/* --- types that would not come out as they are ------------------------------ */
+
+static bool says(struct str type, const char *part)
+{
+    return memmem(type.data, type.len, part, strlen(part)) != NULL;
+}
+
+/* What a Parquet file holds as something else: doubles, milliseconds, text. */
+static bool is_changed_by_parquet(struct str type)
+{
+    static const char *const parts[] = { "HUGEINT", "INTERVAL", "TIME WITH TIME ZONE",
+                                         "UNION(",  "BIGNUM",   "BIT" };
+
+    /* Names of fields, and texts of ENUMs, may say anything. */
+    if (str_starts(type, STR("ENUM(")) || str_equal(type, STR("TIMESTAMP WITH TIME ZONE")))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (says(type, parts[i]))
+            return true;
+    }
+    return false;
+}
+
+/* sum() of whole numbers is a HUGEINT to DuckDB, and seldom needs to be. */
+static enum status narrow(struct offline *offline, struct str column, struct str type,
+                          struct error *err)
+{
+    struct buffer sql = { 0 };
+    enum status status;
+
+    buffer_append(&sql, STR("ALTER TABLE " ENTITY_ROWS_TABLE " ALTER COLUMN "));
+    sql_put_name(&sql, column);
+    buffer_append(&sql, STR(" TYPE BIGINT USING "));
+    sql_put_exact(&sql, column, type, TYPE_INT64);
+    status = offline_run(offline, buffer_str(&sql), err);
+    buffer_free(&sql);
+    return status;
+}
+
+static enum status settle_types(struct offline *offline, const struct training_set_spec *spec,
+                                struct offline_column *columns, size_t count, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct offline_column *column = &columns[i];
+
+        if (str_equal(column->duckdb, STR("HUGEINT")) ||
+            str_equal(column->duckdb, STR("UHUGEINT"))) {
+            TRY(narrow(offline, column->name, column->duckdb, err));
+            column->duckdb = STR("BIGINT");
+        } else if (!spec->is_csv && is_changed_by_parquet(column->duckdb)) {
+            return error_set(err, STATUS_INVALID,
+                             "column '" STR_FMT "' is " STR_FMT
+                             ", which Parquet cannot hold as "
+                             "it is; cast it in SQL, or leave it out",
+                             STR_ARG(column->name), STR_ARG(column->duckdb));
+        }
+    }
+    return STATUS_OK;
+}
+
+/* --- their hash ------------------------------------------------------------ */
+
+/* To DuckDB's hash() both zeroes are one. */
+static void put_hashed(struct buffer *sql, const struct offline_column *column)
+{
+    bool has_sign = str_equal(column->duckdb, STR("DOUBLE")) ||
+                    str_equal(column->duckdb, STR("FLOAT"));
+
+    sql_put_name(sql, column->name);
+    if (has_sign) {
+        buffer_append(sql, STR(",signbit("));
+        sql_put_name(sql, column->name);
+        buffer_append_byte(sql, ')');
+    }
+}
+
+static enum status take_hashes(void *context, struct offline_query *query,
+                               duckdb_data_chunk chunk, struct error *err)
+{
+    const struct duckdb_library *duckdb = query->offline->duckdb;
+
+    (void)err;
+    sha256_add(context, duckdb->vector_get_data(duckdb->data_chunk_get_vector(chunk, 0)),
+               duckdb->data_chunk_get_size(chunk) * sizeof(uint64_t));
+    return STATUS_OK;
+}
+
+/* Names, types and every row, in their order. */
+enum status entity_rows_hash(struct offline *offline, const struct entity_rows *rows,
+                             struct sha256 *hash, struct error *err)
+{
+    struct buffer sql = { 0 };
+    enum status status;
+
+    buffer_append(&sql, STR("SELECT hash("));
+    for (size_t i = 0; i < rows->column_count; i++) {
+        const struct offline_column *column = &rows->columns[i];
+
+        sha256_add(hash, column->name.data, column->name.len);
+        sha256_add(hash, "", 1);
+        sha256_add(hash, column->duckdb.data, column->duckdb.len);
+        sha256_add(hash, "", 1);
+        if (i > 0)
+            buffer_append_byte(&sql, ',');
+        put_hashed(&sql, column);
+    }
+    buffer_append(&sql, STR(") FROM " ENTITY_ROWS_TABLE));
+    status = offline_select(offline, buffer_str(&sql), take_hashes, hash, err);
     buffer_free(&sql);
     return status;
 }
@@ -66,7 +180,8 @@ static enum status put_field(struct reading *reading, struct buffer *sql, struct
 
     if (offline_column_get(reading->offline->arena, rows->columns, rows->column_count, name,
                            &column, err) != STATUS_OK ||
-        offline_put_column(sql, column, type, err) != STATUS_OK)
+        offline_put_column(sql, column, type, STR("cast it in SQL, or write it with that type"),
+                           err) != STATUS_OK)
         return error_wrap(err, "%s", what);
     buffer_append(sql, STR(", "));
     return STATUS_OK;
@@ -161,6 +276,7 @@ static enum status read_rows(struct reading *reading, struct arena *arena, struc
     TRY(make_table(reading->offline, reading->spec, err));
     TRY(offline_describe_relation(reading->offline, arena, STR(ENTITY_ROWS_TABLE),
                                   &rows->columns, &rows->column_count, err));
+    TRY(settle_types(reading->offline, reading->spec, rows->columns, rows->column_count, err));
     status = put_select(reading, &sql, err);
     if (status == STATUS_OK)
         status = offline_select(reading->offline, buffer_str(&sql), take_chunk, reading, err);

@@ -4,6 +4,7 @@
  * The rows that a training set is asked for. All of their columns stay in
  * DuckDB, as a table; what the features need of them is read into memory.
  */
+#include "base/hash.h"
 #include "features/offline/offline_internal.h"
 #include "features/offline/training_set_spec.h"
 
@@ -23,4 +24,7 @@ struct entity_rows {
 MUST_USE enum status entity_rows_read(struct offline *offline, struct arena *arena,
                                       const struct training_set_spec *spec, struct job *job,
                                       struct entity_rows *out, struct error *err);
+/* Adds all of the table, for those rows that no file's content stands for. */
+MUST_USE enum status entity_rows_hash(struct offline *offline, const struct entity_rows *rows,
+                                      struct sha256 *hash, struct error *err);
 void entity_rows_free(const struct training_set_spec *spec, struct entity_rows *rows);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -237,51 +238,52 @@ static enum status set_texts(struct offline *offline, const char *name, const st
     return status;
 }
 
-struct paths {
-    struct str *list;
-    size_t count, capacity;
-};
-
-/*
- * What SQL may open of the project: its data, not what Onggi keeps there (the registry, the online store)
- * nor onggi.yaml, which has the hashes of tokens.
- */
-static enum status project_paths(struct offline *offline, struct paths *folders,
-                                 struct paths *files, struct error *err)
+/* DuckDB takes every name for a pattern; a class of one byte stands for that byte, but not a backslash. */
+struct str offline_pattern(struct arena *arena, struct str path)
 {
-    struct arena *arena = offline->arena;
-    struct stat info;
-    struct str *names;
-    size_t count;
+    struct buffer pattern = { .arena = arena };
+    bool is_plain = true;
 
-    TRY(folder_list(arena, arena_cstr(arena, offline->project), &names, &count, err));
-    for (size_t i = 0; i < count; i++) {
-        struct str path = arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(offline->project),
-                                       STR_ARG(names[i]));
-        struct paths *to;
+    for (size_t i = 0; i < path.len; i++) {
+        bool is_special = memchr("*?[", path.data[i], 3) != NULL;
 
-        if (str_starts(names[i], STR(".")) || str_equal(names[i], STR("onggi.yaml")) ||
-            stat(path.data, &info) != 0)
-            continue;
-        to = S_ISDIR(info.st_mode) ? folders : files;
-        ARENA_PUSH(arena, to->list, to->count, to->capacity) = path;
+        buffer_printf(&pattern, is_special ? "[%c]" : "%c", path.data[i]);
+        is_plain &= !is_special;
     }
-    ARENA_PUSH(arena, folders->list, folders->count, folders->capacity) = offline->spill;
-    return STATUS_OK;
+    if (is_plain)
+        return path;
+    return memchr(path.data, '\\', path.len) == NULL ? buffer_str(&pattern) : STR_EMPTY;
 }
 
-/* In this order: once access is closed, what is allowed cannot be widened any more. */
+static void allow(struct offline *offline, struct str path)
+{
+    ARENA_PUSH(offline->arena, offline->files, offline->file_count,
+               offline->file_capacity) = path;
+}
+
+/* Where a symbolic link leads: the project's owner made it, and DuckDB goes by what it stands for. */
+void offline_allow(struct offline *offline, struct str path)
+{
+    char *real = realpath(arena_cstr(offline->arena, path), NULL);
+
+    allow(offline, path);
+    allow(offline, offline_pattern(offline->arena, path));
+    /* None is a file that is still to be written, or a link to nowhere: opening it says so. */
+    if (real != NULL)
+        allow(offline, arena_str(offline->arena, str_from(real)));
+    free(real);
+}
+
+/*
+ * In this order: once access is closed, what is allowed cannot be widened any more. What no source names
+ * stays closed, so that SQL reads nothing that the fingerprint does not know of.
+ */
 enum status offline_confine(struct offline *offline, struct error *err)
 {
-    struct paths files = { offline->files, offline->file_count, offline->file_capacity };
-    struct paths folders = { 0 };
-
-    TRY(project_paths(offline, &folders, &files, err));
     TRY(offline_run(offline, STR("SET TimeZone='UTC'"), err));
     TRY(set_texts(offline, "temp_directory", &offline->spill, 1, false, err));
-    TRY(set_texts(offline, "file_search_path", &offline->project, 1, false, err));
-    TRY(set_texts(offline, "allowed_paths", files.list, files.count, true, err));
-    TRY(set_texts(offline, "allowed_directories", folders.list, folders.count, true, err));
+    TRY(set_texts(offline, "allowed_paths", offline->files, offline->file_count, true, err));
+    TRY(set_texts(offline, "allowed_directories", &offline->spill, 1, true, err));
     TRY(offline_run(offline, STR("SET enable_external_access=false"), err));
     return offline_run(offline, STR("SET lock_configuration=true"), err);
 }
@@ -303,8 +305,7 @@ enum status offline_open(struct arena *arena, const char *project, const struct 
         return error_errno(err, errno, "open the project " STR_FMT, STR_ARG(offline->project));
     TRY(make_spill(offline, err));
     for (size_t i = 0; i < also_count; i++)
-        ARENA_PUSH(arena, offline->files, offline->file_count,
-                   offline->file_capacity) = also[i];
+        offline_allow(offline, also[i]);
     status = open_database(offline, err);
     if (status != STATUS_OK) {
         offline_close(&offline);

@@ -33,8 +33,8 @@ MUST_USE enum status source_specs_parse(struct arena *arena, yyjson_val *array,
                                         struct error *err);
 
 /*
- * project: absolute path of its folder, which becomes the process's own; nothing but the data in it can be
- * read or written, but for files of sources and those named in `also` (absolute paths).
+ * project: absolute path of its folder, which becomes the process's own; nothing can be read or written
+ * but files of sources and those named in `also` (absolute paths).
  */
 MUST_USE enum status offline_open(struct arena *arena, const char *project,
                                   const struct str *also, size_t also_count,
@@ -45,7 +45,7 @@ void offline_close(struct offline **offline);
 /*
  * Makes the sources known by their names; once, before anything else. From then on only their files,
  * those that a symbolic link in the project stands for among them, can be read. A missing file or
- * column is an error that says where.
+ * column is an error that says where, and so are files of one source that do not fit together.
  */
 MUST_USE enum status offline_add_sources(struct offline *offline,
                                          const struct source_spec *sources, size_t count,

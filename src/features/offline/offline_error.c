@@ -46,6 +46,7 @@ static struct str without_advice(struct str message)
         STR_INIT("\n\nColumn "),
         STR_INIT("\n\nPossible "),
         STR_INIT("\nPossible "),
+        STR_INIT("\nPotential "),
         STR_INIT("\n\n  file = "),
         STR_INIT("\nPlease try installing"),
         STR_INIT("\nIf you are trying to read"),
@@ -133,9 +134,17 @@ static void put_message(struct buffer *out, const struct offline *offline, struc
     struct str missing = between(text, STR("COLUMN_TYPES error: Columns with names: \""),
                                  STR("\""));
 
+    struct str closed = between(text, STR("Permission Error: Cannot access file \""),
+                                STR("\""));
+
     if (missing.len == 0)
         missing = between(text, STR("Column \""), STR("\" in REPLACE list not found"));
-    if (path.len > 0) {
+    if (closed.len > 0) {
+        buffer_append(out, STR("SQL opens no files itself: give '"));
+        put_sentence(out, offline->project, closed);
+        buffer_append(out,
+                      STR("' a source with that `path:`, and read it by the source's name"));
+    } else if (path.len > 0) {
         put_csv_mistake(out, offline, path);
     } else if (missing.len > 0) {
         buffer_printf(out, "`types:` names column '" STR_FMT "', which is not there",

@@ -14,16 +14,23 @@ struct offline {
     struct job_limits limits;
     struct str spill;  /* a folder of this job's own, for what does not fit in memory */
     int spill_fd;      /* its lock, for as long as we live */
-    struct str *files; /* that may be opened, beside the data in the project's folder */
+    struct str *files; /* that may be opened */
     size_t file_count, file_capacity;
+    bool
+        hashes_rows; /* what SQL gives is hashed as it is read, where it could differ next time: */
+    bool is_fickle;     /* some source's SQL asks the clock or chance */
+    uint64_t rows_hash; /* of all that was read so */
 };
 
-/* From now on nothing but the data in the project's folder and these files can be opened. */
+/* From now on nothing but these files can be opened. */
 MUST_USE enum status offline_confine(struct offline *offline, struct error *err);
 
 /* "name" and 'text' as SQL writes them. */
 void sql_put_name(struct buffer *sql, struct str name);
 void sql_put_text(struct buffer *sql, struct str text);
+/* The column, of a type of DuckDB's, as SQL that gives the same value in ours, or an error that says which. */
+void sql_put_exact(struct buffer *sql, struct str column, struct str from,
+                   enum value_type type);
 /* The type of DuckDB that holds ours. */
 const char *sql_type_name(enum value_type type);
 duckdb_type duckdb_type_of(enum value_type type);
@@ -69,6 +76,10 @@ MUST_USE enum status offline_copy_beside(struct offline *offline, struct str rel
                                          const struct table *table, struct str path,
                                          const char *options, uint64_t *rows,
                                          struct error *err);
+/* Columns of what stands behind FROM. */
+MUST_USE enum status offline_describe_sql(struct offline *offline, struct arena *arena,
+                                          struct str from, struct offline_column **columns,
+                                          size_t *count, struct error *err);
 /* Columns of any relation that SQL knows by this name. */
 MUST_USE enum status offline_describe_relation(struct offline *offline, struct arena *arena,
                                                struct str name, struct offline_column **columns,
@@ -78,10 +89,29 @@ MUST_USE enum status offline_column_get(struct arena *arena,
                                         const struct offline_column *columns, size_t count,
                                         struct str name, const struct offline_column **out,
                                         struct error *err);
-/* The column as SQL that gives the type; INVALID if that cannot be done without loss. */
+/* The column as SQL that gives the type; INVALID if that cannot be done without loss, with how to mend it. */
 MUST_USE enum status offline_put_column(struct buffer *sql, const struct offline_column *column,
-                                        enum value_type type, struct error *err);
-/* read_parquet(…) or read_csv(…) of these files, chosen by the first one's name or beginning. */
+                                        enum value_type type, struct str mend,
+                                        struct error *err);
+/*
+ * SELECT of the wanted columns, event time and created time (see offline_read); with a hash of each row
+ * behind them if *hashes.
+ */
+MUST_USE enum status offline_put_select(struct offline *offline, struct arena *arena,
+                                        const struct source_spec *source,
+                                        const struct offline_want *want, size_t want_count,
+                                        struct offline_range range, struct buffer *sql,
+                                        bool *hashes, struct error *err);
+/* Whether the text may give other rows at another time, whatever the sources are. */
+bool sql_is_fickle(struct str sql);
+/*
+ * What stands behind FROM to read these files in their order, source NULL if they are entity rows.
+ * INVALID names the one that differs from the others in more than their types' width.
+ */
 MUST_USE enum status offline_put_reader(struct offline *offline, struct buffer *sql,
-                                        const struct str *paths, size_t count,
+                                        struct str *paths, size_t count,
                                         const struct source_spec *source, struct error *err);
+/* The pattern that DuckDB finds this file by, and no other; empty if there is none. */
+struct str offline_pattern(struct arena *arena, struct str path);
+/* The file may be opened, by its name, its pattern, and what it is a symbolic link to. */
+void offline_allow(struct offline *offline, struct str path);

@@ -2,6 +2,7 @@
 #include "features/offline/offline_internal.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 /* --- one column of a chunk ------------------------------------------------ */
 
@@ -10,7 +11,7 @@ static bool is_valid(const uint64_t *validity, size_t row)
     return validity == NULL || (validity[row / 64] >> (row % 64) & 1) != 0;
 }
 
-/* What DuckDB says for "infinity" is no instant; it counts as null. */
+/* What DuckDB says for "infinity" is no instant; it counts as null, as does what microseconds cannot tell. */
 #define INFINITE(time) ((time) == INT64_MAX || (time) == -INT64_MAX)
 
 static bool time_to_us(duckdb_type type, const void *data, size_t row, int64_t *out)
@@ -20,8 +21,8 @@ static bool time_to_us(duckdb_type type, const void *data, size_t row, int64_t *
     if (type == DUCKDB_TYPE_DATE) {
         int32_t days = ((const int32_t *)data)[row];
 
-        *out = days * US_PER_DAY;
-        return days != INT32_MAX && days != -INT32_MAX;
+        return days != INT32_MAX && days != -INT32_MAX &&
+               !__builtin_mul_overflow(days, US_PER_DAY, out);
     }
     time = ((const int64_t *)data)[row];
     *out = time;
@@ -130,33 +131,31 @@ enum status offline_column_get(struct arena *arena, const struct offline_column 
     return error_set(err, STATUS_INVALID, "there is no column '" STR_FMT "'", STR_ARG(name));
 }
 
-/* Without loss, whatever the values; int64 to int32 is checked value by value. */
+static bool is_number(enum value_type type)
+{
+    return type == TYPE_INT32 || type == TYPE_INT64 || type == TYPE_FLOAT32 ||
+           type == TYPE_FLOAT64;
+}
+
+/* Without loss; where it goes by the value, each is checked as it is read. */
 static bool is_convertible(enum value_type from, enum value_type to)
 {
-    bool from_integer = from == TYPE_INT32 || from == TYPE_INT64;
+    bool to_float = to == TYPE_FLOAT32 || to == TYPE_FLOAT64;
 
-    if (from == to)
+    if (from == to || (to_float && is_number(from)))
         return true;
-    if (to == TYPE_INT32 || to == TYPE_INT64)
-        return from_integer;
-    return to == TYPE_FLOAT64 && (from == TYPE_INT32 || from == TYPE_FLOAT32);
+    return (from == TYPE_INT32 || from == TYPE_INT64) && (to == TYPE_INT32 || to == TYPE_INT64);
 }
 
 enum status offline_put_column(struct buffer *sql, const struct offline_column *column,
-                               enum value_type type, struct error *err)
+                               enum value_type type, struct str mend, struct error *err)
 {
     if (!column->is_known || !is_convertible(column->type, type))
         return error_set(err, STATUS_INVALID,
-                         "column '" STR_FMT "' is " STR_FMT ", wanted is %s",
-                         STR_ARG(column->name), STR_ARG(column->duckdb), value_type_name(type));
-    /* Instants come in several units; the reader knows each better than a cast would. */
-    if (type == TYPE_TIMESTAMP) {
-        sql_put_name(sql, column->name);
-        return STATUS_OK;
-    }
-    buffer_append(sql, STR("CAST("));
-    sql_put_name(sql, column->name);
-    buffer_printf(sql, " AS %s)", sql_type_name(type));
+                         "column '" STR_FMT "' is " STR_FMT ", wanted is %s; " STR_FMT,
+                         STR_ARG(column->name), STR_ARG(column->duckdb), value_type_name(type),
+                         STR_ARG(mend));
+    sql_put_exact(sql, column->name, column->duckdb, type);
     return STATUS_OK;
 }
 
@@ -171,87 +170,9 @@ struct reading {
     struct table batch; /* wanted columns, then event time and created time */
     size_t want_count;
     struct arena *arena;
+    bool hashes;   /* a last column has each row's hash: */
+    uint64_t hash; /* their sum, in which the order of the rows does not show */
 };
-
-/* A coarse bound for what the file's own statistics can skip; keep_row() decides. */
-static void put_bound(struct buffer *sql, struct str time, const char *operator,
-                      int64_t bound_us)
-{
-    static const int64_t beyond_us = 250000LL * 365 * 86400 *
-                                     1000000; /* years that DuckDB has */
-
-    if (bound_us < -beyond_us || bound_us > beyond_us)
-        return;
-    buffer_append(sql, STR(" AND "));
-    sql_put_name(sql, time);
-    buffer_printf(sql, " %s make_timestamp(%lld)", operator,(long long) bound_us);
-}
-
-static enum status put_time(struct reading *reading, struct buffer *sql,
-                            const struct offline_column *columns, size_t count, struct str name,
-                            const char *what, struct error *err)
-{
-    const struct offline_column *column;
-
-    TRY(offline_column_get(reading->arena, columns, count, name, &column, err));
-    if (!column->is_known || column->type != TYPE_TIMESTAMP)
-        return error_set(err, STATUS_INVALID,
-                         "the %s column '" STR_FMT "' is " STR_FMT
-                         ", not a timestamp; cast it in SQL, or give `types:`",
-                         what, STR_ARG(name), STR_ARG(column->duckdb));
-    return offline_put_column(sql, column, TYPE_TIMESTAMP, err);
-}
-
-/* One bad cell makes text of a CSV's whole column; with a type given, the cell is told by its line. */
-static enum status put_wanted(struct buffer *sql, const struct offline_column *column,
-                              enum value_type type, struct error *err)
-{
-    enum status status = offline_put_column(sql, column, type, err);
-
-    if (status == STATUS_OK || !str_equal(column->duckdb, STR("VARCHAR")))
-        return status;
-    return error_set(err, status,
-                     "column '" STR_FMT "' is VARCHAR, wanted is %s; give the source "
-                     "`types: {" STR_FMT ": %s}` to be told which value is none",
-                     STR_ARG(column->name), value_type_name(type), STR_ARG(column->name),
-                     value_type_name(type));
-}
-
-static enum status put_select(struct reading *reading, struct buffer *sql,
-                              const struct offline_want *want, struct error *err)
-{
-    const struct source_spec *source = reading->source;
-    const struct offline_column *column;
-    struct offline_column *columns;
-    size_t count;
-
-    TRY(offline_describe_relation(reading->offline, reading->arena, source->name, &columns,
-                                  &count, err));
-    buffer_append(sql, STR("SELECT "));
-    for (size_t i = 0; i < reading->want_count; i++) {
-        TRY(offline_column_get(reading->arena, columns, count, want[i].column, &column, err));
-        TRY(put_wanted(sql, column, want[i].type, err));
-        buffer_append(sql, STR(", "));
-    }
-    TRY(put_time(reading, sql, columns, count, source->time, "event time", err));
-    buffer_append(sql, STR(", "));
-    if (source->created.len > 0)
-        TRY(put_time(reading, sql, columns, count, source->created, "created time", err));
-    else
-        buffer_append(sql, STR("NULL::TIMESTAMP"));
-    buffer_append(sql, STR(" FROM "));
-    sql_put_name(sql, source->name);
-    buffer_append(sql, STR(" WHERE "));
-    sql_put_name(sql, source->time);
-    buffer_append(sql, STR(" IS NOT NULL"));
-    TRY(offline_column_get(reading->arena, columns, count, source->time, &column, err));
-    /* Other units would have to be cast first, which hides the column from the statistics. */
-    if (str_equal(column->duckdb, STR("TIMESTAMP"))) {
-        put_bound(sql, source->time, ">=", reading->range.from_us);
-        put_bound(sql, source->time, "<=", reading->range.to_us);
-    }
-    return STATUS_OK;
-}
 
 static void batch_init(struct reading *reading, const struct offline_want *want)
 {
@@ -302,6 +223,16 @@ static void compact(struct reading *reading)
         batch->columns[i].count = kept;
 }
 
+static void add_hashes(struct reading *reading, duckdb_data_chunk chunk)
+{
+    const struct duckdb_library *duckdb = reading->offline->duckdb;
+    duckdb_vector vector = duckdb->data_chunk_get_vector(chunk, reading->batch.column_count);
+    const uint64_t *hashes = duckdb->vector_get_data(vector);
+
+    for (size_t row = 0; row < duckdb->data_chunk_get_size(chunk); row++)
+        reading->hash += hashes[row];
+}
+
 static enum status read_chunk(void *context, struct offline_query *query,
                               duckdb_data_chunk chunk, struct error *err)
 {
@@ -312,6 +243,8 @@ static enum status read_chunk(void *context, struct offline_query *query,
         TRY(offline_take_column(reading->offline, chunk, i,
                                 reading->offline->duckdb->column_type(&query->result, i),
                                 &batch->columns[i], err));
+    if (reading->hashes)
+        add_hashes(reading, chunk);
     batch->rows = reading->offline->duckdb->data_chunk_get_size(chunk);
     compact(reading);
     if (batch->rows == 0)
@@ -335,9 +268,12 @@ enum status offline_read(struct offline *offline, const struct source_spec *sour
     enum status status;
 
     batch_init(&reading, want);
-    status = put_select(&reading, &sql, want, err);
+    status = offline_put_select(offline, reading.arena, source, want, want_count, range, &sql,
+                                &reading.hashes, err);
     if (status == STATUS_OK)
         status = offline_select(offline, buffer_str(&sql), read_chunk, &reading, err);
+    if (reading.hashes)
+        offline->rows_hash = hash64(&reading.hash, sizeof(reading.hash), offline->rows_hash);
     table_free(&reading.batch);
     buffer_free(&sql);
     arena_free(reading.arena);

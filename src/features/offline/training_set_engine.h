@@ -30,6 +30,8 @@ struct engine {
     const struct training_set_stage *stage; /* or NULL */
     struct table made;                      /* by the stage */
     size_t column_count;                    /* of the file, once it is written */
+    struct sha256 *hash;                    /* of the fingerprint, while it is made */
+    struct str stamps;                      /* how the files lay there when they were hashed */
 };
 
 MUST_USE enum status engine_prepare(struct engine *engine, struct error *err);
@@ -45,7 +47,10 @@ MUST_USE enum status engine_stage(struct engine *engine, struct error *err);
 MUST_USE enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *err);
 /* Where it is written before it is whole. */
 struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec);
-/* SHA-256 over what was asked and all files that were read. */
-MUST_USE enum status engine_fingerprint(struct engine *engine, const yyjson_val *json,
-                                        struct str *out, struct error *err);
+/* The fingerprint begins with what was asked and the files that will be read … */
+MUST_USE enum status engine_hash_files(struct engine *engine, const yyjson_val *json,
+                                       struct error *err);
+/* … and ends with rows that SQL made. CONFLICT if a file is not what it was when it was hashed. */
+MUST_USE enum status engine_fingerprint(struct engine *engine, struct str *out,
+                                        struct error *err);
 void engine_free(struct engine *engine);

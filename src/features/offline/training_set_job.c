@@ -3,7 +3,7 @@
 #include "features/offline/training_set_engine.h"
 #include "features/training_set.h"
 
-static enum status compute(struct engine *engine, uint64_t *bytes, struct error *err)
+static enum status compute(struct engine *engine, struct error *err)
 {
     const struct training_set_spec *spec = engine->spec;
 
@@ -14,8 +14,7 @@ static enum status compute(struct engine *engine, uint64_t *bytes, struct error 
     TRY(engine_prepare(engine, err));
     TRY(engine_stored(engine, err));
     TRY(engine_expressions(engine, err));
-    TRY(engine_stage(engine, err));
-    return engine_write(engine, bytes, err);
+    return engine_stage(engine, err);
 }
 
 static enum status open_engine(struct engine *engine, struct error *err)
@@ -40,9 +39,13 @@ enum status training_set_run(struct job *job, struct arena *arena, const yyjson_
 
     TRY(training_set_spec_parse(arena, json, &spec, err));
     TRY(open_engine(&engine, err));
-    status = engine_fingerprint(&engine, json, &fingerprint, err);
+    status = engine_hash_files(&engine, json, err);
     if (status == STATUS_OK)
-        status = compute(&engine, &bytes, err);
+        status = compute(&engine, err);
+    if (status == STATUS_OK)
+        status = engine_fingerprint(&engine, &fingerprint, err);
+    if (status == STATUS_OK)
+        status = engine_write(&engine, &bytes, err);
     if (status == STATUS_OK)
         *result = arena_printf(
             arena,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/hash.h"
 #include "features/offline/source_rows.h"
 #include "features/offline/sweep.h"
 #include "features/offline/training_set_engine.h"
@@ -318,6 +319,10 @@ enum status engine_stored(struct engine *engine, struct error *err)
 
 void engine_free(struct engine *engine)
 {
+    char ignored[SHA256_HEX_LEN + 1];
+
+    if (engine->hash != NULL)
+        sha256_end(engine->hash, ignored);
     for (size_t i = 0; i < engine->set_count; i++) {
         key_table_free(&engine->sets[i].table);
         row_order_free(&engine->sets[i].questions);

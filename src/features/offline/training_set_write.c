@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/file.h"
-#include "base/hash.h"
 #include "features/offline/training_set_engine.h"
 #include "features/training_set.h"
 
@@ -9,9 +7,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* More than this of a source is not read again to be hashed: size and time of change stand for it. */
-#define HASHED_MAX (INT64_C(1) << 30)
 
 /* --- writing -------------------------------------------------------------- */
 
@@ -173,93 +168,4 @@ enum status engine_write(struct engine *engine, uint64_t *bytes, struct error *e
 struct str training_set_temporary(struct arena *arena, const struct training_set_spec *spec)
 {
     return arena_printf(arena, STR_FMT TRAINING_SET_PART, STR_ARG(spec->out));
-}
-
-/* --- fingerprint ---------------------------------------------------------- */
-
-static enum status hash_content(struct sha256 *hash, const char *path, struct error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char piece[65536];
-    enum status status = STATUS_OK;
-    ssize_t got;
-
-    if (fd < 0)
-        return error_errno(err, errno, "read %s", path);
-    while ((got = read(fd, piece, sizeof(piece))) > 0)
-        sha256_add(hash, piece, (size_t)got);
-    if (got < 0)
-        status = error_errno(err, errno, "read %s", path);
-    close(fd);
-    return status;
-}
-
-static enum status hash_file(struct engine *engine, struct sha256 *hash, const char *path,
-                             struct error *err)
-{
-    struct stat info;
-    struct str line;
-
-    if (stat(path, &info) != 0)
-        return error_errno(err, errno, "read %s", path);
-    if (info.st_size <= HASHED_MAX) {
-        line = arena_printf(engine->arena, "file %lld\n", (long long)info.st_size);
-        sha256_add(hash, line.data, line.len);
-        return hash_content(hash, path, err);
-    }
-    line = arena_printf(engine->arena, "file %lld %lld.%09ld\n", (long long)info.st_size,
-                        (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    sha256_add(hash, line.data, line.len);
-    return STATUS_OK;
-}
-
-static enum status hash_source(struct engine *engine, struct sha256 *hash,
-                               const struct source_spec *source, struct error *err)
-{
-    struct str *paths;
-    size_t count;
-
-    if (source->path.len == 0)
-        return STATUS_OK; /* its SQL is part of what was asked */
-    TRY(file_glob(engine->arena, arena_cstr(engine->arena, engine->spec->project), source->path,
-                  &paths, &count, err));
-    for (size_t i = 0; i < count; i++)
-        TRY(hash_file(engine, hash, arena_cstr(engine->arena, paths[i]), err));
-    return STATUS_OK;
-}
-
-/* What was asked, without where it was asked from and where it goes. */
-static void hash_question(struct engine *engine, struct sha256 *hash, const yyjson_val *json)
-{
-    static const char *const parts[] = { "as_known", "time",        "sources",
-                                         "keys",     "request",     "views",
-                                         "slots",    "expressions", "outputs" };
-
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        const yyjson_val *part = json_find(json, str_from(parts[i]));
-        struct str text = part == NULL ? STR_EMPTY : json_write(engine->arena, part);
-
-        sha256_add(hash, text.data, text.len);
-        sha256_add(hash, "\n", 1);
-    }
-    sha256_add(hash, engine->spec->entities_sql.data, engine->spec->entities_sql.len);
-}
-
-enum status engine_fingerprint(struct engine *engine, const yyjson_val *json, struct str *out,
-                               struct error *err)
-{
-    const struct training_set_spec *spec = engine->spec;
-    struct sha256 *hash = sha256_new();
-    char *hex = arena_alloc(engine->arena, SHA256_HEX_LEN + 1);
-    enum status status = STATUS_OK;
-
-    hash_question(engine, hash, json);
-    if (spec->entities_path.len > 0)
-        status = hash_file(engine, hash, arena_cstr(engine->arena, spec->entities_path), err);
-    for (size_t i = 0; status == STATUS_OK && i < spec->source_count; i++)
-        status = hash_source(engine, hash, &spec->sources[i], err);
-    sha256_end(hash, hex);
-    TRY(status);
-    *out = (struct str){ hex, SHA256_HEX_LEN };
-    return STATUS_OK;
 }
