@@ -162,8 +162,8 @@ static const char *find_repeated_key(struct arena *arena, yyjson_val *value)
     return NULL;
 }
 
-enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
-                       struct error *err)
+static enum status parse(struct arena *arena, struct str text, yyjson_read_flag flags,
+                         yyjson_val **out, struct error *err)
 {
     yyjson_alc allocator = arena_allocator(arena);
     yyjson_read_err problem;
@@ -177,7 +177,7 @@ enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
         return fail_at(text, at, "nested deeper than 100 levels", err);
     TRY(want_room(arena, text, err));
     /* Without the in-situ flag the reader copies and never writes to the text. */
-    doc = yyjson_read_opts((char *)(uintptr_t)text.data, text.len, 0, &allocator, &problem);
+    doc = yyjson_read_opts((char *)(uintptr_t)text.data, text.len, flags, &allocator, &problem);
     if (doc == NULL)
         return fail_at(text, problem.pos, problem.msg, err);
     repeated = find_repeated_key(arena, yyjson_doc_get_root(doc));
@@ -186,6 +186,18 @@ enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
                          "JSON: the key '%.100s' stands twice in one object", repeated);
     *out = yyjson_doc_get_root(doc);
     return STATUS_OK;
+}
+
+enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
+                       struct error *err)
+{
+    return parse(arena, text, 0, out, err);
+}
+
+enum status json_parse_python(struct arena *arena, struct str text, yyjson_val **out,
+                              struct error *err)
+{
+    return parse(arena, text, YYJSON_READ_ALLOW_INF_AND_NAN, out, err);
 }
 
 yyjson_mut_doc *json_mut_doc(struct arena *arena)

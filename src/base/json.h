@@ -22,6 +22,9 @@
  */
 MUST_USE enum status json_parse(struct arena *arena, struct str text, yyjson_val **out,
                                 struct error *err);
+/* The same, but takes the NaN, Infinity and -Infinity that Python writes; they become reals. */
+MUST_USE enum status json_parse_python(struct arena *arena, struct str text, yyjson_val **out,
+                                       struct error *err);
 /* A document to build in; it dies with the arena. */
 yyjson_mut_doc *json_mut_doc(struct arena *arena);
 struct str json_mut_write(struct arena *arena, const yyjson_mut_val *value);

@@ -67,6 +67,21 @@ TEST(what_a_text_would_become_is_within_the_budget_or_refused)
     assert_int_equal(budget.held, 0);
 }
 
+TEST(what_python_writes_for_no_number_is_read_on_request)
+{
+    yyjson_val *value;
+    struct str text = STR("{\"a\": NaN, \"b\": -Infinity, \"c\": 1}");
+
+    arena = arena_new();
+    assert_fails(STATUS_INVALID, json_parse(arena, text, &value, &err));
+    assert_ok(json_parse_python(arena, text, &value, &err));
+    assert_true(isnan(yyjson_get_real(json_find(value, STR("a")))));
+    assert_true(isinf(yyjson_get_real(json_find(value, STR("b")))));
+    assert_fails(STATUS_INVALID,
+                 json_parse_python(arena, STR("{\"a\": 1, \"a\": 2}"), &value, &err));
+    arena_free(arena);
+}
+
 TEST(deep_nesting_is_refused)
 {
     char text[400];
@@ -190,9 +205,11 @@ TEST(fields_are_checked)
     arena_free(arena);
 }
 
-TEST_MAIN(TEST_CASE(bad_text_is_refused_with_its_place), TEST_CASE(deep_nesting_is_refused),
+TEST_MAIN(TEST_CASE(bad_text_is_refused_with_its_place),
           TEST_CASE(a_large_text_takes_what_its_values_need),
           TEST_CASE(what_a_text_would_become_is_within_the_budget_or_refused),
+          TEST_CASE(what_python_writes_for_no_number_is_read_on_request),
+          TEST_CASE(deep_nesting_is_refused),
           TEST_CASE(a_wide_object_with_a_repeated_key_is_refused),
           TEST_CASE(values_are_written_as_people_expect),
           TEST_CASE(floats_are_written_short_and_read_back_the_same),
