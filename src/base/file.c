@@ -42,50 +42,81 @@ static enum status read_to_end(struct arena *arena, int fd, const char *path, si
     return STATUS_OK;
 }
 
-enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
-                      struct error *err)
+/* Without O_NONBLOCK the open itself would wait for a pipe's other end. */
+static enum status open_regular(const char *path, int flags, int *out, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
     struct stat info;
-    size_t done = 0;
-    char *data;
 
+    if (fd < 0 && errno == ELOOP)
+        return error_set(err, STATUS_INVALID, "read '%s': it is a link, not a file", path);
     if (fd < 0)
         return error_errno(err, errno, "open '%s'", path);
-    if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(fd);
-        return error_set(err, STATUS_INVALID, "read '%s': not a file", path);
+        return error_set(err, STATUS_INVALID, "read '%s': not a regular file", path);
     }
-    if ((uint64_t)info.st_size > max) {
-        close(fd);
-        return error_set(err, STATUS_LIMIT, "read '%s': %lld bytes, the limit is %zu", path,
-                         (long long)info.st_size, max);
-    }
-    if (info.st_size == 0) {
-        enum status status = read_to_end(arena, fd, path, max, out, err);
+    *out = fd;
+    return STATUS_OK;
+}
 
-        close(fd);
-        return status;
-    }
-    data = arena_alloc(arena, (size_t)info.st_size + 1);
-    while (done < (size_t)info.st_size) {
-        ssize_t n = read(fd, data + done, (size_t)info.st_size - done);
+static enum status read_sized(struct arena *arena, int fd, const char *path, size_t size,
+                              struct str *out, struct error *err)
+{
+    char *data = arena_alloc(arena, size + 1);
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = read(fd, data + done, size - done);
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            int reason = errno;
-
-            close(fd);
-            return error_errno(err, reason, "read '%s'", path);
-        }
+        if (n < 0)
+            return error_errno(err, errno, "read '%s'", path);
         if (n == 0)
             break; /* it shrank meanwhile */
         done += (size_t)n;
     }
-    close(fd);
     *out = (struct str){ data, done };
     return STATUS_OK;
+}
+
+static enum status read_whole(struct arena *arena, const char *path, int flags, size_t max,
+                              struct str *out, struct error *err)
+{
+    struct stat info;
+    enum status status;
+    int fd;
+
+    TRY(open_regular(path, flags, &fd, err));
+    if (fstat(fd, &info) != 0)
+        status = error_errno(err, errno, "read '%s'", path);
+    else if ((uint64_t)info.st_size > max)
+        status = error_set(err, STATUS_LIMIT, "read '%s': %lld bytes, the limit is %zu", path,
+                           (long long)info.st_size, max);
+    else if (info.st_size == 0)
+        status = read_to_end(arena, fd, path, max, out, err);
+    else
+        status = read_sized(arena, fd, path, (size_t)info.st_size, out, err);
+    close(fd);
+    return status;
+}
+
+enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
+                      struct error *err)
+{
+    return read_whole(arena, path, 0, max, out, err);
+}
+
+enum status file_read_untrusted(struct arena *arena, const char *path, size_t max,
+                                struct str *out, struct error *err)
+{
+    return read_whole(arena, path, O_NOFOLLOW, max, out, err);
+}
+
+enum status file_open_untrusted(const char *path, int *fd, struct error *err)
+{
+    return open_regular(path, O_NOFOLLOW, fd, err);
 }
 
 bool file_write_all(int fd, struct str content)
@@ -241,6 +272,9 @@ static int remove_content(int fd)
     struct dirent *entry;
     int result = 0;
 
+    /* A read-only folder keeps what is in it, unless its owner changes his mind. */
+    if (fchmod(fd, 0700) != 0)
+        errno = 0;
     if (dir == NULL) {
         close(fd);
         return -1;
@@ -287,6 +321,52 @@ enum status folder_sync(const char *path, struct error *err)
     if (result != 0)
         return error_errno(err, errno, "sync folder '%s'", path);
     return STATUS_OK;
+}
+
+static int sync_at(int parent, const char *name);
+
+static int sync_content(int fd)
+{
+    DIR *dir = fdopendir(fd);
+    struct dirent *entry;
+    int result = 0;
+
+    if (dir == NULL) {
+        close(fd);
+        return -1;
+    }
+    while (result == 0 && (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = sync_at(dirfd(dir), entry->d_name);
+    if (result == 0)
+        result = fsync(dirfd(dir));
+    closedir(dir);
+    return result;
+}
+
+/* Files before the folder that names them. What cannot be opened, nobody will read either. */
+static int sync_at(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), result;
+    struct stat info;
+
+    if (fd < 0)
+        return errno == ELOOP || errno == EACCES || errno == ENXIO || errno == ENOENT ? 0 : -1;
+    if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode))
+        return sync_content(fd);
+    result = S_ISREG(info.st_mode) ? fsync(fd) : 0;
+    close(fd);
+    return result;
+}
+
+enum status folder_sync_deep(const char *path, struct error *err)
+{
+    char above[4096];
+
+    if (sync_at(AT_FDCWD, path) != 0)
+        return error_errno(err, errno, "sync folder '%s'", path);
+    snprintf(above, sizeof(above), "%s", path);
+    return folder_sync(dirname(above), err);
 }
 
 static int compare_strs(const void *a, const void *b)

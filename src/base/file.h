@@ -7,9 +7,14 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-/* LIMIT if it is larger than max. */
+/* LIMIT if it is larger than max. INVALID if it is no regular file: a pipe could keep us for ever. */
 MUST_USE enum status file_read(struct arena *arena, const char *path, size_t max,
                                struct str *out, struct error *err);
+/* For what somebody else's program left there: the last part of the path must not be a link either. */
+MUST_USE enum status file_read_untrusted(struct arena *arena, const char *path, size_t max,
+                                         struct str *out, struct error *err);
+/* Opens it for reading by the same rules; *fd is the caller's to close. */
+MUST_USE enum status file_open_untrusted(const char *path, int *fd, struct error *err);
 /* One that is there already keeps its owner and mode, and a link to it stays a link. */
 MUST_USE enum status file_write(const char *path, struct str content, struct error *err);
 /* All of it, whatever write() takes at a time; false with errno set. */
@@ -22,6 +27,8 @@ MUST_USE enum status folder_create(const char *path, struct error *err);
 /* With everything in it; follows no symbolic link; an absent one is fine. */
 MUST_USE enum status folder_remove(const char *path, struct error *err);
 MUST_USE enum status folder_sync(const char *path, struct error *err);
+/* The folder and everything in it is on disk, and its name in the folder above; follows no link. */
+MUST_USE enum status folder_sync_deep(const char *path, struct error *err);
 /*
  * Names in a folder, sorted bytewise, without "." and "..". NOT_FOUND if there is no folder.
  */
