@@ -49,20 +49,45 @@ static bool is_hash(struct str hash)
     return true;
 }
 
+static enum status no_hash(struct str hash, struct error *err)
+{
+    return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no SHA-256 hash",
+                     STR_ARG(str_slice(hash, 0, 80)));
+}
+
+enum status blob_damaged(struct str hash, struct error *err)
+{
+    return error_set(err, STATUS_INTERNAL,
+                     "blob " STR_FMT " is damaged: its bytes have another hash; put the same "
+                     "content again, or restore it from a backup",
+                     STR_ARG(hash));
+}
+
 enum status blob_path(struct blob_store *store, struct arena *arena, struct str hash,
                       char **out, struct error *err)
 {
     if (!is_hash(hash))
-        return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no SHA-256 hash",
-                         STR_ARG(str_slice(hash, 0, 80)));
+        return no_hash(hash, err);
     return store->driver->path(store, arena, hash, out, err);
 }
 
 enum status blob_get(struct blob_store *store, struct arena *arena, struct str hash, size_t max,
                      struct str *out, struct error *err)
 {
+    struct str content;
     char *path;
 
     TRY(blob_path(store, arena, hash, &path, err));
-    return file_read(arena, path, max, out, err);
+    TRY(file_read(arena, path, max, &content, err));
+    if (!str_equal(sha256_hex(arena, content), hash))
+        return blob_damaged(hash, err);
+    *out = content;
+    return STATUS_OK;
+}
+
+enum status blob_verify(struct blob_store *store, struct str hash, struct error *err)
+{
+    if (!is_hash(hash))
+        return no_hash(hash, err);
+    return store->driver->verify(store, hash, err);
 }

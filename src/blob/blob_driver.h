@@ -15,10 +15,14 @@ struct blob_driver {
     /* The hash has been checked to be one. NOT_FOUND if there is no such blob. */
     enum status (*path)(struct blob_store *store, struct arena *arena, struct str hash,
                         char **out, struct error *err);
+    /* Likewise. blob_damaged() if the bytes are not those of the hash. */
+    enum status (*verify)(struct blob_store *store, struct str hash, struct error *err);
 };
 
 struct blob_store {
     const struct blob_driver *driver;
 };
+
+enum status blob_damaged(struct str hash, struct error *err);
 
 extern const struct blob_driver blob_folder;

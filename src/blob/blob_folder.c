@@ -109,18 +109,71 @@ static enum status finish(const char *root, const char *temporary, int fd, bool 
     return written ? err->status : error_errno(err, reason, "blob store: write");
 }
 
+/* The hash of what is left to read. False with errno set. */
+static bool hash_of(int fd, struct blob *out)
+{
+    struct sha256 *hash = sha256_new();
+    char piece[65536];
+    ssize_t n;
+
+    out->size = 0;
+    while ((n = read(fd, piece, sizeof(piece))) > 0 || (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
+        sha256_add(hash, piece, (size_t)n);
+        out->size += n;
+    }
+    sha256_end(hash, out->hash);
+    return n == 0;
+}
+
+enum intactness { BLOB_ABSENT, BLOB_DAMAGED, BLOB_INTACT };
+
+static enum intactness look_at(const char *path, const char *hash)
+{
+    enum intactness found = BLOB_ABSENT;
+    struct blob blob;
+    struct error err;
+    int fd;
+
+    if (!file_exists(path))
+        return BLOB_ABSENT;
+    if (file_open_untrusted(path, &fd, &err) != STATUS_OK)
+        return BLOB_DAMAGED;
+    found = hash_of(fd, &blob) && strcmp(blob.hash, hash) == 0 ? BLOB_INTACT : BLOB_DAMAGED;
+    close(fd);
+    return found;
+}
+
+/* Whether there is nothing to write. Another one may have put it, and not yet have synced its name. */
+static enum status is_there(const char *root, const char *hash, bool *out, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    TRY(path_of(root, hash, path, err));
+    *out = look_at(path, hash) == BLOB_INTACT;
+    if (!*out)
+        return STATUS_OK;
+    *strrchr(path, '/') = '\0';
+    return folder_sync(path, err);
+}
+
 static enum status folder_put(struct blob_store *base, struct str content, struct blob *out,
                               struct error *err)
 {
     struct sha256 *hash = sha256_new();
     char temporary[PATH_SIZE];
     struct blob blob = { .size = (int64_t)content.len };
+    bool there;
     int fd;
 
     sha256_add(hash, content.data, content.len);
     sha256_end(hash, blob.hash);
-    TRY(begin(root_of(base), temporary, &fd, err));
-    TRY(finish(root_of(base), temporary, fd, file_write_all(fd, content), blob.hash, err));
+    TRY(is_there(root_of(base), blob.hash, &there, err));
+    if (!there) {
+        TRY(begin(root_of(base), temporary, &fd, err));
+        TRY(finish(root_of(base), temporary, fd, file_write_all(fd, content), blob.hash, err));
+    }
     *out = blob;
     return STATUS_OK;
 }
@@ -146,23 +199,33 @@ static bool copy_and_hash(int from, int to, struct blob *blob)
     return good;
 }
 
-static enum status folder_put_file(struct blob_store *base, const char *path, struct blob *out,
-                                   struct error *err)
+static enum status copy_in(const char *root, int from, struct blob *blob, struct error *err)
 {
-    int from = open(path, O_RDONLY | O_CLOEXEC);
     char temporary[PATH_SIZE];
-    struct blob blob = { .size = 0 };
-    enum status status;
     bool written;
     int to;
 
-    if (from < 0)
-        return error_errno(err, errno, "open '%s'", path);
-    status = begin(root_of(base), temporary, &to, err);
-    if (status == STATUS_OK) {
-        written = copy_and_hash(from, to, &blob);
-        status = finish(root_of(base), temporary, to, written, blob.hash, err);
-    }
+    TRY(begin(root, temporary, &to, err));
+    blob->size = 0;
+    written = lseek(from, 0, SEEK_SET) == 0 && copy_and_hash(from, to, blob);
+    return finish(root, temporary, to, written, blob->hash, err);
+}
+
+static enum status folder_put_file(struct blob_store *base, const char *path, struct blob *out,
+                                   struct error *err)
+{
+    struct blob blob;
+    enum status status;
+    bool there = false;
+    int from;
+
+    TRY(file_open_untrusted(path, &from, err));
+    if (!hash_of(from, &blob))
+        status = error_errno(err, errno, "read '%s'", path);
+    else
+        status = is_there(root_of(base), blob.hash, &there, err);
+    if (status == STATUS_OK && !there)
+        status = copy_in(root_of(base), from, &blob, err);
     close(from);
     if (status == STATUS_OK)
         *out = blob;
@@ -181,6 +244,23 @@ static enum status folder_path(struct blob_store *base, struct arena *arena, str
     return STATUS_OK;
 }
 
+static enum status folder_verify(struct blob_store *base, struct str hash, struct error *err)
+{
+    char path[PATH_SIZE], text[SHA256_HEX_LEN + 1];
+
+    snprintf(text, sizeof(text), STR_FMT, STR_ARG(hash));
+    TRY(path_of(root_of(base), text, path, err));
+    switch (look_at(path, text)) {
+    case BLOB_ABSENT:
+        return error_set(err, STATUS_NOT_FOUND, "no blob " STR_FMT, STR_ARG(hash));
+    case BLOB_DAMAGED:
+        return blob_damaged(hash, err);
+    case BLOB_INTACT:
+        break;
+    }
+    return STATUS_OK;
+}
+
 const struct blob_driver blob_folder = {
     .name = "folder",
     .open = folder_open,
@@ -188,4 +268,5 @@ const struct blob_driver blob_folder = {
     .put = folder_put,
     .put_file = folder_put_file,
     .path = folder_path,
+    .verify = folder_verify,
 };

@@ -4,6 +4,9 @@
 #include "blob/blob.h"
 #include "support/test.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 static char *folder;
 static struct arena *arena;
 static struct blob_store *store;
@@ -69,6 +72,66 @@ TEST(only_a_hash_is_a_name)
                  blob_path(store, arena, str_slice(absent, 1, absent.len), &path, &err));
 }
 
+TEST(the_same_bytes_again_write_nothing)
+{
+    const char *path = arena_printf(arena, "%s/file", folder).data;
+    struct stat before, after;
+    struct blob blob;
+    char *kept;
+
+    assert_ok(file_write(path, STR("model"), &err));
+    assert_ok(blob_put(store, STR("model"), &blob, &err));
+    assert_ok(blob_path(store, arena, str_from(blob.hash), &kept, &err));
+    assert_int_equal(stat(kept, &before), 0);
+    assert_ok(blob_put(store, STR("model"), &blob, &err));
+    assert_ok(blob_put_file(store, path, &blob, &err));
+    assert_int_equal(stat(kept, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+}
+
+static void damage(struct str hash)
+{
+    char *kept;
+
+    assert_ok(blob_path(store, arena, hash, &kept, &err));
+    assert_int_equal(chmod(kept, 0644), 0);
+    assert_ok(file_write(kept, STR("mosel"), &err));
+    assert_fails(STATUS_INTERNAL, blob_verify(store, hash, &err));
+    assert_str_contains(str_from(err.message), STR("is damaged"));
+}
+
+TEST(a_damaged_blob_is_noticed_and_made_whole)
+{
+    const char *path = arena_printf(arena, "%s/file", folder).data;
+    struct str hash = sha256_hex(arena, STR("model")), text;
+    struct blob blob;
+
+    assert_fails(STATUS_NOT_FOUND, blob_verify(store, hash, &err));
+    assert_ok(file_write(path, STR("model"), &err));
+    assert_ok(blob_put(store, STR("model"), &blob, &err));
+    assert_ok(blob_verify(store, hash, &err));
+    damage(hash);
+    assert_fails(STATUS_INTERNAL, blob_get(store, arena, hash, 100, &text, &err));
+    assert_ok(blob_put(store, STR("model"), &blob, &err));
+    assert_ok(blob_verify(store, hash, &err));
+    damage(hash);
+    assert_ok(blob_put_file(store, path, &blob, &err));
+    assert_ok(blob_verify(store, hash, &err));
+}
+
+TEST(only_a_regular_file_is_put)
+{
+    const char *pipe = arena_printf(arena, "%s/pipe", folder).data;
+    const char *link = arena_printf(arena, "%s/link", folder).data;
+    struct blob blob;
+
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(symlink("/etc/passwd", link), 0);
+    assert_fails(STATUS_INVALID, blob_put_file(store, pipe, &blob, &err));
+    assert_fails(STATUS_INVALID, blob_put_file(store, link, &blob, &err));
+    assert_fails(STATUS_INVALID, blob_put_file(store, "/dev/zero", &blob, &err));
+}
+
 TEST(nothing_half_written_stays)
 {
     struct blob blob;
@@ -89,6 +152,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_is_the_same_as_its_bytes, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(only_a_hash_is_a_name, open_store, close_store),
+        cmocka_unit_test_setup_teardown(the_same_bytes_again_write_nothing, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(a_damaged_blob_is_noticed_and_made_whole, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(only_a_regular_file_is_put, open_store, close_store),
         cmocka_unit_test_setup_teardown(nothing_half_written_stays, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
