@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One program, three ways in: a command, a server under its supervisor, and
- * jobs, which the other two start for work that may take all memory or crash.
+ * One program, four ways in: a command, a server under its supervisor, jobs,
+ * which the other two start for work that may take all memory or crash, and
+ * keepers, which see to it that nothing of a pipeline's script stays behind.
  */
 #include "cli/cli.h"
 #include "server/jobs.h"
 #include "server/local.h"
 #include "server/serve.h"
+#include "workflow/runners/keeper.h"
 
 #include <signal.h>
 #include <string.h>
@@ -19,6 +21,8 @@ int main(int argc, char **argv)
 
     /* Who started us may have ignored it, and an ignored one is inherited: then no child could be waited for. */
     signal(SIGCHLD, SIG_DFL);
+    if (keeper_is_wanted(argv))
+        return keeper_main();
     if (argc > 2 && strcmp(argv[1], "job") == 0)
         return jobs_main(argc, argv);
     for (size_t i = 0; cli_tables[i] != NULL; i++)

@@ -249,13 +249,32 @@ struct copier {
     size_t bytes;
 };
 
+/* Names, lengths and whether a file can be run are hashed too: nothing else gives the same bytes. */
+static void hash_file(struct copier *copier, struct str relative, struct str content,
+                      bool executable)
+{
+    char length[32];
+
+    snprintf(length, sizeof(length), ":%zu:%s", content.len, executable ? "x:" : "");
+    sha256_add(copier->hash, relative.data, relative.len);
+    sha256_add(copier->hash, length, strlen(length));
+    sha256_add(copier->hash, content.data, content.len);
+}
+
+/* Read-only: all steps of the execution share it, and its hash is to stay true. */
+static enum status make_read_only(const char *path, bool executable, struct error *err)
+{
+    if (chmod(path, executable ? 0555 : 0444) != 0)
+        return error_errno(err, errno, "make '%s' read-only", path);
+    return STATUS_OK;
+}
+
 static enum status copy_file(struct copier *copier, const char *from, const char *to,
-                             struct str relative, struct error *err)
+                             struct str relative, bool executable, struct error *err)
 {
     struct arena_mark mark = arena_mark(copier->arena);
     enum status status;
     struct str content;
-    char length[32];
 
     status = file_read(copier->arena, from, CODE_FILE_MAX, &content, err);
     if (status == STATUS_OK)
@@ -266,13 +285,10 @@ static enum status copy_file(struct copier *copier, const char *from, const char
             "the pipeline's folder holds more than 64 MiB; data belongs elsewhere");
     if (status == STATUS_OK)
         status = file_write(to, content, err);
-    if (status == STATUS_OK) {
-        /* Names and lengths are hashed too: no other set of files gives the same bytes. */
-        snprintf(length, sizeof(length), ":%zu:", content.len);
-        sha256_add(copier->hash, relative.data, relative.len);
-        sha256_add(copier->hash, length, strlen(length));
-        sha256_add(copier->hash, content.data, content.len);
-    }
+    if (status == STATUS_OK)
+        status = make_read_only(to, executable, err);
+    if (status == STATUS_OK)
+        hash_file(copier, relative, content, executable);
     arena_rewind(copier->arena, mark);
     return status;
 }
@@ -307,9 +323,11 @@ static enum status copy_folder(struct copier *copier, struct str from, struct st
         if (S_ISDIR(info.st_mode))
             TRY(copy_folder(copier, source, target, inner, depth + 1, err));
         else if (S_ISREG(info.st_mode))
-            TRY(copy_file(copier, source.data, target.data, inner, err));
+            TRY(copy_file(copier, source.data, target.data, inner,
+                          (info.st_mode & S_IXUSR) != 0, err));
     }
-    return STATUS_OK;
+    TRY(make_read_only(to.data, true, err));
+    return folder_sync(to.data, err);
 }
 
 enum status pipeline_copy_code(struct arena *arena, struct str project, struct str name,

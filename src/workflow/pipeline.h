@@ -47,7 +47,10 @@ MUST_USE enum status pipeline_list(struct arena *arena, struct str project, stru
 MUST_USE enum status pipeline_input(struct arena *arena, const struct pipeline *pipeline,
                                     struct str params, struct str code_hash, struct str *input,
                                     struct error *err);
-/* A pipeline's folder as it is now, copied for one execution; *hash is of names and contents. */
+/*
+ * A pipeline's folder as it is now, copied for one execution and read-only from then on; *hash is
+ * of names, contents and which files can be run.
+ */
 MUST_USE enum status pipeline_copy_code(struct arena *arena, struct str project,
                                         struct str name, struct str target, struct str *hash,
                                         struct error *err);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "support/test.h"
+#include "workflow/runners/keeper.h"
 #include "workflow/workflow.h"
 
 #include <signal.h>
@@ -10,6 +11,14 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* This program also is its scripts' keeper, as the real one is. */
+__attribute__((constructor)) static void be_keeper(int argc, char **argv)
+{
+    (void)argc;
+    if (keeper_is_wanted(argv))
+        exit(keeper_main());
+}
 
 struct place {
     char *folder;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workflow/runners/process.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
-#include "base/file.h"
+#include "workflow/runners/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,115 +11,130 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 100
+#define TREE_EVERY 3 /* looks; finding the descendants means reading all of /proc */
 #define TERM_GRACE_NS (5 * UINT64_C(1000000000))
-#define GROUP_SCAN_EVERY 3 /* looks; finding the children means reading all of /proc */
+/* A keeper that has not ended everything by then is stopped, or waits for the kernel. */
+#define KILL_GRACE_NS (40 * UINT64_C(1000000000))
+#define KEEPER_LEAVES_MS 5000
+#define KEEPER_LOOK_MS 10
 
 /* In the child, between fork and exec: only what is safe there. */
-static void set_oom_victim(void)
+static _Noreturn void become_keeper(int socket, int log)
 {
-    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-    if (file >= 0 && write(file, "1000", 4) != 4)
-        errno = 0;
-    if (file >= 0)
-        close(file);
-}
-
-static _Noreturn void run_child(const struct process_spec *spec, int gate, int report, int log)
-{
-    int empty = open("/dev/null", O_RDONLY | O_CLOEXEC), number;
+    static char *argv[] = { KEEPER_NAME, NULL };
     sigset_t none;
-    char go;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     setsid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    set_oom_victim();
-    /* The end of file means that our parent has died, or does not want us. */
-    if (read(gate, &go, 1) != 1)
-        _exit(127);
-    if (chdir(spec->folder) == 0 && empty >= 0 && dup2(empty, 0) == 0 && dup2(log, 1) == 1 &&
-        dup2(log, 2) == 2) {
+    if (dup2(socket, 0) == 0 && dup2(log, 1) == 1 && dup2(log, 2) == 2) {
         close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-        execve(spec->program, spec->argv, spec->envp);
+        execve("/proc/self/exe", argv, environ);
     }
-    number = errno;
-    if (write(report, &number, sizeof(number)) < 0)
-        _exit(126);
     _exit(127);
 }
 
-bool process_start_ticks(pid_t pid, uint64_t *out)
+static enum status fork_keeper(int log, struct process *out, struct error *err)
 {
-    char path[64], text[1024], *rest;
-    unsigned long long ticks;
-    FILE *file;
-    size_t len;
+    int sockets[2];
+    pid_t pid;
 
-    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    len = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[len] = '\0';
-    /* The name may hold spaces and brackets; the numbers follow its last bracket. */
-    rest = strrchr(text, ')');
-    if (rest == NULL ||
-        sscanf(rest + 1,
-               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-               "%*d %*d %*d %llu",
-               &ticks) != 1)
-        return false;
-    *out = ticks;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
+        return error_errno(err, errno, "socketpair");
+    pid = fork();
+    if (pid == 0)
+        become_keeper(sockets[1], log);
+    close(sockets[1]);
+    if (pid < 0) {
+        close(sockets[0]);
+        return error_errno(err, errno, "start a script's keeper");
+    }
+    *out = (struct process){ .keeper = pid, .socket = sockets[0] };
+    (void)process_start_ticks(pid, &out->start_ticks);
+    return STATUS_OK;
+}
+
+static bool send_all(int socket, const void *data, size_t len)
+{
+    const char *from = data;
+
+    while (len > 0) {
+        ssize_t n = send(socket, from, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        from += n;
+        len -= (size_t)n;
+    }
     return true;
 }
 
-static enum status open_pipes(int gate[2], int report[2], struct error *err)
+static void command(const struct process *process, enum keeper_command what)
 {
-    if (pipe2(gate, O_CLOEXEC) != 0)
-        return error_errno(err, errno, "pipe");
-    if (pipe2(report, O_CLOEXEC) == 0)
-        return STATUS_OK;
-    close(gate[0]);
-    close(gate[1]);
-    return error_errno(err, errno, "pipe");
+    const char byte = (char)what;
+
+    /* A keeper that is gone is noticed where its reports are read. */
+    (void)send_all(process->socket, &byte, 1);
 }
 
-static enum status fork_child(const struct process_spec *spec, int log, struct process *out,
-                              struct error *err)
+static void append_text(struct buffer *texts, const char *text)
 {
-    int gate[2], report[2];
-    pid_t pid;
+    buffer_append(texts, (struct str){ text, strlen(text) + 1 });
+}
 
-    TRY(open_pipes(gate, report, err));
-    pid = fork();
-    if (pid == 0) {
-        close(gate[1]);
-        run_child(spec, gate[0], report[1], log);
-    }
-    close(gate[0]);
-    close(report[1]);
-    if (pid < 0) {
-        close(gate[1]);
-        close(report[0]);
-        return error_errno(err, errno, "start '%s'", spec->program);
-    }
-    *out = (struct process){ .pid = pid,
-                             .handle = (int)syscall(SYS_pidfd_open, pid, 0),
-                             .gate = gate[1],
-                             .report = report[0] };
-    (void)process_start_ticks(pid, &out->start_ticks);
-    return STATUS_OK;
+static uint32_t append_texts(struct buffer *texts, char *const *list)
+{
+    uint32_t count = 0;
+
+    for (; list[count] != NULL; count++)
+        append_text(texts, list[count]);
+    return count;
+}
+
+static bool send_script(const struct process *process, const struct process_spec *spec)
+{
+    struct keeper_script script = { 0 };
+    struct buffer texts = { 0 };
+    bool sent;
+
+    append_text(&texts, spec->program);
+    append_text(&texts, spec->folder);
+    script.argc = append_texts(&texts, spec->argv);
+    script.envc = append_texts(&texts, spec->envp);
+    script.bytes = (uint32_t)buffer_str(&texts).len;
+    sent = send_all(process->socket, &script, sizeof(script)) &&
+           send_all(process->socket, buffer_str(&texts).data, script.bytes);
+    buffer_free(&texts);
+    return sent;
+}
+
+static void reap(struct process *process)
+{
+    while (waitpid(process->keeper, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close(process->socket);
+}
+
+void process_abandon(struct process *process)
+{
+    kill(process->keeper, SIGKILL);
+    reap(process);
+}
+
+static uint64_t file_bytes(const char *path)
+{
+    struct stat info;
+
+    return path != NULL && stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
 }
 
 enum status process_spawn(const struct process_spec *spec, struct process *out,
@@ -129,133 +145,42 @@ enum status process_spawn(const struct process_spec *spec, struct process *out,
 
     if (log < 0)
         return error_errno(err, errno, "open '%s'", spec->log);
-    status = fork_child(spec, log, out, err);
+    status = fork_keeper(log, out, err);
     close(log);
-    return status;
+    TRY(status);
+    out->log_start = file_bytes(spec->log);
+    if (send_script(out, spec))
+        return STATUS_OK;
+    process_abandon(out);
+    return error_set(err, STATUS_INTERNAL, "start '%s': its keeper has ended", spec->program);
 }
 
-static void reap(struct process *process)
+/* False when the keeper is gone. */
+static bool read_report(const struct process *process, struct keeper_report *out)
 {
-    while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    close(process->handle);
-}
+    ssize_t n;
 
-void process_abandon(struct process *process)
-{
-    close(process->gate);
-    close(process->report);
-    kill(process->pid, SIGKILL);
-    reap(process);
+    do
+        n = recv(process->socket, out, sizeof(*out), MSG_WAITALL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof(*out);
 }
 
 enum status process_release(struct process *process, struct error *err)
 {
-    int number = 0;
-    ssize_t got;
+    struct keeper_report report;
+    bool told;
 
-    if (write(process->gate, "g", 1) != 1)
-        number = errno;
-    close(process->gate);
-    do
-        got = read(process->report, &number, sizeof(number));
-    while (got < 0 && errno == EINTR);
-    close(process->report);
-    if (number == 0)
+    command(process, KEEPER_GO);
+    told = read_report(process, &report);
+    if (told && report.kind == KEEPER_STARTED) {
+        process->script = report.value;
         return STATUS_OK;
-    reap(process);
-    return error_errno(err, number, "run the program");
-}
-
-static uint64_t resident_bytes(pid_t pid)
-{
-    char path[64];
-    unsigned long long pages = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
-    fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* With shared pages divided among those who share them: forked workers share most of theirs. */
-static uint64_t proportional_bytes(pid_t pid)
-{
-    char path[64], line[256];
-    unsigned long long kib = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "Pss: %llu", &kib) == 1)
-            break;
-    fclose(file);
-    return kib * 1024;
-}
-
-typedef void (*each_process)(void *context, pid_t pid);
-
-static void for_each_process(struct arena *arena, each_process function, void *context)
-{
-    struct arena_mark mark = arena_mark(arena);
-    struct str *names;
-    struct error err;
-    size_t count = 0;
-
-    if (folder_list(arena, "/proc", &names, &count, &err) != STATUS_OK)
-        count = 0;
-    for (size_t i = 0; i < count; i++) {
-        int64_t pid;
-
-        if (str_to_int64(names[i], &pid) && pid > 1)
-            function(context, (pid_t)pid);
     }
-    arena_rewind(arena, mark);
-}
-
-struct group_memory {
-    pid_t session;
-    uint64_t resident, proportional;
-    bool exact;
-};
-
-static void add_member(void *context, pid_t pid)
-{
-    struct group_memory *memory = context;
-
-    if (getsid(pid) != memory->session)
-        return;
-    memory->resident += resident_bytes(pid);
-    if (memory->exact)
-        memory->proportional += proportional_bytes(pid);
-}
-
-/* The cheap sum counts shared pages more than once; only where it is over the limit is it checked. */
-static uint64_t group_bytes(struct arena *arena, pid_t session, uint64_t limit)
-{
-    struct group_memory memory = { .session = session };
-
-    for_each_process(arena, add_member, &memory);
-    if (limit == 0 || memory.resident <= limit)
-        return memory.resident;
-    memory = (struct group_memory){ .session = session, .exact = true };
-    for_each_process(arena, add_member, &memory);
-    return memory.proportional > 0 ? memory.proportional : memory.resident;
-}
-
-static uint64_t file_bytes(const char *path)
-{
-    struct stat info;
-
-    return path != NULL && stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+    process_abandon(process);
+    if (told && report.kind == KEEPER_FAILED)
+        return error_errno(err, report.value, "run the program");
+    return error_set(err, STATUS_INTERNAL, "run the program: its keeper has ended");
 }
 
 struct watch {
@@ -264,113 +189,102 @@ struct watch {
     struct arena *arena;
     struct process_end *end;
     uint64_t term_ns; /* when SIGTERM was sent; 0: not yet */
+    uint64_t kill_ns; /* when everything was to be killed; 0: not yet */
     unsigned looks;
 };
 
-static void end_group(struct watch *watch, enum process_end_kind why, int signal_number)
+static void end_script(struct watch *watch, enum process_end_kind why, enum keeper_command how)
 {
     if (watch->end->kind == PROCESS_EXITED)
         watch->end->kind = why;
-    kill(-watch->process->pid, signal_number);
+    if (how == KEEPER_KILL && watch->kill_ns == 0)
+        watch->kill_ns = clock_monotonic_ns();
+    command(watch->process, how);
 }
 
 static void check_limits(struct watch *watch)
 {
-    uint64_t limit = watch->limits->memory_bytes, bytes;
-    bool scan = watch->looks++ % GROUP_SCAN_EVERY == 0;
+    const struct process_limits *limits = watch->limits;
+    const struct process *process = watch->process;
+    uint64_t bytes, log_bytes = file_bytes(limits->log);
 
-    /* Between two scans the leader alone is watched: it is the one that grows, mostly. */
-    bytes = scan ? group_bytes(watch->arena, watch->process->pid, limit)
-                 : resident_bytes(watch->process->pid);
+    /* Between two looks at all, the script alone is watched: it is the one that grows, mostly. */
+    bytes = watch->looks++ % TREE_EVERY == 0
+                ? process_tree_bytes(watch->arena, process->keeper, limits->memory_bytes)
+                : process_bytes(process->script);
     if (bytes > watch->end->peak_bytes)
         watch->end->peak_bytes = bytes;
-    if (limit > 0 && bytes > limit)
-        end_group(watch, PROCESS_OUT_OF_MEMORY, SIGKILL);
-    if (watch->limits->log_bytes > 0 &&
-        file_bytes(watch->limits->log) > watch->limits->log_bytes)
-        end_group(watch, PROCESS_LOG_FULL, SIGKILL);
+    if (watch->kill_ns != 0)
+        return;
+    if (limits->memory_bytes > 0 && bytes > limits->memory_bytes)
+        end_script(watch, PROCESS_OUT_OF_MEMORY, KEEPER_KILL);
+    else if (limits->log_bytes > 0 && log_bytes > process->log_start + limits->log_bytes)
+        end_script(watch, PROCESS_LOG_FULL, KEEPER_KILL);
 }
 
 static void check_cancelled(struct watch *watch, process_cancelled cancelled, void *context)
 {
+    uint64_t now_ns = clock_monotonic_ns();
+
     if (watch->term_ns == 0 && cancelled(context)) {
-        watch->term_ns = clock_monotonic_ns();
-        end_group(watch, PROCESS_CANCELLED, SIGTERM);
-    } else if (watch->term_ns != 0 && clock_monotonic_ns() - watch->term_ns > TERM_GRACE_NS) {
-        end_group(watch, PROCESS_CANCELLED, SIGKILL);
+        watch->term_ns = now_ns;
+        end_script(watch, PROCESS_CANCELLED, KEEPER_TERM);
+    } else if (watch->term_ns != 0 && watch->kill_ns == 0 &&
+               now_ns - watch->term_ns > TERM_GRACE_NS) {
+        end_script(watch, PROCESS_CANCELLED, KEEPER_KILL);
+    } else if (watch->kill_ns != 0 && now_ns - watch->kill_ns > KILL_GRACE_NS) {
+        process_tree_end(watch->process->keeper);
     }
 }
 
-static void kill_member(void *context, pid_t pid)
+/* A keeper that was killed took the script with it; what else it kept is left to its mark. */
+static void take_end(struct process *process, struct process_end *end)
 {
-    const pid_t *session = context;
+    struct keeper_report report;
+    int state = SIGKILL;
 
-    if (getsid(pid) == *session)
-        kill(pid, SIGKILL);
-}
-
-static void take_exit(struct process *process, struct process_end *end)
-{
-    int state = 0;
-
-    while (waitpid(process->pid, &state, 0) < 0 && errno == EINTR)
-        ;
+    if (read_report(process, &report) && report.kind == KEEPER_ENDED)
+        state = report.value;
     if (end->kind == PROCESS_EXITED && WIFSIGNALED(state))
         end->kind = PROCESS_SIGNALLED;
     end->code = WIFSIGNALED(state) ? WTERMSIG(state) : WEXITSTATUS(state);
-    close(process->handle);
+    reap(process);
 }
 
 void process_wait(struct process *process, const struct process_limits *limits,
                   process_cancelled cancelled, void *context, struct process_end *out)
 {
-    struct pollfd ready = { .fd = process->handle, .events = POLLIN };
+    struct pollfd ready = { .fd = process->socket, .events = POLLIN };
     struct process_end end = { .kind = PROCESS_EXITED };
-    struct watch watch = { process, limits, arena_new(), &end, 0, 0 };
+    struct watch watch = {
+        .process = process, .limits = limits, .arena = arena_new(), .end = &end
+    };
 
     while (poll(&ready, 1, LOOK_EVERY_MS) <= 0) {
         check_limits(&watch);
         check_cancelled(&watch, cancelled, context);
     }
-    /* The leader has ended but is not reaped, so its number still means this session. */
-    for_each_process(watch.arena, kill_member, &process->pid);
-    take_exit(process, &end);
+    take_end(process, &end);
     arena_free(watch.arena);
     *out = end;
 }
 
-struct marked {
-    struct arena *arena;
-    struct str wanted; /* "\0NAME=value…": the environment is a list of such */
-};
-
-static void kill_marked(void *context, pid_t pid)
+static bool is_alive(pid_t keeper, uint64_t start_ticks)
 {
-    struct marked *marked = context;
-    struct arena_mark mark = arena_mark(marked->arena);
-    struct str path, environment;
-    struct error err;
+    uint64_t ticks;
 
-    path = arena_printf(marked->arena, "/proc/%ld/environ", (long)pid);
-    /* Most are not ours to read, and then not ours to end. */
-    if (pid != getpid() &&
-        file_read(marked->arena, path.data, (size_t)4 << 20, &environment, &err) == STATUS_OK &&
-        (memmem(environment.data, environment.len, marked->wanted.data, marked->wanted.len) ||
-         str_starts(environment, str_slice(marked->wanted, 1, marked->wanted.len))))
-        kill(pid, SIGKILL);
-    arena_rewind(marked->arena, mark);
+    return process_start_ticks(keeper, &ticks) && ticks == start_ticks;
 }
 
-void process_end_marked(struct str variable, struct str value_start)
+void process_end_kept(pid_t keeper, uint64_t start_ticks)
 {
-    struct arena *arena = arena_new();
-    struct marked marked = { .arena = arena };
-
-    marked.wanted = arena_printf(arena, "#" STR_FMT "=" STR_FMT, STR_ARG(variable),
-                                 STR_ARG(value_start));
-    ((char *)(uintptr_t)marked.wanted.data)[0] = '\0';
-    for_each_process(arena, kill_marked, &marked);
-    arena_free(arena);
+    for (unsigned ms = 0; ms < KEEPER_LEAVES_MS; ms += KEEPER_LOOK_MS) {
+        if (!is_alive(keeper, start_ticks))
+            return;
+        poll(NULL, 0, KEEPER_LOOK_MS);
+    }
+    if (is_alive(keeper, start_ticks))
+        process_tree_end(keeper);
 }
 
 uint64_t process_default_memory(void)

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A child in a session of its own, so that it and all its children can be
- * ended together. It waits at a gate until process_release(): what must be on
- * disk before it may run gets there first. It dies with the thread that
- * started it, and is the first that the kernel ends when memory runs out.
+ * A script's process, under a keeper (keeper.h) which sees to it that nothing
+ * of it stays. It waits at a gate until process_release(): what must be on
+ * disk before it may run gets there first. It dies with us, and is the first
+ * that the kernel ends when memory runs out.
  */
-#include "base/arena.h"
 #include "base/status.h"
-
-#include <sys/types.h>
+#include "workflow/runners/process_tree.h"
 
 struct process_spec {
     const char *program; /* a path */
@@ -19,14 +17,17 @@ struct process_spec {
 };
 
 struct process {
-    pid_t pid;
-    uint64_t start_ticks; /* with pid: never two processes alike until the machine restarts */
-    int handle, gate, report;
+    pid_t keeper;
+    uint64_t
+        start_ticks; /* with keeper: never two processes alike until the machine restarts */
+    pid_t script;    /* once it is released */
+    int socket;
+    uint64_t log_start; /* what the log held before, of earlier tries */
 };
 
 struct process_limits {
-    uint64_t memory_bytes; /* of the whole group; 0: none */
-    uint64_t log_bytes;
+    uint64_t memory_bytes; /* of the script and all that it starts; 0: none */
+    uint64_t log_bytes;    /* of what this process appends; 0: none */
     const char *log;
 };
 
@@ -52,15 +53,16 @@ void process_abandon(struct process *process);
 
 typedef bool (*process_cancelled)(void *context);
 /*
- * Waits for the end, whatever the reason, and leaves nothing of the group behind. A cancelled one
- * gets SIGTERM, and five seconds later SIGKILL.
+ * Waits for the end, whatever the reason, and leaves nothing behind that descends from the
+ * script. A cancelled one gets SIGTERM, and five seconds later SIGKILL.
  */
 void process_wait(struct process *process, const struct process_limits *limits,
                   process_cancelled cancelled, void *context, struct process_end *out);
 
-/* False if there is no such process any more. */
-bool process_start_ticks(pid_t pid, uint64_t *out);
-/* Ends every process whose environment has this variable beginning with this value, but ourselves. */
-void process_end_marked(struct str variable, struct str value_start);
+/*
+ * After a crash: returns when the keeper of then is gone with all below it. It ends by itself when
+ * its engine dies; if it does not do so soon, it is helped.
+ */
+void process_end_kept(pid_t keeper, uint64_t start_ticks);
 /* Three quarters of the machine's memory, or of the container's. */
 uint64_t process_default_memory(void);

@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "workflow/runners/sagemaker.h"
+#include "workflow/runners/sagemaker_internal.h"
 
 #include "base/file.h"
-#include "workflow/engine.h"
+#include "workflow/runners/python_text.h"
 
 #include <errno.h>
 #include <ctype.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define HOST "algo-1" /* what SageMaker calls the first, and here the only, machine */
-
-struct maker {
-    struct task *task;
-    struct arena *arena;
-    const struct script *script;
-    struct surroundings *around;
-    yyjson_mut_doc *doc;
-    yyjson_mut_val *channels; /* name to folder */
-    char **vars;
-    size_t var_count, var_capacity;
-};
 
 struct str sagemaker_output(struct arena *arena, const struct surroundings *around,
                             struct str name)
@@ -33,12 +19,12 @@ struct str sagemaker_output(struct arena *arena, const struct surroundings *arou
     return arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(around->data), STR_ARG(name));
 }
 
-static struct str below(const struct maker *maker, const char *relative)
+struct str sagemaker_below(const struct maker *maker, const char *relative)
 {
     return arena_printf(maker->arena, STR_FMT "/%s", STR_ARG(maker->task->folder), relative);
 }
 
-static void set(struct maker *maker, const char *name, struct str value)
+void sagemaker_set(struct maker *maker, const char *name, struct str value)
 {
     struct str text = arena_printf(maker->arena, "%s=" STR_FMT, name, STR_ARG(value));
 
@@ -54,48 +40,41 @@ static void set_upper(struct maker *maker, const char *prefix, struct str name,
 
     for (char *c = (char *)(uintptr_t)full.data; *c != '\0'; c++)
         *c = (char)toupper((unsigned char)*c);
-    set(maker, full.data, value);
+    sagemaker_set(maker, full.data, value);
 }
 
-static void set_json(struct maker *maker, const char *name, const yyjson_mut_val *value)
+/* As the toolkit's mapping.py fills the environment. */
+static struct str variable_text(struct arena *arena, yyjson_val *value)
 {
-    set(maker, name, json_mut_write(maker->arena, value));
+    if (yyjson_is_null(value))
+        return STR_EMPTY;
+    return yyjson_is_str(value) ? json_str(value) : python_json(arena, value);
 }
 
-/* As Python's str() would show what the JSON means: that is what argparse gets from the toolkit. */
+/* As the toolkit's mapping.py makes arguments of what it has read. */
 static struct str argument_text(struct arena *arena, yyjson_val *value)
 {
-    if (yyjson_is_str(value))
-        return json_str(value);
-    if (yyjson_is_bool(value))
-        return yyjson_get_bool(value) ? STR("True") : STR("False");
+    struct str text = STR_EMPTY;
+    yyjson_val **keys;
+    size_t count;
+
     if (yyjson_is_null(value))
-        return STR("None");
-    return json_write(arena, value);
-}
-
-static int by_key(const void *a, const void *b)
-{
-    return str_compare(json_str(*(yyjson_val *const *)a), json_str(*(yyjson_val *const *)b));
-}
-
-static yyjson_val **sorted_keys(struct arena *arena, yyjson_val *object, size_t *count)
-{
-    yyjson_val **keys, *key, *value;
-    size_t i, len;
-
-    *count = yyjson_obj_size(object);
-    keys = ARENA_ARRAY(arena, yyjson_val *, *count + 1);
-    yyjson_obj_foreach(object, i, len, key, value) keys[i] = key;
-    qsort(keys, *count, sizeof(*keys), by_key);
-    return keys;
+        return text;
+    if (!yyjson_is_obj(value))
+        return python_str(arena, value);
+    keys = python_sorted_keys(arena, value, &count);
+    for (size_t i = 0; i < count; i++)
+        text = arena_printf(arena, STR_FMT "%s" STR_FMT "=" STR_FMT, STR_ARG(text),
+                            i > 0 ? "," : "", STR_ARG(json_str(keys[i])),
+                            STR_ARG(python_str(arena, unsafe_yyjson_get_next(keys[i]))));
+    return text;
 }
 
 /* program script --name value …, names in order, one-letter ones with one dash. */
 static void make_argv(struct maker *maker, struct str python)
 {
     size_t count, used = 0;
-    yyjson_val **keys = sorted_keys(maker->arena, maker->script->args, &count);
+    yyjson_val **keys = python_sorted_keys(maker->arena, maker->script->args, &count);
     char **argv = ARENA_ARRAY(maker->arena, char *, 2 * count + 4);
     bool is_python = str_ends(maker->script->name, STR(".py"));
     yyjson_mut_val *user_args = yyjson_mut_arr(maker->doc);
@@ -105,7 +84,8 @@ static void make_argv(struct maker *maker, struct str python)
     argv[used++] = arena_cstr(maker->arena, maker->script->name);
     for (size_t i = 0; i < count; i++) {
         struct str name = json_str(keys[i]);
-        struct str value = argument_text(maker->arena, unsafe_yyjson_get_next(keys[i]));
+        yyjson_val *argument = unsafe_yyjson_get_next(keys[i]);
+        struct str value = argument_text(maker->arena, argument);
         struct str flag = arena_printf(maker->arena, "%s" STR_FMT, name.len == 1 ? "-" : "--",
                                        STR_ARG(name));
 
@@ -113,10 +93,10 @@ static void make_argv(struct maker *maker, struct str python)
         argv[used++] = arena_cstr(maker->arena, value);
         yyjson_mut_arr_add_strncpy(maker->doc, user_args, flag.data, flag.len);
         yyjson_mut_arr_add_strncpy(maker->doc, user_args, value.data, value.len);
-        set_upper(maker, "SM_HP_", name, value);
+        set_upper(maker, "SM_HP_", name, variable_text(maker->arena, argument));
     }
     maker->around->argv = argv;
-    set_json(maker, "SM_USER_ARGS", user_args);
+    sagemaker_set_json(maker, "SM_USER_ARGS", user_args);
 }
 
 static enum status find_in_path(struct arena *arena, struct str name, const char **out,
@@ -196,11 +176,11 @@ static enum status make_channel(struct maker *maker, struct str name, struct str
 static enum status make_channels(struct maker *maker, struct error *err)
 {
     size_t count;
-    yyjson_val **keys = sorted_keys(maker->arena, maker->script->in, &count);
+    yyjson_val **keys = python_sorted_keys(maker->arena, maker->script->in, &count);
     yyjson_mut_val *names = yyjson_mut_arr(maker->doc);
 
     maker->channels = yyjson_mut_obj(maker->doc);
-    TRY(folder_create(below(maker, "input/data").data, err));
+    TRY(folder_create(sagemaker_below(maker, "input/data").data, err));
     for (size_t i = 0; i < count; i++) {
         struct str name = arena_str(maker->arena, json_str(keys[i]));
         yyjson_val *path = unsafe_yyjson_get_next(keys[i]);
@@ -212,7 +192,7 @@ static enum status make_channels(struct maker *maker, struct error *err)
             return error_wrap(err, "input '" STR_FMT "'", STR_ARG(name));
         yyjson_mut_arr_add_strncpy(maker->doc, names, name.data, name.len);
     }
-    set_json(maker, "SM_CHANNELS", names);
+    sagemaker_set_json(maker, "SM_CHANNELS", names);
     return STATUS_OK;
 }
 
@@ -223,96 +203,10 @@ static enum status make_outputs(struct maker *maker, struct error *err)
 
     TRY(folder_create(maker->around->model.data, err));
     TRY(folder_create(maker->around->data.data, err));
-    TRY(folder_create(below(maker, "output/intermediate").data, err));
+    TRY(folder_create(sagemaker_below(maker, "output/intermediate").data, err));
     yyjson_arr_foreach(maker->script->out, i, count, name) TRY(
         folder_create(sagemaker_output(maker->arena, maker->around, json_str(name)).data, err));
     return STATUS_OK;
-}
-
-static unsigned cpu_count(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
-static yyjson_mut_val *one_host(struct maker *maker)
-{
-    yyjson_mut_val *hosts = yyjson_mut_arr(maker->doc);
-
-    yyjson_mut_arr_add_str(maker->doc, hosts, HOST);
-    return hosts;
-}
-
-static yyjson_mut_val *resource_config(struct maker *maker)
-{
-    yyjson_mut_val *config = yyjson_mut_obj(maker->doc);
-
-    yyjson_mut_obj_add_str(maker->doc, config, "current_host", HOST);
-    yyjson_mut_obj_add_val(maker->doc, config, "hosts", one_host(maker));
-    yyjson_mut_obj_add_str(maker->doc, config, "network_interface_name", "lo");
-    return config;
-}
-
-static yyjson_mut_val *hyperparameters(struct maker *maker)
-{
-    return maker->script->args == NULL ? yyjson_mut_obj(maker->doc)
-                                       : yyjson_val_mut_copy(maker->doc, maker->script->args);
-}
-
-/* Everything in one object; the toolkit's users read single keys of it. */
-static yyjson_mut_val *training_env(struct maker *maker)
-{
-    yyjson_mut_doc *doc = maker->doc;
-    yyjson_mut_val *env = yyjson_mut_obj(doc);
-
-    json_add_str(doc, env, "job_name", maker->task->state);
-    json_add_str(doc, env, "model_dir", maker->around->model);
-    json_add_str(doc, env, "output_data_dir", maker->around->data);
-    json_add_str(doc, env, "output_dir", below(maker, "output"));
-    json_add_str(doc, env, "input_dir", below(maker, "input"));
-    json_add_str(doc, env, "input_config_dir", below(maker, "input/config"));
-    json_add_str(doc, env, "module_dir", maker->task->code);
-    json_add_str(doc, env, "user_entry_point", maker->script->name);
-    json_add_str(doc, env, "current_host", STR(HOST));
-    yyjson_mut_obj_add_val(doc, env, "hosts", one_host(maker));
-    yyjson_mut_obj_add_uint(doc, env, "num_cpus", cpu_count());
-    yyjson_mut_obj_add_uint(doc, env, "num_gpus", 0);
-    yyjson_mut_obj_add_uint(doc, env, "log_level", 20);
-    yyjson_mut_obj_add_val(doc, env, "hyperparameters", hyperparameters(maker));
-    yyjson_mut_obj_add_val(doc, env, "channel_input_dirs",
-                           yyjson_mut_val_mut_copy(doc, maker->channels));
-    yyjson_mut_obj_add_val(doc, env, "resource_config", resource_config(maker));
-    return env;
-}
-
-static enum status write_config(struct maker *maker, const char *name,
-                                const yyjson_mut_val *value, struct error *err)
-{
-    struct str path = arena_printf(maker->arena, STR_FMT "/input/config/%s.json",
-                                   STR_ARG(maker->task->folder), name);
-
-    return file_write(path.data, json_mut_write(maker->arena, value), err);
-}
-
-static enum status write_configs(struct maker *maker, struct error *err)
-{
-    yyjson_mut_val *inputs = yyjson_mut_obj(maker->doc);
-    yyjson_mut_obj_iter iter;
-    yyjson_mut_val *key;
-
-    yyjson_mut_obj_iter_init(maker->channels, &iter);
-    while ((key = yyjson_mut_obj_iter_next(&iter)) != NULL) {
-        yyjson_mut_val *channel = yyjson_mut_obj(maker->doc);
-
-        yyjson_mut_obj_add_str(maker->doc, channel, "TrainingInputMode", "File");
-        yyjson_mut_obj_add_val(maker->doc, inputs, yyjson_mut_get_str(key), channel);
-    }
-    set_json(maker, "SM_INPUT_DATA_CONFIG", inputs);
-    TRY(folder_create(below(maker, "input/config").data, err));
-    TRY(write_config(maker, "hyperparameters", hyperparameters(maker), err));
-    TRY(write_config(maker, "inputdataconfig", inputs, err));
-    return write_config(maker, "resourceconfig", resource_config(maker), err);
 }
 
 static void set_places(struct maker *maker)
@@ -321,45 +215,37 @@ static void set_places(struct maker *maker)
 
     if (str_ends(module, STR(".py")))
         module.len -= 3;
-    set(maker, "SM_MODEL_DIR", maker->around->model);
-    set(maker, "SM_OUTPUT_DATA_DIR", maker->around->data);
-    set(maker, "SM_OUTPUT_DIR", below(maker, "output"));
-    set(maker, "SM_OUTPUT_INTERMEDIATE_DIR", below(maker, "output/intermediate"));
-    set(maker, "SM_INPUT_DIR", below(maker, "input"));
-    set(maker, "SM_INPUT_CONFIG_DIR", below(maker, "input/config"));
-    set(maker, "SM_MODULE_DIR", maker->task->code);
-    set(maker, "SM_MODULE_NAME", module);
-    set(maker, "SM_USER_ENTRY_POINT", maker->script->name);
-    set(maker, "SAGEMAKER_BASE_DIR", maker->task->folder);
-    set(maker, "TRAINING_JOB_NAME", maker->task->state);
+    sagemaker_set(maker, "SM_MODEL_DIR", maker->around->model);
+    sagemaker_set(maker, "SM_OUTPUT_DATA_DIR", maker->around->data);
+    sagemaker_set(maker, "SM_OUTPUT_DIR", sagemaker_below(maker, "output"));
+    sagemaker_set(maker, "SM_OUTPUT_INTERMEDIATE_DIR",
+                  sagemaker_below(maker, "output/intermediate"));
+    sagemaker_set(maker, "SM_INPUT_DIR", sagemaker_below(maker, "input"));
+    sagemaker_set(maker, "SM_INPUT_CONFIG_DIR", sagemaker_below(maker, "input/config"));
+    sagemaker_set(maker, "SM_MODULE_DIR", maker->task->code);
+    sagemaker_set(maker, "SM_MODULE_NAME", module);
+    sagemaker_set(maker, "SM_FRAMEWORK_MODULE", STR_EMPTY);
+    sagemaker_set(maker, "SM_USER_ENTRY_POINT", maker->script->name);
+    sagemaker_set(maker, "SAGEMAKER_BASE_DIR", maker->task->folder);
+    sagemaker_set(maker, "TRAINING_JOB_NAME", maker->task->state);
 }
 
-static void set_machine(struct maker *maker)
+static bool is_set(const struct maker *maker, const char *variable)
 {
-    set(maker, "SM_CURRENT_HOST", STR(HOST));
-    set_json(maker, "SM_HOSTS", one_host(maker));
-    set(maker, "SM_NUM_CPUS", arena_printf(maker->arena, "%u", cpu_count()));
-    set(maker, "SM_NUM_GPUS", STR("0"));
-    set(maker, "SM_NUM_NEURONS", STR("0"));
-    set(maker, "SM_LOG_LEVEL", STR("20"));
-    set(maker, "SM_FRAMEWORK_PARAMS", STR("{}"));
-    set(maker, "SM_NETWORK_INTERFACE_NAME", STR("lo"));
-    set_json(maker, "SM_RESOURCE_CONFIG", resource_config(maker));
-    set_json(maker, "SM_HPS", hyperparameters(maker));
-    set_json(maker, "SM_TRAINING_ENV", training_env(maker));
-    /* A log is watched while it is written. */
-    set(maker, "PYTHONUNBUFFERED", STR("1"));
-    /* The mark by which an orphan is known after a crash; also handy in a script. */
-    set(maker, "ONGGI_TASK_FOLDER", maker->task->folder);
-    set(maker, "ONGGI_EXECUTION", maker->task->execution);
-    set(maker, "ONGGI_STEP", maker->task->state);
+    size_t len = strcspn(variable, "=") + 1;
+
+    for (size_t i = 0; i < maker->var_count; i++)
+        if (strncmp(maker->vars[i], variable, len) == 0)
+            return true;
+    return false;
 }
 
-/* Ours first: of two equal names the first counts. What opens our API stays with us. */
+/* Of two equal names some shells take the last, others the first. What opens our API stays with us. */
 static void add_inherited(struct maker *maker)
 {
     for (char **variable = environ; *variable != NULL; variable++)
-        if (strncmp(*variable, "ONGGI_", 6) != 0 && strncmp(*variable, "SM_", 3) != 0)
+        if (strncmp(*variable, "ONGGI_", 6) != 0 && strncmp(*variable, "SM_", 3) != 0 &&
+            !is_set(maker, *variable))
             ARENA_PUSH(maker->arena, maker->vars, maker->var_count,
                        maker->var_capacity) = *variable;
     ARENA_PUSH(maker->arena, maker->vars, maker->var_count, maker->var_capacity) = NULL;
@@ -374,15 +260,15 @@ enum status sagemaker_prepare(struct task *task, const struct script *script, st
                            .around = out,
                            .doc = json_mut_doc(task->arena) };
 
-    *out = (struct surroundings){ .model = below(&maker, "model"),
-                                  .data = below(&maker, "output/data") };
+    *out = (struct surroundings){ .model = sagemaker_below(&maker, "model"),
+                                  .data = sagemaker_below(&maker, "output/data") };
     TRY(make_channels(&maker, err));
     TRY(make_outputs(&maker, err));
     TRY(find_program(&maker, python, err));
-    TRY(write_configs(&maker, err));
+    TRY(sagemaker_write_configs(&maker, err));
     make_argv(&maker, python);
     set_places(&maker);
-    set_machine(&maker);
+    sagemaker_set_machine(&maker);
     add_inherited(&maker);
     out->envp = maker.vars;
     return STATUS_OK;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workflow/runners/process_tree.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* More passes than this find only what the kernel itself cannot end. */
+#define PASSES_MAX 100
+#define PASS_PAUSE_US 2000
+
+struct process_stat {
+    char state;
+    pid_t parent;
+    uint64_t start_ticks;
+};
+
+static bool read_stat(pid_t pid, struct process_stat *out)
+{
+    char path[64], text[1024], *rest;
+    unsigned long long ticks;
+    FILE *file;
+    size_t len;
+    int parent;
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    /* The name may hold spaces and brackets; the numbers follow its last bracket. */
+    rest = strrchr(text, ')');
+    if (rest == NULL || sscanf(rest + 1,
+                               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+                               "%*d %*d %*d %*d %llu",
+                               &out->state, &parent, &ticks) != 3)
+        return false;
+    out->parent = parent;
+    out->start_ticks = ticks;
+    return true;
+}
+
+bool process_start_ticks(pid_t pid, uint64_t *out)
+{
+    struct process_stat stat;
+
+    if (!read_stat(pid, &stat) || stat.state == 'Z' || stat.state == 'X')
+        return false;
+    *out = stat.start_ticks;
+    return true;
+}
+
+static size_t list_all(struct arena *arena, pid_t **out)
+{
+    struct str *names;
+    struct error err;
+    size_t found = 0, count = 0;
+
+    if (folder_list(arena, "/proc", &names, &found, &err) != STATUS_OK)
+        found = 0;
+    *out = ARENA_ARRAY(arena, pid_t, found + 1);
+    for (size_t i = 0; i < found; i++) {
+        int64_t pid;
+
+        if (str_to_int64(names[i], &pid) && pid > 1)
+            (*out)[count++] = (pid_t)pid;
+    }
+    return count;
+}
+
+struct link {
+    pid_t pid, parent;
+    bool is_below;
+};
+
+static bool is_below(const struct link *links, size_t count, pid_t root, pid_t pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (links[i].pid == pid)
+            return links[i].is_below;
+    return pid == root;
+}
+
+void process_tree_list(struct arena *arena, pid_t root, pid_t **pids, size_t *count)
+{
+    pid_t *all;
+    size_t total = list_all(arena, &all), links_count = 0;
+    struct link *links = ARENA_ARRAY(arena, struct link, total + 1);
+    bool grew = true;
+
+    for (size_t i = 0; i < total; i++) {
+        struct process_stat stat;
+
+        if (all[i] != root && read_stat(all[i], &stat) && stat.state != 'Z')
+            links[links_count++] = (struct link){ all[i], stat.parent, stat.parent == root };
+    }
+    /* Parents mostly have smaller numbers than their children, but numbers wrap. */
+    while (grew) {
+        grew = false;
+        for (size_t i = 0; i < links_count; i++)
+            if (!links[i].is_below && is_below(links, links_count, root, links[i].parent))
+                grew = links[i].is_below = true;
+    }
+    *count = 0;
+    for (size_t i = 0; i < links_count; i++)
+        if (links[i].is_below)
+            all[(*count)++] = links[i].pid;
+    *pids = all;
+}
+
+uint64_t process_bytes(pid_t pid)
+{
+    char path[64];
+    unsigned long long pages = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* With shared pages divided among those who share them: forked workers share most of theirs. */
+static uint64_t proportional_bytes(pid_t pid)
+{
+    char path[64], line[256];
+    unsigned long long kib = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "Pss: %llu", &kib) == 1)
+            break;
+    fclose(file);
+    return kib * 1024;
+}
+
+uint64_t process_tree_bytes(struct arena *arena, pid_t root, uint64_t limit)
+{
+    struct arena_mark mark = arena_mark(arena);
+    uint64_t resident = 0, proportional = 0;
+    size_t count;
+    pid_t *pids;
+
+    process_tree_list(arena, root, &pids, &count);
+    for (size_t i = 0; i < count; i++)
+        resident += process_bytes(pids[i]);
+    /* The exact sum is dear: it is only made where the cheap one is over the limit. */
+    for (size_t i = 0; limit > 0 && resident > limit && i < count; i++)
+        proportional += proportional_bytes(pids[i]);
+    arena_rewind(arena, mark);
+    return proportional > 0 ? proportional : resident;
+}
+
+void process_tree_end(pid_t root)
+{
+    struct arena *arena = arena_new();
+    size_t count = 1;
+    pid_t *pids;
+
+    for (unsigned pass = 0; count > 0 && pass < PASSES_MAX; pass++) {
+        process_tree_list(arena, root, &pids, &count);
+        for (size_t i = 0; i < count; i++)
+            kill(pids[i], SIGKILL);
+        arena_reset(arena);
+        if (count > 0)
+            usleep(PASS_PAUSE_US);
+    }
+    kill(root, SIGKILL);
+    arena_free(arena);
+}
+
+static bool is_marked(struct arena *arena, pid_t pid, struct str wanted)
+{
+    const char *path = arena_printf(arena, "/proc/%ld/environ", (long)pid).data;
+    struct str environment;
+    struct error err;
+
+    /* Most are not ours to read, and then not ours to end. */
+    return file_read(arena, path, (size_t)4 << 20, &environment, &err) == STATUS_OK &&
+           (memmem(environment.data, environment.len, wanted.data, wanted.len) != NULL ||
+            str_starts(environment, str_slice(wanted, 1, wanted.len)));
+}
+
+void process_end_marked(struct str variable, struct str value_start)
+{
+    struct arena *arena = arena_new();
+    /* "\0NAME=value…": the environment is a list of such. */
+    struct str wanted = arena_printf(arena, "#" STR_FMT "=" STR_FMT, STR_ARG(variable),
+                                     STR_ARG(value_start));
+    pid_t *pids;
+    size_t count = list_all(arena, &pids);
+
+    ((char *)(uintptr_t)wanted.data)[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        struct arena_mark mark = arena_mark(arena);
+
+        if (pids[i] != getpid() && is_marked(arena, pids[i], wanted))
+            kill(pids[i], SIGKILL);
+        arena_rewind(arena, mark);
+    }
+    arena_free(arena);
+}
