@@ -6,10 +6,12 @@
 #include "base/json.h"
 
 #define EVENTS_A_PAGE 500
+#define DEFINITION_MAX ((size_t)64 << 20)
 
 /* A task that has succeeded: which state, what it was asked, what it gave. */
 struct finished_task {
     struct str state;
+    struct str resource;    /* "script": what the engine ran, whatever the output looks like */
     yyjson_val *parameters; /* NULL if it had none */
     yyjson_val *output;
 };
@@ -43,7 +45,7 @@ static yyjson_val *inner_json(struct arena *arena, const yyjson_val *details, co
 static enum status read_event(struct history_reader *reader, const struct workflow_event *event,
                               struct error *err)
 {
-    yyjson_val *details = NULL, *entered;
+    yyjson_val *details = NULL, *entered, *succeeded;
     struct finished_task task;
 
     if (event->details.len > 0)
@@ -55,9 +57,11 @@ static enum status read_event(struct history_reader *reader, const struct workfl
         reader->parameters = inner_json(reader->arena, details, "taskScheduledEventDetails",
                                         "parameters");
     } else if (str_equal(event->type, STR("TaskSucceeded"))) {
-        task = (struct finished_task){ reader->state, reader->parameters,
-                                       inner_json(reader->arena, details,
-                                                  "taskSucceededEventDetails", "output") };
+        succeeded = json_find(details, STR("taskSucceededEventDetails"));
+        task = (struct finished_task){
+            reader->state, json_str(json_find(succeeded, STR("resource"))), reader->parameters,
+            inner_json(reader->arena, details, "taskSucceededEventDetails", "output")
+        };
         if (yyjson_is_obj(task.output))
             return reader->sink(reader->context, &task, err);
     }
@@ -84,6 +88,8 @@ static enum status read_history(struct workflow *workflow, struct str execution,
 }
 
 struct lineage_builder {
+    struct arena *arena;
+    struct blob_store *blobs;
     yyjson_mut_doc *doc;
     yyjson_mut_val *training_sets;
     yyjson_mut_val *scripts;
@@ -99,7 +105,24 @@ static void copy_field(yyjson_mut_doc *doc, yyjson_mut_val *to, const yyjson_val
         yyjson_mut_obj_add_val(doc, to, key, yyjson_val_mut_copy(doc, value));
 }
 
-static void add_training_set(struct lineage_builder *builder, const struct finished_task *task)
+/* In full: a model's lineage is to be read without asking anything else. */
+static enum status add_definition(struct lineage_builder *builder, yyjson_mut_val *item,
+                                  struct str hash, struct error *err)
+{
+    struct str text;
+
+    if (hash.len == 0)
+        return STATUS_OK; /* made by a program that did not keep it */
+    if (blob_get(builder->blobs, builder->arena, hash, DEFINITION_MAX, &text, err) != STATUS_OK)
+        return error_wrap(err, "the definition of the training set");
+    json_add_str(builder->doc, item, "definition_sha256", hash);
+    yyjson_mut_obj_add_val(builder->doc, item, "definition",
+                           yyjson_mut_rawncpy(builder->doc, text.data, text.len));
+    return STATUS_OK;
+}
+
+static enum status add_training_set(struct lineage_builder *builder,
+                                    const struct finished_task *task, struct error *err)
 {
     static const char *const asked[] = { "service", "entities_sql", "entities", "time",
                                          "as_known" };
@@ -111,44 +134,45 @@ static void add_training_set(struct lineage_builder *builder, const struct finis
         copy_field(builder->doc, item, task->parameters, asked[i]);
     for (size_t i = 0; i < ARRAY_LEN(given); i++)
         copy_field(builder->doc, item, task->output, given[i]);
+    return add_definition(builder, item, json_str(json_find(task->output, STR("definition"))),
+                          err);
 }
 
-static void add_script(struct lineage_builder *builder, struct arena *arena,
-                       const struct finished_task *task)
+/* The arguments of a step that has succeeded several times are those of its last time. */
+static void put_params(struct lineage_builder *builder, const struct finished_task *task)
 {
-    yyjson_mut_val *item = yyjson_mut_arr_add_obj(builder->doc, builder->scripts);
     yyjson_val *args = json_find(task->output, STR("args")), *key, *value;
     size_t index, max;
+
+    yyjson_obj_foreach(args, index, max, key, value)
+    {
+        struct str name = arena_printf(builder->arena, STR_FMT "." STR_FMT,
+                                       STR_ARG(task->state), STR_ARG(json_str(key)));
+
+        yyjson_mut_obj_put(builder->params,
+                           yyjson_mut_strncpy(builder->doc, name.data, name.len),
+                           yyjson_val_mut_copy(builder->doc, value));
+    }
+}
+
+static void add_script(struct lineage_builder *builder, const struct finished_task *task)
+{
+    yyjson_mut_val *item = yyjson_mut_arr_add_obj(builder->doc, builder->scripts);
 
     json_add_str(builder->doc, item, "step", task->state);
     copy_field(builder->doc, item, task->output, "script");
     copy_field(builder->doc, item, task->output, "args");
     copy_field(builder->doc, item, task->output, "metrics");
     copy_field(builder->doc, item, task->output, "seconds");
-    yyjson_obj_foreach(args, index, max, key, value)
-    {
-        struct str name = arena_printf(arena, STR_FMT "." STR_FMT, STR_ARG(task->state),
-                                       STR_ARG(json_str(key)));
-
-        yyjson_mut_obj_add_val(builder->doc, builder->params, name.data,
-                               yyjson_val_mut_copy(builder->doc, value));
-    }
+    put_params(builder, task);
 }
-
-struct lineage_context {
-    struct arena *arena;
-    struct lineage_builder builder;
-};
 
 static enum status add_task(void *context, const struct finished_task *task, struct error *err)
 {
-    struct lineage_context *lineage = context;
-
-    (void)err;
-    if (json_find(task->output, STR("fingerprint")) != NULL)
-        add_training_set(&lineage->builder, task);
-    else if (json_find(task->output, STR("script")) != NULL)
-        add_script(&lineage->builder, lineage->arena, task);
+    if (str_equal(task->resource, STR("training_set")))
+        return add_training_set(context, task, err);
+    if (str_equal(task->resource, STR("script")))
+        add_script(context, task);
     return STATUS_OK;
 }
 
@@ -159,27 +183,19 @@ static void add_raw(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key
         yyjson_mut_obj_add_val(doc, object, key, yyjson_mut_rawncpy(doc, json.data, json.len));
 }
 
-/* The engine puts it into the input of every pipeline that has code. */
-static struct str code_hash(struct arena *arena, struct str input)
-{
-    yyjson_val *root, *code;
-    struct error err;
-
-    if (input.len == 0 || json_parse(arena, input, &root, &err) != STATUS_OK)
-        return STR_EMPTY;
-    code = yyjson_is_obj(root) ? json_find(root, STR("code")) : NULL;
-    return yyjson_is_obj(code) ? json_str(json_find(code, STR("sha256"))) : STR_EMPTY;
-}
-
-enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
-                                 struct str execution, struct lineage *out, struct error *err)
+enum status lineage_of_execution(struct workflow *workflow, struct blob_store *blobs,
+                                 struct arena *arena, struct str execution, struct lineage *out,
+                                 struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
-    struct lineage_context context = {
-        arena, { doc, yyjson_mut_arr(doc), yyjson_mut_arr(doc), yyjson_mut_obj(doc) }
-    };
-    struct history_reader reader = { .arena = arena, .sink = add_task, .context = &context };
+    struct lineage_builder builder = { .arena = arena,
+                                       .blobs = blobs,
+                                       .doc = doc,
+                                       .training_sets = yyjson_mut_arr(doc),
+                                       .scripts = yyjson_mut_arr(doc),
+                                       .params = yyjson_mut_obj(doc) };
+    struct history_reader reader = { .arena = arena, .sink = add_task, .context = &builder };
     struct execution_info info;
 
     TRY(workflow_execution_get(workflow, arena, execution, &info, err));
@@ -187,13 +203,13 @@ enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
     json_add_str(doc, root, "execution", execution);
     json_add_str(doc, root, "pipeline", info.pipeline);
     json_add_str(doc, root, "started_by", info.user);
-    json_add_str(doc, root, "code_sha256", code_hash(arena, info.input));
+    json_add_str(doc, root, "code_sha256", info.code_sha256);
     json_add_str(doc, root, "definition_sha256", sha256_hex(arena, info.definition));
     add_raw(doc, root, "input", info.input);
-    yyjson_mut_obj_add_val(doc, root, "training_sets", context.builder.training_sets);
-    yyjson_mut_obj_add_val(doc, root, "scripts", context.builder.scripts);
+    yyjson_mut_obj_add_val(doc, root, "training_sets", builder.training_sets);
+    yyjson_mut_obj_add_val(doc, root, "scripts", builder.scripts);
     out->json = json_mut_write(arena, root);
-    out->params = json_mut_write(arena, context.builder.params);
+    out->params = json_mut_write(arena, builder.params);
     return STATUS_OK;
 }
 
@@ -212,7 +228,7 @@ static enum status log_output(void *context, const struct finished_task *task,
     struct str project = arena_str(outputs->arena, outputs->project);
     char *path;
 
-    if (json_find(task->output, STR("script")) == NULL || folder.len == 0)
+    if (!str_equal(task->resource, STR("script")) || folder.len == 0)
         return STATUS_OK;
     TRY(path_below(outputs->arena, project.data, folder, &path, err));
     if (!file_exists(path))

@@ -14,9 +14,13 @@ struct lineage {
     struct str params; /* arguments of all scripts, {"train.max_depth": 6} */
 };
 
-MUST_USE enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
-                                          struct str execution, struct lineage *out,
-                                          struct error *err);
+/*
+ * Nothing in it is what the starter of the execution may claim, but its `input`. A training set
+ * comes with the definitions as they were when it was made.
+ */
+MUST_USE enum status lineage_of_execution(struct workflow *workflow, struct blob_store *blobs,
+                                          struct arena *arena, struct str execution,
+                                          struct lineage *out, struct error *err);
 /* What the scripts left in their output folders (reports, curves, not their data channels) becomes artifacts of the run. */
 MUST_USE enum status lineage_log_outputs(struct workflow *workflow, struct arena *arena,
                                          struct str execution, struct str project,

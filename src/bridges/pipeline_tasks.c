@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 #include "bridges/pipeline_tasks_internal.h"
+#include "bridges/training_definition.h"
 #include "features/training_set.h"
 
 #include <stdlib.h>
@@ -81,6 +82,7 @@ static enum status read_training_set(const struct pipeline_tasks *tasks, struct 
 
 static struct str training_set_output(struct task *task,
                                       const struct training_set_request *asked,
+                                      struct str definition,
                                       const struct training_set_result *result)
 {
     yyjson_mut_doc *doc = json_mut_doc(task->arena);
@@ -91,6 +93,7 @@ static struct str training_set_output(struct task *task,
     yyjson_mut_obj_add_uint(doc, root, "rows", result->rows);
     yyjson_mut_obj_add_uint(doc, root, "columns", result->columns);
     yyjson_mut_obj_add_uint(doc, root, "bytes", result->bytes);
+    json_add_str(doc, root, "definition", definition);
     json_add_str(doc, root, "fingerprint", result->fingerprint);
     yyjson_mut_obj_add_real(doc, root, "seconds", result->seconds);
     return json_mut_write(task->arena, root);
@@ -103,17 +106,21 @@ static enum status run_training_set(struct task *task, void *context, struct str
     const struct definitions *definitions;
     struct training_set_request request;
     struct training_set_result result;
+    struct str definition;
     enum status status;
 
     TRY(read_training_set(tasks, task, &request, err));
     definitions = definition_store_current(tasks->given.definitions);
-    status = training_set_build(task->arena, definitions, &request, &result, err);
+    status = training_definition_put(task->arena, registry_blobs(tasks->given.registry),
+                                     definitions, &request, &definition, err);
+    if (status == STATUS_OK)
+        status = training_set_build(task->arena, definitions, &request, &result, err);
     definitions_unref(&definitions);
     TRY(status);
     task_log(task, "%llu rows, %llu columns, %.1f MB in %.1f s; data %.12s",
              (unsigned long long)result.rows, (unsigned long long)result.columns,
              (double)result.bytes / 1e6, result.seconds, result.fingerprint.data);
-    *output = training_set_output(task, &request, &result);
+    *output = training_set_output(task, &request, definition, &result);
     return STATUS_OK;
 }
 

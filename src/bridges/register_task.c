@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onggi:register: what a script left becomes a version of a model, with all that it came from. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "bridges/lineage.h"
@@ -7,7 +8,7 @@
 #include "serving/model_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,20 +17,10 @@
 
 struct registration {
     struct str model;
-    char *folder; /* absolute */
-    struct str metrics;
-    struct str params;
+    char *folder;        /* absolute */
+    yyjson_val *metrics; /* an object or NULL */
+    yyjson_val *params;  /* likewise */
 };
-
-static enum status read_object(struct task *task, const char *key, struct str *out,
-                               struct error *err)
-{
-    yyjson_val *object = NULL;
-
-    TRY(json_want_object(task->input, key, &object, err));
-    *out = object == NULL ? STR("{}") : json_write(task->arena, object);
-    return STATUS_OK;
-}
 
 static enum status read_registration(struct task *task, struct registration *out,
                                      struct error *err)
@@ -41,8 +32,9 @@ static enum status read_registration(struct task *task, struct registration *out
     TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
     TRY(json_need_str(task->input, "model", &out->model, err));
     TRY(json_need_str(task->input, "from", &from, err));
-    TRY(read_object(task, "metrics", &out->metrics, err));
-    TRY(read_object(task, "params", &out->params, err));
+    out->metrics = out->params = NULL;
+    TRY(json_want_object(task->input, "metrics", &out->metrics, err));
+    TRY(json_want_object(task->input, "params", &out->params, err));
     return path_below(task->arena, arena_cstr(task->arena, task->project), from, &out->folder,
                       err);
 }
@@ -81,9 +73,10 @@ static enum status check_model(const char *path, struct error *err)
     struct stat about;
     enum status status;
     void *bytes = NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file;
 
-    if (file < 0 || fstat(file, &about) != 0) {
+    TRY(file_open_untrusted(path, &file, err));
+    if (fstat(file, &about) != 0) {
         status = error_errno(err, errno, "open '%s'", path);
     } else if (about.st_size == 0) {
         status = error_set(err, STATUS_INVALID, "the file is empty");
@@ -99,8 +92,7 @@ static enum status check_model(const char *path, struct error *err)
         if (bytes != MAP_FAILED)
             munmap(bytes, (size_t)about.st_size);
     }
-    if (file >= 0)
-        close(file);
+    close(file);
     return status == STATUS_OK ? STATUS_OK : error_wrap(err, "%s", strrchr(path, '/') + 1);
 }
 
@@ -111,15 +103,116 @@ static enum status read_signature(struct task *task, const char *folder, struct 
     const char *path = arena_printf(task->arena, "%s/features.json", folder).data;
     yyjson_val *signature;
     struct str text;
+    enum status status = file_read_untrusted(task->arena, path, SIGNATURE_MAX, &text, err);
 
     *out = STR("{}");
-    if (!file_exists(path))
+    if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
-    if (file_read(task->arena, path, SIGNATURE_MAX, &text, err) != STATUS_OK ||
-        json_parse(task->arena, text, &signature, err) != STATUS_OK)
+    if (status != STATUS_OK || json_parse(task->arena, text, &signature, err) != STATUS_OK)
         return error_wrap(err, "features.json");
     *out = json_write(task->arena, signature);
     return STATUS_OK;
+}
+
+/* A number, or what stands for one that JSON cannot write. */
+static bool is_measured(yyjson_val *value)
+{
+    struct str text = json_str(value);
+
+    return yyjson_is_num(value) || str_equal(text, STR("NaN")) ||
+           str_equal(text, STR("Infinity")) || str_equal(text, STR("-Infinity"));
+}
+
+/* Curves and texts may be among them, for other steps to read; a version's metrics are numbers. */
+static yyjson_val *only_numbers(struct task *task, yyjson_val *metrics)
+{
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *kept = yyjson_mut_obj(doc);
+    yyjson_val *numbers, *key, *value;
+    struct error err;
+    size_t i, count;
+
+    yyjson_obj_foreach(metrics, i, count, key, value)
+    {
+        if (is_measured(value))
+            yyjson_mut_obj_add(kept, yyjson_val_mut_copy(doc, key),
+                               yyjson_val_mut_copy(doc, value));
+        else
+            task_log(task, "metric '" STR_FMT "' is left out: expected a number, found %s",
+                     STR_ARG(json_str(key)), yyjson_get_type_desc(value));
+    }
+    if (json_parse(task->arena, json_mut_write(task->arena, kept), &numbers, &err) != STATUS_OK)
+        abort(); /* we wrote it */
+    return numbers;
+}
+
+/* The members of both; where they have equal names, those of the second. */
+static struct str merged(struct task *task, struct str first, yyjson_val *second)
+{
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *all;
+    yyjson_val *object, *key, *value;
+    struct error err;
+    size_t i, count;
+
+    if (json_parse(task->arena, first, &object, &err) != STATUS_OK)
+        abort(); /* we wrote it */
+    all = yyjson_val_mut_copy(doc, object);
+    yyjson_obj_foreach(second, i, count, key, value)
+        yyjson_mut_obj_put(all, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+    return json_mut_write(task->arena, all);
+}
+
+/* How many states of the machine register something, at whatever depth. */
+static size_t count_registrations(const yyjson_val *value)
+{
+    yyjson_val *object = (yyjson_val *)(uintptr_t)value, *key, *item;
+    size_t count = 0, i, max;
+
+    yyjson_obj_foreach(object, i, max, key, item)
+    {
+        if (str_equal(json_str(key), STR("Resource")))
+            count += str_equal(json_str(item), STR("onggi:register"));
+        else
+            count += count_registrations(item);
+    }
+    yyjson_arr_foreach(object, i, max, item) count += count_registrations(item);
+    return count;
+}
+
+/* Empty, or the step's name where another one of the execution registers too. */
+static enum status evidence_prefix(struct pipeline_tasks *tasks, struct task *task,
+                                   struct str *out, struct error *err)
+{
+    struct execution_info info;
+    yyjson_val *machine;
+
+    TRY(workflow_execution_get(tasks->given.workflow, task->arena, task->execution, &info,
+                               err));
+    TRY(json_parse(task->arena, info.definition, &machine, err));
+    *out = count_registrations(machine) > 1 ? task->state : STR_EMPTY;
+    return STATUS_OK;
+}
+
+/* "auc", or "STEP.auc". */
+static struct str prefixed(struct task *task, struct str prefix, yyjson_val *object)
+{
+    yyjson_mut_doc *doc = json_mut_doc(task->arena);
+    yyjson_mut_val *named = yyjson_mut_obj(doc);
+    yyjson_val *key, *value;
+    size_t i, count;
+
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
+        struct str name = json_str(key);
+
+        if (prefix.len > 0)
+            name = arena_printf(task->arena, STR_FMT "." STR_FMT, STR_ARG(prefix),
+                                STR_ARG(name));
+        yyjson_mut_obj_add(named, yyjson_mut_strncpy(doc, name.data, name.len),
+                           yyjson_val_mut_copy(doc, value));
+    }
+    return json_mut_write(task->arena, named);
 }
 
 static enum status log_run(struct pipeline_tasks *tasks, struct task *task,
@@ -127,14 +220,27 @@ static enum status log_run(struct pipeline_tasks *tasks, struct task *task,
                            struct error *err)
 {
     struct registry *registry = tasks->given.registry;
+    struct str prefix, folder = STR("model");
 
-    TRY(run_begin(registry, task->execution, task->pipeline, err));
+    TRY(evidence_prefix(tasks, task, &prefix, err));
+    if (prefix.len > 0)
+        folder = arena_printf(task->arena, STR_FMT "/model", STR_ARG(prefix));
+    TRY(run_ensure(registry, task->execution, task->pipeline, clock_now_us(), err));
     TRY(run_log_params(registry, task->execution, lineage->params, err));
-    TRY(run_log_params(registry, task->execution, wanted->params, err));
-    TRY(run_log_metrics(registry, task->execution, wanted->metrics, err));
-    TRY(run_log_folder(registry, task->execution, STR("model"), wanted->folder, true, err));
+    TRY(run_log_params(registry, task->execution, prefixed(task, prefix, wanted->params), err));
+    TRY(run_log_metrics(registry, task->execution, prefixed(task, prefix, wanted->metrics),
+                        err));
+    TRY(run_log_folder(registry, task->execution, folder, wanted->folder, true, err));
     return lineage_log_outputs(tasks->given.workflow, task->arena, task->execution,
                                task->project, registry, err);
+}
+
+/* Whoever stopped the execution was told so: from then on it has no effects. */
+static enum status check_wanted(struct task *task, struct error *err)
+{
+    if (task_is_cancelled(task))
+        return error_set(err, STATUS_CONFLICT, "stopped before anything was registered");
+    return STATUS_OK;
 }
 
 static struct str output_json(struct task *task, const struct registration *wanted,
@@ -164,16 +270,19 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     TRY(find_model(task, wanted.folder, &path, err));
     TRY(check_model(path, err));
     TRY(read_signature(task, wanted.folder, &version.signature, err));
-    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage,
-                             err));
+    TRY(lineage_of_execution(tasks->given.workflow, registry_blobs(tasks->given.registry),
+                             task->arena, task->execution, &lineage, err));
+    wanted.metrics = only_numbers(task, wanted.metrics);
+    TRY(check_wanted(task, err));
     TRY(log_run(tasks, task, &wanted, &lineage, err));
     TRY(blob_put_file(registry_blobs(tasks->given.registry), path, &blob, err));
     version.model = wanted.model;
     version.hash = str_from(blob.hash);
     version.size = blob.size;
-    version.params = lineage.params;
-    version.metrics = wanted.metrics;
+    version.params = merged(task, lineage.params, wanted.params);
+    version.metrics = merged(task, STR("{}"), wanted.metrics);
     version.lineage = lineage.json;
+    TRY(check_wanted(task, err));
     /* The key is the same for all tries: a try that was cut off after this line makes no second version. */
     TRY(model_version_create(tasks->given.registry, &version, task->key, &number, err));
     task_log(task, "model '" STR_FMT "' version %lld, %lld bytes, sha256 %.12s",

@@ -35,17 +35,40 @@ void run_records_open(struct run_records *records)
     workflow_on_change(records->workflow, on_change, records);
 }
 
-void run_records_settle(struct run_records *records)
+static bool has_run(const struct run *runs, size_t count, struct str id)
 {
-    struct arena *arena = arena_new();
-    struct run *runs = NULL;
-    size_t count = 0;
-    struct error err;
+    for (size_t i = 0; i < count; i++)
+        if (str_equal(runs[i].id, id))
+            return true;
+    return false;
+}
 
-    if (run_list(records->registry, arena, SETTLE_MAX, &runs, &count, &err) != STATUS_OK)
-        log_warn("runs: %s", err.message);
+/* Makes the runs of executions that a crash cut off before their record was made. */
+static enum status add_missing(struct run_records *records, struct arena *arena,
+                               const struct run *runs, size_t run_count, struct error *err)
+{
+    struct execution_info *infos = NULL;
+    size_t count = 0;
+
+    TRY(workflow_execution_list(records->workflow, arena, STR_EMPTY, STR_EMPTY, SETTLE_MAX,
+                                &infos, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (infos[i].pipeline.len == 0 || has_run(runs, run_count, infos[i].id))
+            continue;
+        TRY(run_ensure(records->registry, infos[i].id, infos[i].pipeline, infos[i].start_us,
+                       err));
+        if (infos[i].status != EXECUTION_RUNNING)
+            on_change(records, infos[i].id, infos[i].pipeline, infos[i].status);
+    }
+    return STATUS_OK;
+}
+
+static void end_ended(struct run_records *records, struct arena *arena, const struct run *runs,
+                      size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         struct execution_info info;
+        struct error err;
 
         if (runs[i].status == RUN_RUNNING &&
             workflow_execution_get(records->workflow, arena, runs[i].id, &info, &err) ==
@@ -53,5 +76,21 @@ void run_records_settle(struct run_records *records)
             info.status != EXECUTION_RUNNING)
             on_change(records, info.id, info.pipeline, info.status);
     }
+}
+
+void run_records_settle(struct run_records *records)
+{
+    struct arena *arena = arena_new();
+    struct run *runs = NULL;
+    size_t count = 0;
+    struct error err;
+    enum status status = run_list(records->registry, arena, SETTLE_MAX, &runs, &count, &err);
+
+    if (status == STATUS_OK) {
+        end_ended(records, arena, runs, count);
+        status = add_missing(records, arena, runs, count, &err);
+    }
+    if (status != STATUS_OK)
+        log_warn("runs: %s", err.message);
     arena_free(arena);
 }

@@ -11,5 +11,8 @@ struct run_records {
 
 /* Before workflow_resume(). The records must outlive the workflow. */
 void run_records_open(struct run_records *records);
-/* After workflow_resume(): ends the runs whose executions ended in a crash's last moment. */
+/*
+ * After workflow_resume(): what a crash came in between of. Makes the runs of executions that have
+ * none, ends those whose executions have ended.
+ */
 void run_records_settle(struct run_records *records);

@@ -4,8 +4,9 @@
  * The registry remembers what was trained, on what, how good it was, who
  * approved it and where it answers. Runs collect parameters, metrics and
  * artifacts; a model version is one trained model with its lineage; a
- * deployment says which version an endpoint serves. Nothing is ever
- * overwritten: decisions and deployments are appended.
+ * deployment says which version an endpoint serves. A version's evidence is
+ * never changed; decisions and deployments are only ever appended. A run's
+ * parameters, metrics and artifacts are those last logged under their names.
  *
  * One registry may be used by many threads at once. Functions that write
  * return when the change is on disk. JSON goes in and out as text; strings
@@ -33,7 +34,7 @@ struct run {
     int64_t started_us;
     int64_t ended_us;   /* 0 while it runs */
     struct str params;  /* JSON object */
-    struct str metrics; /* JSON object of numbers */
+    struct str metrics; /* JSON object of numbers, or "NaN" and the like */
 };
 
 struct artifact {
@@ -42,10 +43,16 @@ struct artifact {
     int64_t size;
 };
 
-/* Beginning a run that exists already is fine: a pipeline resumes. */
+/* Beginning a run that exists already revives it: a pipeline was redriven. */
 MUST_USE enum status run_begin(struct registry *registry, struct str id, struct str name,
                                struct error *err);
-/* Members of the JSON object replace those of equal name; metrics must be numbers, a null is left out. */
+/* Begins it if there is none; one that is there stays as it is, ended or not. */
+MUST_USE enum status run_ensure(struct registry *registry, struct str id, struct str name,
+                                int64_t started_us, struct error *err);
+/*
+ * Members of the JSON object replace those of equal name, a null is left out. Metrics must be
+ * numbers, or the texts "NaN", "Infinity" and "-Infinity".
+ */
 MUST_USE enum status run_log_params(struct registry *registry, struct str id, struct str json,
                                     struct error *err);
 MUST_USE enum status run_log_metrics(struct registry *registry, struct str id, struct str json,

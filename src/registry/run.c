@@ -43,6 +43,31 @@ enum status run_begin(struct registry *registry, struct str id, struct str name,
     return sql_write(registry->db, begin, &work, err);
 }
 
+struct run_ensure_work {
+    struct str id, name;
+    int64_t started_us;
+};
+
+static enum status ensure(struct sql_tx *tx, void *context, struct error *err)
+{
+    const struct run_ensure_work *work = context;
+
+    return sql_run(tx,
+                   "INSERT INTO runs (id, name, status, started_us) VALUES (?1, ?2, ?3, ?4)"
+                   " ON CONFLICT (id) DO NOTHING",
+                   SQL_ARGS(sql_arg_str(work->id), sql_arg_str(work->name),
+                            sql_arg_int64(RUN_RUNNING), sql_arg_int64(work->started_us)),
+                   err);
+}
+
+enum status run_ensure(struct registry *registry, struct str id, struct str name,
+                       int64_t started_us, struct error *err)
+{
+    struct run_ensure_work work = { id, name, started_us };
+
+    return sql_write(registry->db, ensure, &work, err);
+}
+
 struct run_log_work {
     struct arena *arena;
     struct str id;
@@ -96,7 +121,10 @@ static enum status check_numbers(yyjson_val *object, struct error *err)
 
     yyjson_obj_foreach(object, index, max, key, value)
     {
-        if (!yyjson_is_num(value) && !yyjson_is_null(value))
+        struct str text = json_str(value);
+
+        if (!yyjson_is_num(value) && !yyjson_is_null(value) && !str_equal(text, STR("NaN")) &&
+            !str_equal(text, STR("Infinity")) && !str_equal(text, STR("-Infinity")))
             return error_set(err, STATUS_INVALID,
                              "metric '" STR_FMT "': expected a number, found %s",
                              STR_ARG(json_str(key)), yyjson_get_type_desc(value));

@@ -372,6 +372,20 @@ static void decide_all(struct workflow *workflow)
     rotate(workflow);
 }
 
+/* Tells what the fresh events, now on disk, have changed. */
+static void tell_changes(struct workflow *workflow, const struct execution *execution)
+{
+    if (workflow->on_change == NULL)
+        return;
+    for (size_t i = 0; i < execution->fresh_count; i++)
+        if (str_equal(execution->fresh[i].type, STR("ExecutionRedriven")))
+            workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
+                                EXECUTION_RUNNING);
+    if (execution->status != EXECUTION_RUNNING)
+        workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
+                            execution->status);
+}
+
 /* Brings the fresh events of all executions to disk. */
 static enum status commit(struct workflow *workflow, struct error *err)
 {
@@ -386,10 +400,8 @@ static enum status commit(struct workflow *workflow, struct error *err)
     if (count > 0)
         status = store_append(workflow->db, changed, count, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        tell_changes(workflow, changed[i]);
         execution_clear_fresh(changed[i]);
-        if (workflow->on_change != NULL && changed[i]->status != EXECUTION_RUNNING)
-            workflow->on_change(workflow->on_change_context, changed[i]->id,
-                                changed[i]->pipeline, changed[i]->status);
     }
     arena_free(arena);
     return status;

@@ -16,6 +16,7 @@ static const char *const steps[] = {
     /* Which state was entered; empty in other events, and in those of before. */
     "ALTER TABLE workflow_event ADD COLUMN state TEXT NOT NULL DEFAULT '';",
     "CREATE INDEX workflow_execution_by_end ON workflow_execution (pipeline, stop_us, id);",
+    "ALTER TABLE workflow_execution ADD COLUMN code_sha256 TEXT NOT NULL DEFAULT '';",
 };
 
 enum status store_migrate(struct sql *db, struct error *err)
@@ -68,26 +69,37 @@ static enum status update_summary(struct sql_tx *tx, const struct execution *exe
                    err);
 }
 
+struct creation {
+    const struct execution *execution;
+    struct str code_sha256;
+};
+
 static enum status create(struct sql_tx *tx, void *context, struct error *err)
 {
-    const struct execution *execution = context;
+    const struct creation *creation = context;
+    const struct execution *execution = creation->execution;
 
     TRY(sql_run(tx,
                 "INSERT INTO workflow_execution (id, pipeline, user, status, state, start_us,"
-                " stop_us, redrives, last_event, input, output, error, cause, definition)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, '', '', '', ?9)",
+                " stop_us, redrives, last_event, input, output, error, cause, definition,"
+                " code_sha256)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, '', '', '', ?9, ?10)",
                 SQL_ARGS(sql_arg_str(execution->id), sql_arg_str(execution->pipeline),
                          sql_arg_str(execution->user), status_arg(execution->status),
                          sql_arg_str(state_of(execution)), sql_arg_int64(execution->start_us),
                          sql_arg_int64(execution->last_id), sql_arg_str(execution->input),
-                         sql_arg_str(execution->definition)),
+                         sql_arg_str(execution->definition),
+                         sql_arg_str(creation->code_sha256)),
                 err));
     return insert_events(tx, execution, err);
 }
 
-enum status store_create(struct sql *db, const struct execution *execution, struct error *err)
+enum status store_create(struct sql *db, const struct execution *execution,
+                         struct str code_sha256, struct error *err)
 {
-    return sql_write(db, create, (void *)(uintptr_t)execution, err);
+    struct creation creation = { execution, code_sha256 };
+
+    return sql_write(db, create, &creation, err);
 }
 
 struct batch {

@@ -4,9 +4,9 @@
 #include "workflow/execution.h"
 
 MUST_USE enum status store_migrate(struct sql *db, struct error *err);
-/* The execution's row and its fresh events. */
+/* The execution's row and its fresh events. The hash is empty where there is no code. */
 MUST_USE enum status store_create(struct sql *db, const struct execution *execution,
-                                  struct error *err);
+                                  struct str code_sha256, struct error *err);
 /* The fresh events of all of them in one commit. */
 MUST_USE enum status store_append(struct sql *db, struct execution *const *executions,
                                   size_t count, struct error *err);

@@ -201,7 +201,7 @@ void workflow_on_change(struct workflow *workflow, execution_changed callback, v
 
 static enum status start_execution(struct workflow *workflow, struct arena *arena,
                                    struct execution *execution, struct str definition,
-                                   struct str input, struct error *err)
+                                   struct str input, struct str code_sha256, struct error *err)
 {
     struct message message = { .kind = MESSAGE_LOAD, .id = arena_str(arena, execution->id) };
     yyjson_val *json;
@@ -213,7 +213,7 @@ static enum status start_execution(struct workflow *workflow, struct arena *aren
         return error_wrap(err, "input");
     TRY(execution_define(execution, definition, engine_check_resource, workflow, err));
     execution_start(execution, input, clock_now_us());
-    TRY(store_create(workflow->db, execution, err));
+    TRY(store_create(workflow->db, execution, code_sha256, err));
     if (workflow->on_change != NULL)
         workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
                             EXECUTION_RUNNING);
@@ -230,7 +230,7 @@ enum status workflow_start_definition(struct workflow *workflow, struct arena *a
     TRY(workflow_resume(workflow, err));
     execution = execution_new(id_new(arena), STR_EMPTY, user);
     status = start_execution(workflow, arena, execution, definition,
-                             input.len == 0 ? STR("{}") : input, err);
+                             input.len == 0 ? STR("{}") : input, STR_EMPTY, err);
     if (status == STATUS_OK)
         *id = arena_str(arena, execution->id);
     execution_free(execution);
@@ -254,10 +254,16 @@ enum status workflow_start_pipeline(struct workflow *workflow, struct arena *are
     status = pipeline_copy_code(arena, workflow->project, pipeline.name,
                                 arena_printf(arena, STR_FMT "/code", STR_ARG(folder)), &hash,
                                 err);
+    /* The event that says so comes to disk after what it starts with. */
+    if (status == STATUS_OK)
+        status = folder_sync(folder.data, err);
+    if (status == STATUS_OK)
+        status = folder_sync(arena_printf(arena, STR_FMT "/..", STR_ARG(folder)).data, err);
     if (status == STATUS_OK)
         status = pipeline_input(arena, &pipeline, params, hash, &input, err);
     if (status == STATUS_OK)
-        status = start_execution(workflow, arena, execution, pipeline.definition, input, err);
+        status = start_execution(workflow, arena, execution, pipeline.definition, input, hash,
+                                 err);
     if (status == STATUS_OK)
         *id = arena_str(arena, execution->id);
     execution_free(execution);

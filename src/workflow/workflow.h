@@ -48,8 +48,8 @@ enum execution_status {
 const char *execution_status_name(enum execution_status status); /* "RUNNING", … */
 
 /*
- * Called when an execution has started, or ended, on disk: on the thread that starts it or the
- * engine's, which waits meanwhile. After a crash in between it is not called again. Before
+ * Called when an execution has started, was redriven, or has ended, on disk: on the thread that
+ * starts it or the engine's, which waits meanwhile. After a crash in between it is not called again. Before
  * workflow_resume().
  */
 typedef void (*execution_changed)(void *context, struct str id, struct str pipeline,
@@ -74,7 +74,8 @@ struct execution_info {
     struct str input;  /* JSON */
     struct str output; /* JSON; empty unless SUCCEEDED */
     struct str error, cause;
-    struct str definition; /* ASL; only from workflow_execution_get() */
+    struct str code_sha256; /* of the code that was copied for it; whatever its input says */
+    struct str definition;  /* ASL; only from workflow_execution_get() */
 };
 
 /* params is a JSON object, or empty; names and types are checked against the pipeline's. */

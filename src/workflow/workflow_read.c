@@ -48,8 +48,8 @@ static enum status read_one(struct sql_tx *tx, void *context, struct error *err)
     struct sql_rows *rows;
 
     TRY(sql_query(tx,
-                  COLUMNS ", input, output, cause, definition FROM workflow_execution"
-                          " WHERE id = ?1",
+                  COLUMNS ", input, output, cause, definition, code_sha256"
+                          " FROM workflow_execution WHERE id = ?1",
                   SQL_ARGS(sql_arg_str(reading->id)), &rows, err));
     if (sql_next(rows, err) != STATUS_OK) {
         if (err->status == STATUS_NOT_FOUND)
@@ -62,6 +62,7 @@ static enum status read_one(struct sql_tx *tx, void *context, struct error *err)
     reading->infos->output = sql_str(rows, reading->arena, 11);
     reading->infos->cause = sql_str(rows, reading->arena, 12);
     reading->infos->definition = sql_str(rows, reading->arena, 13);
+    reading->infos->code_sha256 = sql_str(rows, reading->arena, 14);
     sql_rows_close(rows);
     return STATUS_OK;
 }
