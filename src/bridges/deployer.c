@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridges/deployer.h"
+#include "bridges/deployer_internal.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -114,6 +114,20 @@ static void withdraw_if_idle(struct deployer *deployer, struct arena *arena, str
 {
     if (version > 0 && !is_served(deployer, arena, model, version))
         serving_withdraw(deployer->serving, model, version);
+}
+
+/* A deployment that is under way has loaded what nobody serves yet: then the next change does this. */
+static void withdraw_idle(struct deployer *deployer, struct arena *arena)
+{
+    struct model_entry *entries;
+    size_t count;
+
+    if (pthread_mutex_trylock(&deployer->one_at_a_time) != 0)
+        return;
+    serving_list(deployer->serving, arena, &entries, &count);
+    for (size_t i = 0; i < count; i++)
+        withdraw_if_idle(deployer, arena, entries[i].name, entries[i].version);
+    pthread_mutex_unlock(&deployer->one_at_a_time);
 }
 
 static void served_now(struct deployer *deployer, struct arena *arena, struct str endpoint,
@@ -245,8 +259,11 @@ static enum status deploy_one(struct deployer *deployer, struct arena *arena,
 {
     struct model_version version;
     struct record record = { deployer, arena, deployment->endpoint, &version, STR_EMPTY, NULL };
+    struct str model = deployment->model;
     struct model_speed speed;
 
+    /* Its file may want another model by now. */
+    TRY(model_of_endpoint(deployer, arena, deployment->endpoint, &model, err));
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
     /* It may have been rejected since: a model can be stopped by that alone. */
@@ -293,7 +310,8 @@ static void stop_one(struct deployer *deployer, struct arena *arena,
     withdraw_if_idle(deployer, arena, deployment->model, deployment->version);
 }
 
-static void start_one(struct deployer *deployer, struct arena *arena,
+/* False, and told in the log, where the endpoint stays without its model. */
+static bool start_one(struct deployer *deployer, struct arena *arena,
                       const struct deployment *deployment)
 {
     struct error err;
@@ -305,11 +323,11 @@ static void start_one(struct deployer *deployer, struct arena *arena,
     if (status != STATUS_OK)
         log_warn("deploy: endpoint '" STR_FMT "' answers without its model: %s",
                  STR_ARG(deployment->endpoint), err.message);
+    return status == STATUS_OK;
 }
 
-/* What cannot be read is told in the log, and is nothing. */
-static size_t deployments_on_record(struct deployer *deployer, struct arena *arena,
-                                    struct deployment **out)
+size_t deployer_deployments(struct deployer *deployer, struct arena *arena,
+                            struct deployment **out)
 {
     size_t count = 0;
     struct error err;
@@ -320,12 +338,29 @@ static size_t deployments_on_record(struct deployer *deployer, struct arena *are
     return count;
 }
 
+enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena,
+                                  const struct deployment *deployment, struct model **out,
+                                  struct error *err)
+{
+    struct model_version version;
+
+    TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
+                          &version, err));
+    return load_model(deployer, arena, &version, out, err);
+}
+
+void deployer_return_model(struct deployer *deployer, struct arena *arena, struct model **model)
+{
+    withdraw_idle(deployer, arena);
+    model_unref(model);
+}
+
 void deploy_on_decision(struct deployer *deployer, struct str model, int64_t version,
                         enum version_status decided)
 {
     struct arena *arena = arena_new();
     struct deployment *list;
-    size_t count = deployments_on_record(deployer, arena, &list);
+    size_t count = deployer_deployments(deployer, arena, &list);
 
     for (size_t i = 0; i < count; i++) {
         struct str served;
@@ -342,22 +377,33 @@ void deploy_on_decision(struct deployer *deployer, struct str model, int64_t ver
     arena_free(arena);
 }
 
+static bool is_defined(struct deployer *deployer, struct str name)
+{
+    struct endpoint *endpoint;
+    struct error unknown;
+
+    if (proxy_acquire(deployer->proxy, name, &endpoint, &unknown) != STATUS_OK)
+        return false;
+    proxy_release(deployer->proxy, endpoint);
+    return true;
+}
+
 void deploy_missing(struct deployer *deployer)
 {
     struct arena *arena = arena_new();
     struct deployment *list;
-    size_t count = deployments_on_record(deployer, arena, &list);
+    size_t count = deployer_deployments(deployer, arena, &list);
 
     for (size_t i = 0; i < count; i++) {
-        struct str served, model = STR_EMPTY;
-        struct error err;
+        struct str served;
         int64_t number;
 
         served_now(deployer, arena, list[i].endpoint, &served, &number);
         if (number == 0 && list[i].status == VERSION_APPROVED &&
-            model_of_endpoint(deployer, arena, list[i].endpoint, &model, &err) == STATUS_OK)
+            is_defined(deployer, list[i].endpoint))
             start_one(deployer, arena, &list[i]);
     }
+    withdraw_idle(deployer, arena);
     arena_free(arena);
 }
 
@@ -365,21 +411,12 @@ size_t deploy_all(struct deployer *deployer)
 {
     struct arena *arena = arena_new();
     struct deployment *deployments;
-    size_t count = deployments_on_record(deployer, arena, &deployments), served = 0;
-    struct error err;
+    size_t count = deployer_deployments(deployer, arena, &deployments), served = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct str model = STR_EMPTY;
-
         /* An endpoint that is no longer defined has nothing to answer with. */
-        if (model_of_endpoint(deployer, arena, deployments[i].endpoint, &model, &err) !=
-            STATUS_OK)
-            continue;
-        if (deploy_one(deployer, arena, &deployments[i], &err) == STATUS_OK)
-            served++;
-        else
-            log_warn("deploy: endpoint '" STR_FMT "' answers without its model: %s",
-                     STR_ARG(deployments[i].endpoint), err.message);
+        if (is_defined(deployer, deployments[i].endpoint))
+            served += start_one(deployer, arena, &deployments[i]);
     }
     arena_free(arena);
     return served;

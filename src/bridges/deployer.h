@@ -46,6 +46,13 @@ void deploy_on_decision(struct deployer *deployer, struct str model, int64_t ver
 /* After definitions have changed: an endpoint that is there again serves again what was deployed to it. */
 void deploy_missing(struct deployer *deployer);
 /*
+ * Before definitions are recorded: an endpoint that would no longer fit the model it serves is an
+ * error, at the endpoint's place; one that was so before, or wants another model now, a warning.
+ */
+void deploy_review(struct deployer *deployer, const struct definitions *before,
+                   const struct definitions *next, struct definition_errors *errors,
+                   struct definition_errors *warnings);
+/*
  * At start: loads what the registry says is deployed. An endpoint that cannot get its model
  * answers with its fallback; the log tells. Returns how many serve.
  */

@@ -116,28 +116,35 @@ static void print_change(struct cli *cli, yyjson_val *change)
                cli_field(cli, change, "file"), cli_field(cli, change, "line"));
 }
 
-static void print_problem(struct cli *cli, yyjson_val *problem)
+static void print_problems(struct cli *cli, yyjson_val *problems, const char *what)
 {
-    print_note("%s:%s:%s: %s", cli_field(cli, problem, "file"), cli_field(cli, problem, "line"),
-               cli_field(cli, problem, "column"), cli_field(cli, problem, "message"));
+    yyjson_val *problem;
+    size_t index, max;
+
+    yyjson_arr_foreach(problems, index, max, problem)
+    {
+        print_note("%s:%s:%s: %s%s", cli_field(cli, problem, "file"),
+                   cli_field(cli, problem, "line"), cli_field(cli, problem, "column"), what,
+                   cli_field(cli, problem, "message"));
+    }
 }
 
 static enum status check_definitions(struct cli *cli, struct str target, bool recording,
                                      struct error *err)
 {
-    yyjson_val *answer, *plan, *problems, *item;
+    yyjson_val *answer, *plan, *problems, *warnings, *item;
     size_t index, max;
 
     TRY(cli_post(cli, target, STR_EMPTY, &answer, err));
     plan = json_find(answer, STR("plan"));
     problems = json_find(answer, STR("errors"));
+    warnings = json_find(answer, STR("warnings"));
     if (cli->json)
         print_json(cli, answer);
-    yyjson_arr_foreach(problems, index, max, item)
-    {
-        if (!cli->json)
-            print_problem(cli, item);
-    }
+    else
+        print_problems(cli, warnings, "warning: ");
+    if (!cli->json)
+        print_problems(cli, problems, "");
     if (yyjson_arr_size(problems) > 0)
         return error_set(err, STATUS_INVALID, "%zu mistake%s; nothing was recorded",
                          yyjson_arr_size(problems), yyjson_arr_size(problems) == 1 ? "" : "s");
@@ -163,7 +170,9 @@ static enum status run_validate(struct cli *cli, struct error *err)
 
 static enum status run_apply(struct cli *cli, struct error *err)
 {
-    return check_definitions(cli, STR("/api/v1/apply"), true, err);
+    return check_definitions(
+        cli, cli_has(cli, "force") ? STR("/api/v1/apply?force=true") : STR("/api/v1/apply"),
+        true, err);
 }
 
 /* ---- status, doctor, version */
@@ -231,13 +240,18 @@ static const struct command_option init_options[] = {
     { 0 },
 };
 
+static const struct command_option apply_options[] = {
+    { "force", NULL, "also where an endpoint no longer fits the model that it serves" },
+    { 0 },
+};
+
 const struct command project_commands[] = {
     { "init", "[DIR]", "make a project", "onggi init shop\nonggi init --example flights trial",
       init_options, 0, 1, ACCESS_NONE, false, run_init },
     { "validate", "", "check the definitions and show what 'apply' would change",
       "onggi validate\nonggi validate --json", NULL, 0, 0, ACCESS_WRITE, false, run_validate },
-    { "apply", "", "check and record the definitions", "onggi apply", NULL, 0, 0, ACCESS_WRITE,
-      false, run_apply },
+    { "apply", "", "check and record the definitions", "onggi apply", apply_options, 0, 0,
+      ACCESS_WRITE, false, run_apply },
     { "status", "", "the whole project on one screen", "onggi status", NULL, 0, 0, ACCESS_READ,
       false, run_status },
     { "doctor", "", "check what Onggi needs of this machine", "onggi doctor", NULL, 0, 0,

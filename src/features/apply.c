@@ -23,6 +23,8 @@ struct definition_store {
     _Atomic int64_t revision;
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
+    definitions_review review; /* or NULL */
+    void *review_context;
 };
 
 /*
@@ -120,6 +122,13 @@ void definition_store_on_change(struct definition_store *store, definitions_chan
     store->listeners[store->listener_count++] = (struct listener){ callback, context };
 }
 
+void definition_store_on_review(struct definition_store *store, definitions_review callback,
+                                void *context)
+{
+    store->review = callback;
+    store->review_context = context;
+}
+
 /* --- comparing -------------------------------------------------------------- */
 
 struct comparison {
@@ -211,8 +220,22 @@ static enum status record(struct definition_store *store, struct definitions *lo
     return STATUS_OK;
 }
 
+/* What the files say is sound by itself; here those speak who go by it. */
+static enum status review(struct definition_store *store, const struct definitions *before,
+                          const struct definitions *next, enum apply_mode mode,
+                          struct definition_errors *errors, struct definition_errors *warnings,
+                          struct error *err)
+{
+    struct definition_errors *broken = mode == APPLY_FORCED ? warnings : errors;
+
+    if (store->review == NULL)
+        return STATUS_OK;
+    store->review(store->review_context, before, next, broken, warnings);
+    return errors->count == 0 ? STATUS_OK : definition_errors_set(errors, err);
+}
+
 static enum status load_and_record(struct definition_store *store, struct arena *arena,
-                                   bool dry_run, struct definition_changes *out,
+                                   enum apply_mode mode, struct definition_changes *out,
                                    struct definition_errors *errors, struct error *err)
 {
     const struct definitions *before = definition_store_current(store);
@@ -221,7 +244,8 @@ static enum status load_and_record(struct definition_store *store, struct arena 
                                       .describe = store->config.describe,
                                       .describe_context = store->config.describe_context,
                                       .recorded = before };
-    struct definition_changes changes = { .revision = before->revision };
+    struct definition_changes changes = { .revision = before->revision,
+                                          .warnings = { .arena = arena } };
     struct comparison comparison = { .arena = arena, .before = before, .changes = &changes };
     struct definitions *loaded = NULL;
     const struct definitions *done;
@@ -230,7 +254,8 @@ static enum status load_and_record(struct definition_store *store, struct arena 
     if (status == STATUS_OK) {
         comparison.after = loaded;
         compare(&comparison);
-        if (!dry_run)
+        status = review(store, before, loaded, mode, errors, &changes.warnings, err);
+        if (status == STATUS_OK && mode != APPLY_DRY_RUN)
             status = record(store, loaded, &changes, err);
     }
     done = loaded;
@@ -242,13 +267,13 @@ static enum status load_and_record(struct definition_store *store, struct arena 
 }
 
 enum status definition_store_apply(struct definition_store *store, struct arena *arena,
-                                   bool dry_run, struct definition_changes *out,
+                                   enum apply_mode mode, struct definition_changes *out,
                                    struct definition_errors *errors, struct error *err)
 {
     enum status status;
 
     pthread_mutex_lock(&store->applying);
-    status = load_and_record(store, arena, dry_run, out, errors, err);
+    status = load_and_record(store, arena, mode, out, errors, err);
     pthread_mutex_unlock(&store->applying);
     return status;
 }

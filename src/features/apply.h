@@ -33,6 +33,16 @@ int64_t definition_store_revision(const struct definition_store *store);
 typedef void (*definitions_changed)(void *context, const struct definitions *now);
 void definition_store_on_change(struct definition_store *store, definitions_changed callback,
                                 void *context);
+/*
+ * Called by each apply and validate before anything is recorded: what `next` would break goes into
+ * `errors`, what its author should know into `warnings`. There may be one.
+ */
+typedef void (*definitions_review)(void *context, const struct definitions *before,
+                                   const struct definitions *next,
+                                   struct definition_errors *errors,
+                                   struct definition_errors *warnings);
+void definition_store_on_review(struct definition_store *store, definitions_review callback,
+                                void *context);
 
 enum definition_change_kind { DEFINITION_ADDED, DEFINITION_CHANGED, DEFINITION_REMOVED };
 
@@ -47,16 +57,24 @@ struct definition_changes {
     struct definition_change *items;
     size_t count;
     bool applied;
-    int64_t revision; /* now in force */
+    int64_t revision;                  /* now in force */
+    struct definition_errors warnings; /* of the review */
+};
+
+enum apply_mode {
+    APPLY_RECORD,
+    APPLY_DRY_RUN,
+    APPLY_FORCED, /* what the review calls an error is a warning */
 };
 
 /*
- * Loads the files and compares them with what is recorded; unless dry_run, records them in one
- * transaction and puts the new snapshot in force. INVALID with `errors` filled when they are
- * wrong: nothing changes.
+ * Loads the files and compares them with what is recorded; unless it is a dry run, records them
+ * in one transaction and puts the new snapshot in force. INVALID with `errors` filled when they
+ * are wrong, or when the review finds that they break something: nothing changes.
  */
 MUST_USE enum status definition_store_apply(struct definition_store *store, struct arena *arena,
-                                            bool dry_run, struct definition_changes *out,
+                                            enum apply_mode mode,
+                                            struct definition_changes *out,
                                             struct definition_errors *errors,
                                             struct error *err);
 

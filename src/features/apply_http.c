@@ -45,14 +45,14 @@ static yyjson_mut_val *errors_json(yyjson_mut_doc *doc, const struct definition_
 }
 
 /* Mistakes in the files are the answer, not a failure of the question. */
-static enum status answer_apply(struct request *req, struct response *res, bool dry_run,
+static enum status answer_apply(struct request *req, struct response *res, enum apply_mode mode,
                                 struct error *err)
 {
     struct definition_errors errors = { .arena = req->arena };
     struct definition_changes changes = { 0 };
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     yyjson_mut_val *answer = yyjson_mut_obj(doc);
-    enum status status = definition_store_apply(req->context, req->arena, dry_run, &changes,
+    enum status status = definition_store_apply(req->context, req->arena, mode, &changes,
                                                 &errors, err);
 
     if (status != STATUS_OK && errors.count == 0)
@@ -61,6 +61,7 @@ static enum status answer_apply(struct request *req, struct response *res, bool 
     yyjson_mut_obj_add_bool(doc, answer, "applied", changes.applied);
     yyjson_mut_obj_add_int(doc, answer, "revision", definition_store_revision(req->context));
     yyjson_mut_obj_add_val(doc, answer, "errors", errors_json(doc, &errors));
+    yyjson_mut_obj_add_val(doc, answer, "warnings", errors_json(doc, &changes.warnings));
     if (errors.left_out > 0)
         yyjson_mut_obj_add_uint(doc, answer, "errors_left_out", errors.left_out);
     return response_json(res, 200, json_mut_write(req->arena, answer));
@@ -68,12 +69,16 @@ static enum status answer_apply(struct request *req, struct response *res, bool 
 
 static enum status on_validate(struct request *req, struct response *res, struct error *err)
 {
-    return answer_apply(req, res, true, err);
+    return answer_apply(req, res, APPLY_DRY_RUN, err);
 }
 
 static enum status on_apply(struct request *req, struct response *res, struct error *err)
 {
-    return answer_apply(req, res, false, err);
+    bool force = false;
+
+    if (request_has_query(req, "force"))
+        TRY(request_query_bool(req, "force", &force, err));
+    return answer_apply(req, res, force ? APPLY_FORCED : APPLY_RECORD, err);
 }
 
 /* --- looking ------------------------------------------------------------------ */
@@ -345,7 +350,8 @@ static enum status on_show(struct request *req, struct response *res, struct err
 
 #define PLAN_SCHEMA \
     "{\"type\":\"object\",\"properties\":{\"plan\":{\"type\":\"array\"},\"applied\":{\"type\":" \
-    "\"boolean\"},\"revision\":{\"type\":\"integer\"},\"errors\":{\"type\":\"array\"}}}"
+    "\"boolean\"},\"revision\":{\"type\":\"integer\"},\"errors\":{\"type\":\"array\"}," \
+    "\"warnings\":{\"type\":\"array\"}}}"
 
 static const struct route routes[] = {
     { .method = "POST",
@@ -363,7 +369,8 @@ static const struct route routes[] = {
       .mode = DEFERRED,
       .permission = PERMIT_EDIT,
       .body_max = BODY_SMALL,
-      .summary = "Record the definitions in the project's files and put them in force",
+      .summary = "Record the definitions in the project's files and put them in force; ?force="
+                 "true also where an endpoint no longer fits the model that it serves",
       .response = PLAN_SCHEMA },
     { .method = "GET",
       .path = "/api/v1/definitions",

@@ -119,7 +119,8 @@ static void project_free(struct project *project)
 static enum status apply(struct project *project, bool dry_run)
 {
     project->errors = (struct definition_errors){ .arena = project->arena };
-    return definition_store_apply(project->store, project->arena, dry_run, &project->changes,
+    return definition_store_apply(project->store, project->arena,
+                                  dry_run ? APPLY_DRY_RUN : APPLY_RECORD, &project->changes,
                                   &project->errors, &err);
 }
 

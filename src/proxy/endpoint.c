@@ -4,20 +4,6 @@
 
 #include <stdlib.h>
 
-static const char *const reason_names[FALLBACK_REASONS] = {
-    [FALLBACK_NONE] = "none",
-    [FALLBACK_TIMEOUT] = "timeout",
-    [FALLBACK_NO_MODEL] = "no_model",
-    [FALLBACK_NO_FEATURES] = "features_unavailable",
-    [FALLBACK_NULL_INPUT] = "null_input",
-    [FALLBACK_MODEL_ERROR] = "model_error",
-};
-
-const char *fallback_reason_name(enum fallback_reason reason)
-{
-    return reason_names[reason];
-}
-
 /* What the runtime makes of a value by itself, without loss but for rounding. */
 static bool can_feed(enum value_type from, enum value_type to)
 {
@@ -237,6 +223,17 @@ static enum status choose_score(struct endpoint *endpoint, struct error *err)
                      STR_ARG(wanted));
 }
 
+/* A version says nothing without its model: m 1 must never answer as n 1. */
+static enum status check_name(const struct endpoint *endpoint, struct error *err)
+{
+    struct str name = model_name(endpoint->model);
+
+    if (str_equal(name, endpoint->spec.model))
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID, "it wants model '" STR_FMT "', not '" STR_FMT "'",
+                     STR_ARG(endpoint->spec.model), STR_ARG(name));
+}
+
 static enum status connect_model(struct endpoint *endpoint, struct error *err)
 {
     /* A run that could outlast the time-out must not hold up a loop thread. */
@@ -245,6 +242,7 @@ static enum status connect_model(struct endpoint *endpoint, struct error *err)
     endpoint->model_outputs = model_outputs(endpoint->model, &endpoint->model_output_count);
     endpoint->is_inline = speed.is_fast &&
                           speed.p99_ns < (uint64_t)endpoint->spec.timeout_us * 1000;
+    TRY(check_name(endpoint, err));
     TRY(connect_features(endpoint, err));
     TRY(choose_score(endpoint, err));
     return STATUS_OK;
@@ -264,7 +262,7 @@ static void count_fallbacks(struct endpoint *endpoint)
     for (unsigned i = FALLBACK_NONE + 1; i < FALLBACK_REASONS; i++) {
         struct str labels = arena_printf(endpoint->arena,
                                          "endpoint=\"" STR_FMT "\",reason=\"%s\"",
-                                         STR_ARG(endpoint->spec.name), reason_names[i]);
+                                         STR_ARG(endpoint->spec.name), fallback_reason_name(i));
 
         endpoint->fallbacks[i] = metric_counter(
             "onggi_predict_fallbacks_total", "Predictions answered by the endpoint's fallback",
@@ -272,7 +270,7 @@ static void count_fallbacks(struct endpoint *endpoint)
     }
 }
 
-static struct endpoint_spec copy_spec(struct arena *arena, const struct endpoint_spec *spec)
+struct endpoint_spec endpoint_spec_copy(struct arena *arena, const struct endpoint_spec *spec)
 {
     struct endpoint_spec copy = *spec;
 
@@ -303,11 +301,12 @@ static struct endpoint *begin(const struct endpoint_spec *spec)
     endpoint->arena = arena;
     atomic_init(&endpoint->references, 1);
     endpoint->score_output = -1;
-    endpoint->spec = copy_spec(arena, spec);
+    endpoint->spec = endpoint_spec_copy(arena, spec);
     endpoint->lookup_time = stage_metric(endpoint, "features");
     endpoint->model_time = stage_metric(endpoint, "model");
     endpoint->rules_time = stage_metric(endpoint, "rules");
     count_fallbacks(endpoint);
+    trouble_init(&endpoint->trouble);
     return endpoint;
 }
 
@@ -319,7 +318,8 @@ static void write_texts(struct endpoint *endpoint)
     buffer_append(&text, STR("{\"endpoint\":"));
     json_write_str(&text, endpoint->spec.name);
     buffer_append(&text, STR(",\"model\":"));
-    json_write_str(&text, endpoint->spec.model);
+    json_write_str(&text, endpoint->model == NULL ? endpoint->spec.model
+                                                  : model_name(endpoint->model));
     buffer_append(&text, STR(",\"version\":"));
     if (endpoint->model == NULL)
         buffer_append(&text, STR("null"));
@@ -374,6 +374,30 @@ enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store 
     return finish(endpoint, model, out, err);
 }
 
+struct endpoint_shape endpoint_shape_of(struct arena *arena, const struct service *service)
+{
+    const struct plan *plan = &service->plan;
+    struct feature_output *outputs = ARENA_ARRAY(arena, struct feature_output,
+                                                 plan->output_count);
+    struct feature_field *request = ARENA_ARRAY(arena, struct feature_field,
+                                                plan->request_field_count);
+
+    for (size_t i = 0; i < plan->output_count; i++) {
+        const struct plan_output *output = &plan->outputs[i];
+
+        outputs[i] = (struct feature_output){
+            .name = plan->clash == NULL ? output->name : output->full_name,
+            .view = output->feature->view->name,
+            .type = output->type,
+        };
+    }
+    for (size_t i = 0; i < plan->request_field_count; i++)
+        request[i] = (struct feature_field){ plan->request_fields[i].name,
+                                             plan->request_fields[i].type };
+    return (struct endpoint_shape){ outputs, plan->output_count, request,
+                                    plan->request_field_count };
+}
+
 enum status endpoint_new_shaped(const struct endpoint_spec *spec,
                                 const struct endpoint_shape *shape, struct model *model,
                                 struct endpoint **out, struct error *err)
@@ -391,5 +415,6 @@ void endpoint_free(struct endpoint *endpoint)
 {
     feature_plan_unref(&endpoint->plan);
     model_unref(&endpoint->model);
+    trouble_fini(&endpoint->trouble);
     arena_free(endpoint->arena);
 }

@@ -8,6 +8,7 @@
 #include "features/definition_load.h"
 #include "features/feature_store.h"
 #include "net/metrics.h"
+#include "proxy/trouble.h"
 #include "serving/serving.h"
 
 #include <stdatomic.h>
@@ -65,16 +66,11 @@ struct endpoint_program {
     size_t input_count;
 };
 
-enum fallback_reason {
-    FALLBACK_NONE,
-    FALLBACK_TIMEOUT,
-    FALLBACK_NO_MODEL,
-    FALLBACK_NO_FEATURES, /* the online store did not answer */
-    FALLBACK_NULL_INPUT,  /* a null for an input that cannot be NaN */
-    FALLBACK_MODEL_ERROR,
-    FALLBACK_REASONS,
+/* What the definitions say of an endpoint since it was made, where that does not fit its model. */
+struct endpoint_update {
+    struct endpoint_spec spec;
+    struct str why;
 };
-const char *fallback_reason_name(enum fallback_reason reason);
 
 /* One endpoint as it answers now. */
 struct endpoint {
@@ -96,14 +92,17 @@ struct endpoint {
     int score_output;        /* index, or -1 */
     struct endpoint_program *programs;
     size_t program_count;
-    bool is_inline; /* fast enough for a loop thread */
+    bool is_inline;                           /* fast enough for a loop thread */
+    _Atomic(struct endpoint_update *) update; /* NULL: it is as it is defined; set by proxy.c */
     struct metric *lookup_time, *model_time, *rules_time;
     struct metric *fallbacks[FALLBACK_REASONS]; /* none for FALLBACK_NONE */
+    struct trouble trouble;
 };
 
 /*
  * Takes a plan of the store and a reference to the model, which may be NULL. INVALID when the model
- * wants a feature that the service does not have, or a rule does not fit the model's outputs.
+ * is another than the spec names, wants a feature that the service does not have, or a rule does
+ * not fit its outputs.
  */
 MUST_USE enum status endpoint_new(const struct endpoint_spec *spec, struct feature_store *store,
                                   struct model *model, struct endpoint **out,
@@ -120,6 +119,10 @@ MUST_USE enum status endpoint_new_shaped(const struct endpoint_spec *spec,
                                          const struct endpoint_shape *shape,
                                          struct model *model, struct endpoint **out,
                                          struct error *err);
+/* Of a service as it is defined; its strings are the definitions'. */
+struct endpoint_shape endpoint_shape_of(struct arena *arena, const struct service *service);
+/* Into the arena. */
+struct endpoint_spec endpoint_spec_copy(struct arena *arena, const struct endpoint_spec *spec);
 /* The type of an output with one value a row, as rules see it; false for the others. */
 bool endpoint_output_type(const struct tensor_spec *output, enum value_type *out);
 /* When the last reference is gone: see proxy.c. */

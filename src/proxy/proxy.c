@@ -215,26 +215,43 @@ static void remove_undefined(struct proxy *proxy, const struct definitions *defi
     arena_free(arena);
 }
 
+static enum status read_spec(struct arena *arena, const struct definition_item *item,
+                             struct endpoint_spec *out, struct error *err)
+{
+    struct yaml_node *document;
+
+    TRY(yaml_from_json(arena, item->place.file, item->place.line, item->json, &document, err));
+    return endpoint_spec_read(arena, document, out, err);
+}
+
+/* It goes on with what it has, and remembers what it should be. */
+static void set_update(struct endpoint *endpoint, const struct endpoint_spec *spec,
+                       const struct error *why)
+{
+    struct endpoint_update *update = ARENA_NEW(endpoint->arena, struct endpoint_update);
+
+    update->spec = endpoint_spec_copy(endpoint->arena, spec);
+    update->why = arena_str(endpoint->arena, str_from(why->message));
+    atomic_store(&endpoint->update, update);
+}
+
 static enum status sync_one(struct proxy *proxy, struct arena *arena,
                             const struct definition_item *item, struct error *err)
 {
-    struct endpoint *old = acquire(proxy, item->name);
-    struct endpoint *endpoint = NULL;
+    struct endpoint *old, *endpoint;
     struct endpoint_spec spec;
-    struct yaml_node *document;
-    enum status status = yaml_from_json(arena, item->place.file, item->place.line, item->json,
-                                        &document, err);
+    enum status status;
+    bool keeps_model;
 
-    if (status == STATUS_OK)
-        status = endpoint_spec_read(arena, document, &spec, err);
-    if (status == STATUS_OK) {
-        bool keeps_model = old != NULL && str_equal(old->spec.model, spec.model);
-
-        status = endpoint_new(&spec, proxy->store, keeps_model ? old->model : NULL, &endpoint,
-                              err);
-    }
+    TRY(read_spec(arena, item, &spec, err));
+    old = acquire(proxy, item->name);
+    keeps_model = old != NULL && old->model != NULL &&
+                  str_equal(model_name(old->model), spec.model);
+    status = endpoint_new(&spec, proxy->store, keeps_model ? old->model : NULL, &endpoint, err);
     if (status == STATUS_OK)
         put(proxy, endpoint);
+    else if (keeps_model)
+        set_update(old, &spec, err);
     proxy_release(proxy, old);
     return status;
 }
@@ -257,6 +274,42 @@ void proxy_sync(struct proxy *proxy, const struct definitions *definitions)
     arena_free(arena);
 }
 
+static enum status check_item(struct arena *arena, const struct definitions *definitions,
+                              struct str name, struct model *model, struct error *err)
+{
+    const struct definition_item *item;
+    const struct service *service;
+    struct endpoint_shape shape;
+    struct endpoint *endpoint;
+    struct endpoint_spec spec;
+
+    TRY(definitions_item_get(definitions, STR("endpoint"), name, &item, err));
+    TRY(read_spec(arena, item, &spec, err));
+    TRY(definitions_service_get(definitions, spec.service, &service, err));
+    shape = endpoint_shape_of(arena, service);
+    TRY(endpoint_new_shaped(&spec, &shape, model, &endpoint, err));
+    endpoint_free(endpoint);
+    return STATUS_OK;
+}
+
+enum status proxy_check(const struct definitions *definitions, struct str endpoint,
+                        struct model *model, struct error *err)
+{
+    struct arena *arena = arena_new();
+    enum status status = check_item(arena, definitions, endpoint, model, err);
+
+    arena_free(arena);
+    return status;
+}
+
+/* What it should be by the definitions in force. */
+static const struct endpoint_spec *wanted_spec(struct endpoint *endpoint)
+{
+    const struct endpoint_update *update = atomic_load(&endpoint->update);
+
+    return update == NULL ? &endpoint->spec : &update->spec;
+}
+
 enum status proxy_deploy(struct proxy *proxy, struct str name, struct model *model,
                          proxy_before_deploy before, void *context, struct error *err)
 {
@@ -266,7 +319,7 @@ enum status proxy_deploy(struct proxy *proxy, struct str name, struct model *mod
     pthread_mutex_lock(&proxy->change);
     status = proxy_acquire(proxy, name, &old, err);
     if (status == STATUS_OK)
-        status = endpoint_new(&old->spec, proxy->store, model, &endpoint, err);
+        status = endpoint_new(wanted_spec(old), proxy->store, model, &endpoint, err);
     if (status == STATUS_OK && before != NULL && (status = before(context, err)) != STATUS_OK)
         endpoint_free(endpoint);
     if (status == STATUS_OK)

@@ -24,9 +24,13 @@ void proxy_free(struct proxy **proxy);
 
 /*
  * Takes over the endpoints of these definitions. Models stay deployed. An endpoint that no
- * longer fits its model answers as before, and the log says so; the others get what is theirs.
+ * longer fits its model answers as before, its `update` says why, and so does the log; the next
+ * deployment takes it over. The others get what is theirs. One that wants another model has none.
  */
 void proxy_sync(struct proxy *proxy, const struct definitions *definitions);
+/* Whether the endpoint, as these definitions have it, could serve the model. */
+MUST_USE enum status proxy_check(const struct definitions *definitions, struct str endpoint,
+                                 struct model *model, struct error *err);
 /* Called when the model fits and nothing has changed yet; a failure leaves all as it was. */
 typedef enum status (*proxy_before_deploy)(void *context, struct error *err);
 /*

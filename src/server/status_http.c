@@ -129,9 +129,10 @@ static struct str describe_endpoint(struct page *page, yyjson_val *item)
     if (page->machine->url.len == 0)
         return arena_printf(page->req->arena, "model %s, service %s, not served now",
                             text_of(page, item, "model"), text_of(page, item, "service"));
-    return arena_printf(page->req->arena, "%s version %s, service %s, %s",
+    return arena_printf(page->req->arena, "%s version %s, service %s, %s%s",
                         text_of(page, item, "model"), text_of(page, item, "version"),
-                        text_of(page, item, "service"), text_of(page, item, "status"));
+                        text_of(page, item, "service"), text_of(page, item, "status"),
+                        json_find(item, STR("out_of_date")) == NULL ? "" : ", out of date");
 }
 
 static const struct {

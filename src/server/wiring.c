@@ -164,6 +164,15 @@ static void on_definitions_changed(void *context, const struct definitions *now)
     deploy_missing(wiring->deployer);
 }
 
+static void review_definitions(void *context, const struct definitions *before,
+                               const struct definitions *next, struct definition_errors *errors,
+                               struct definition_errors *warnings)
+{
+    struct wiring *wiring = context;
+
+    deploy_review(wiring->deployer, before, next, errors, warnings);
+}
+
 static enum status wire_proxy(struct wiring *wiring, struct error *err)
 {
     const struct definitions *definitions = definition_store_current(wiring->definitions);
@@ -174,6 +183,7 @@ static enum status wire_proxy(struct wiring *wiring, struct error *err)
     definitions_unref(&definitions);
     wiring->deployer = deployer_new(wiring->registry, wiring->serving, wiring->proxy);
     definition_store_on_change(wiring->definitions, on_definitions_changed, wiring);
+    definition_store_on_review(wiring->definitions, review_definitions, wiring);
     router_mount(wiring->router, &proxy_door, wiring->proxy);
     router_mount(wiring->router, &deployer_door, wiring->deployer);
     wiring->score = (struct score_context){ wiring->training_sets, wiring->proxy,
