@@ -165,7 +165,7 @@ static struct value score_value(const struct prediction *prediction, size_t row)
     double score = prediction->scores[row];
 
     /* A fallback that only decides has no score; a model's NaN is one. */
-    if (prediction->fallback != FALLBACK_NONE && isnan(score))
+    if (prediction_fallback(prediction, row) != FALLBACK_NONE && isnan(score))
         return value_null(TYPE_FLOAT64);
     return (struct value){ .type = TYPE_FLOAT64, .number = score };
 }
@@ -173,22 +173,23 @@ static struct value score_value(const struct prediction *prediction, size_t row)
 static struct value result_value(const struct scoring *scoring,
                                  const struct prediction *prediction, size_t at, size_t row)
 {
+    enum fallback_reason fallback = prediction_fallback(prediction, row);
     struct str reason;
 
     switch (scoring->origins[at]) {
     case FROM_SCORE:
-        return scoring->endpoint->score_output < 0 && prediction->fallback == FALLBACK_NONE
+        return scoring->endpoint->score_output < 0 && fallback == FALLBACK_NONE
                    ? value_null(TYPE_FLOAT64)
                    : score_value(prediction, row);
     case FROM_OUTPUT:
-        return prediction->outputs == NULL
+        return fallback != FALLBACK_NONE
                    ? value_null(scoring->out.columns[at].type)
                    : prediction_output(prediction, scoring->indices[at], row);
     case FROM_DECISION:
         return text_or_null(prediction->decisions[row]);
     case FROM_FALLBACK:
-        reason = str_from(fallback_reason_name(prediction->fallback));
-        return text_or_null(prediction->fallback == FALLBACK_NONE ? NULL : &reason);
+        reason = str_from(fallback_reason_name(fallback));
+        return text_or_null(fallback == FALLBACK_NONE ? NULL : &reason);
     }
     return value_null(TYPE_STRING);
 }
@@ -240,23 +241,6 @@ static enum status predict_rows(struct scoring *scoring, struct arena *arena, si
                             by_rows(arena, scoring->features, from, n), 0, out, err);
 }
 
-/* One row that the model cannot take spoils a whole run of it, but not the rows beside it. */
-static enum status predict_each(struct scoring *scoring, struct arena *arena, size_t from,
-                                size_t n, struct error *err)
-{
-    struct prediction prediction;
-
-    for (size_t row = from; row < from + n; row++) {
-        struct arena_mark mark = arena_mark(arena);
-
-        if (predict_rows(scoring, arena, row, 1, &prediction, err) != STATUS_OK)
-            return error_wrap(err, "row %zu", row + 1);
-        keep(scoring, &prediction, row);
-        arena_rewind(arena, mark);
-    }
-    return STATUS_OK;
-}
-
 static enum status predict_batch(void *context, size_t task, unsigned thread, struct error *err)
 {
     struct scoring *scoring = context;
@@ -264,16 +248,13 @@ static enum status predict_batch(void *context, size_t task, unsigned thread, st
     size_t from = task * BATCH, left = scoring->out.rows - from,
            n = left < BATCH ? left : BATCH;
     struct prediction prediction;
-    struct error unused;
-    enum status status = predict_rows(scoring, arena, from, n, &prediction, &unused);
+    enum status status = predict_rows(scoring, arena, from, n, &prediction, err);
     size_t done = atomic_fetch_add(&scoring->done, n) + n;
 
-    if (status == STATUS_OK && prediction.fallback == FALLBACK_NONE) {
+    if (status == STATUS_OK)
         keep(scoring, &prediction, from);
-    } else {
-        arena_reset(arena);
-        status = predict_each(scoring, arena, from, n, err);
-    }
+    else if (prediction.bad_row != SIZE_MAX)
+        error_wrap(err, "row %zu", from + prediction.bad_row + 1);
     arena_reset(arena);
     if (thread == 0) /* the job's own: only it may report */
         job_progress(scoring->job, "predict", done, scoring->out.rows);

@@ -48,11 +48,10 @@ static enum status look_up(struct endpoint *endpoint, struct arena *arena,
 }
 
 static enum status run_model(struct endpoint *endpoint, struct arena *arena,
-                             uint64_t deadline_ns, struct prediction *prediction,
-                             struct error *err)
+                             const struct value *fed, uint64_t deadline_ns,
+                             struct prediction *prediction, struct error *err)
 {
     struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, endpoint->model_output_count);
-    const struct value *fed = feed_model(endpoint, arena, prediction);
     enum status status;
 
     if (prediction->rows == 1)
@@ -60,19 +59,28 @@ static enum status run_model(struct endpoint *endpoint, struct arena *arena,
     else
         status = model_run_rows(endpoint->model, arena, prediction->rows, fed, deadline_ns,
                                 outputs, err);
-    prediction->model_ns = end_stage(prediction, endpoint->model_time);
     if (status == STATUS_OK)
         prediction->outputs = outputs;
     return status;
 }
 
+struct prediction_part prediction_part(const struct prediction *prediction, size_t index,
+                                       size_t row)
+{
+    size_t first = prediction->is_by_row ? row * prediction->output_count : 0;
+    const struct tensor *tensor = &prediction->outputs[first + index];
+    size_t width = tensor->count / (prediction->is_by_row ? 1 : prediction->rows);
+
+    return (struct prediction_part){ tensor, prediction->is_by_row ? 0 : row * width, width };
+}
+
 struct value prediction_output(const struct prediction *prediction, size_t index, size_t row)
 {
-    const struct tensor *output = &prediction->outputs[index];
-    size_t width = output->count / prediction->rows;
-    size_t at = row * width + width - 1;
+    struct prediction_part part = prediction_part(prediction, index, row);
+    const struct tensor *output = part.tensor;
+    size_t at = part.from + part.count - 1;
 
-    if (width == 0)
+    if (part.count == 0)
         return value_null(TYPE_FLOAT64);
     switch (output->type) {
     case TENSOR_FLOAT32:
@@ -118,7 +126,7 @@ static struct value rule_value(const struct endpoint *endpoint,
             return value_null(TYPE_FLOAT64);
         return (struct value){ .type = TYPE_FLOAT64, .number = prediction->scores[row] };
     case RULE_OUTPUT:
-        if (prediction->outputs == NULL)
+        if (prediction_fallback(prediction, row) != FALLBACK_NONE)
             break;
         return prediction_output(prediction, input.index, row);
     case RULE_FEATURE:
@@ -157,72 +165,172 @@ static enum status decide(struct endpoint *endpoint, struct arena *arena,
     return STATUS_OK;
 }
 
-static enum status decide_all(struct endpoint *endpoint, struct arena *arena,
-                              const struct feature_query *query, struct prediction *prediction,
-                              struct error *err)
+/* --- the fallback: what the endpoint says of a row for which nobody else can ---- */
+
+static enum status no_fallback(const struct endpoint *endpoint, struct error *err)
 {
-    for (size_t row = 0; row < prediction->rows; row++)
-        TRY(decide(endpoint, arena, query, prediction, row, err));
+    return error_wrap(err, "endpoint '" STR_FMT "' has no fallback",
+                      STR_ARG(endpoint->spec.name));
+}
+
+/* The error says why. The caller's own mistakes do not come here. */
+static enum status fall_back(const struct endpoint *endpoint, struct arena *arena,
+                             struct prediction *prediction, size_t row,
+                             enum fallback_reason reason, struct error *err)
+{
+    if (!endpoint->spec.has_fallback) {
+        prediction->bad_row = row;
+        return no_fallback(endpoint, err);
+    }
+    if (prediction->fallbacks == NULL) {
+        prediction->fallbacks = ARENA_ARRAY(arena, enum fallback_reason, prediction->rows);
+        prediction->why = *err;
+    }
+    prediction->fallbacks[row] = reason;
+    prediction->is_late |= reason == FALLBACK_TIMEOUT;
+    return STATUS_OK;
+}
+
+static enum status fall_back_from(const struct endpoint *endpoint, struct arena *arena,
+                                  struct prediction *prediction, size_t from,
+                                  enum fallback_reason reason, struct error *err)
+{
+    if (!endpoint->spec.has_fallback)
+        return no_fallback(endpoint, err);
+    for (size_t row = from; row < prediction->rows; row++)
+        TRY(fall_back(endpoint, arena, prediction, row, reason, err));
+    return STATUS_OK;
+}
+
+/* Rules that fail here, too, decide nothing. */
+static void settle_fallback(struct endpoint *endpoint, struct arena *arena,
+                            const struct feature_query *query, struct prediction *prediction,
+                            size_t row)
+{
+    const struct endpoint_spec *spec = &endpoint->spec;
+    struct error ignored;
+
+    prediction->scores[row] = spec->fallback_score;
+    prediction->decisions[row] = NULL;
+    if (spec->fallback_decision.len > 0)
+        prediction->decisions[row] = &spec->fallback_decision;
+    else if (decide(endpoint, arena, query, prediction, row, &ignored) != STATUS_OK)
+        prediction->decisions[row] = NULL;
+}
+
+/* --- the rules --------------------------------------------------------------- */
+
+/* A NaN is no score to decide by, as long as there is something to say instead. */
+static bool is_nan_score(const struct endpoint *endpoint, double score)
+{
+    return isnan(score) && endpoint->score_output >= 0 && endpoint->spec.has_fallback;
+}
+
+static enum status settle_answered(struct endpoint *endpoint, struct arena *arena,
+                                   const struct feature_query *query,
+                                   struct prediction *prediction, size_t row, struct error *err)
+{
+    double score = score_of(endpoint, prediction, row);
+
+    prediction->scores[row] = score;
+    if (is_nan_score(endpoint, score)) {
+        error_set(err, STATUS_INVALID, "the score is NaN");
+        return fall_back(endpoint, arena, prediction, row, FALLBACK_NAN_SCORE, err);
+    }
+    if (decide(endpoint, arena, query, prediction, row, err) == STATUS_OK)
+        return STATUS_OK;
+    return fall_back(endpoint, arena, prediction, row, FALLBACK_RULE_ERROR, err);
+}
+
+static enum status settle(struct endpoint *endpoint, struct arena *arena,
+                          const struct feature_query *query, struct prediction *prediction,
+                          struct error *err)
+{
+    for (size_t row = 0; row < prediction->rows; row++) {
+        if (prediction_fallback(prediction, row) == FALLBACK_NONE)
+            TRY(settle_answered(endpoint, arena, query, prediction, row, err));
+        if (prediction_fallback(prediction, row) != FALLBACK_NONE)
+            settle_fallback(endpoint, arena, query, prediction, row);
+    }
     prediction->rules_ns = end_stage(prediction, endpoint->rules_time);
     return STATUS_OK;
 }
 
-/* What the endpoint says when nobody could be asked. The caller's own mistakes are not among these. */
-static enum status fall_back(struct endpoint *endpoint, struct arena *arena,
-                             const struct feature_query *query, enum fallback_reason reason,
-                             struct prediction *prediction, struct error *err)
-{
-    const struct endpoint_spec *spec = &endpoint->spec;
-
-    if (!spec->has_fallback)
-        return error_wrap(err, "endpoint '" STR_FMT "' has no fallback", STR_ARG(spec->name));
-    prediction->fallback = reason;
-    prediction->why = *err;
-    prediction->outputs = NULL;
-    for (size_t row = 0; row < prediction->rows; row++) {
-        prediction->scores[row] = spec->fallback_score;
-        if (spec->fallback_decision.len > 0)
-            prediction->decisions[row] = &spec->fallback_decision;
-    }
-    return spec->fallback_decision.len > 0
-               ? STATUS_OK
-               : decide_all(endpoint, arena, query, prediction, err);
-}
+/* --- rows that the model cannot take ------------------------------------------ */
 
 static bool takes_null(enum value_type type)
 {
     return type == TYPE_FLOAT32 || type == TYPE_FLOAT64;
 }
 
-static bool has_unfit_null(const struct endpoint *endpoint, const struct prediction *prediction)
+static enum fallback_reason reason_of(const struct endpoint *endpoint, const struct value *fed)
 {
     size_t count;
     const struct model_feature *wanted = model_features(endpoint->model, &count);
 
-    for (size_t row = 0; row < prediction->rows; row++) {
-        const struct value *features = prediction->features + row * endpoint->output_count;
-
-        for (size_t i = 0; i < count; i++)
-            if (features[endpoint->feeds[i]].is_null && !takes_null(wanted[i].type))
-                return true;
-    }
-    return false;
+    for (size_t i = 0; i < count; i++)
+        if (fed[i].is_null && !takes_null(wanted[i].type))
+            return FALLBACK_NULL_INPUT;
+    return FALLBACK_MODEL_ERROR;
 }
 
-static enum fallback_reason reason_of(const struct endpoint *endpoint,
-                                      const struct prediction *prediction, enum status status)
+static enum status run_in_time(struct endpoint *endpoint, struct arena *arena,
+                               const struct value *fed, uint64_t deadline_ns,
+                               struct tensor *outputs, struct error *err)
 {
-    if (status == STATUS_TIMEOUT)
-        return FALLBACK_TIMEOUT;
-    return has_unfit_null(endpoint, prediction) ? FALLBACK_NULL_INPUT : FALLBACK_MODEL_ERROR;
+    if (deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns)
+        return error_set(err, STATUS_TIMEOUT, "the time-out passed before all rows were run");
+    return model_run_row(endpoint->model, arena, fed, deadline_ns, outputs, err);
 }
 
-static void prediction_init(struct prediction *prediction, struct arena *arena, size_t rows)
+/* One row that the model cannot take spoils a run of many, but not what it says of the others. */
+static enum status run_each(struct endpoint *endpoint, struct arena *arena,
+                            const struct value *fed, uint64_t deadline_ns,
+                            struct prediction *prediction, struct error *err)
+{
+    size_t width = endpoint->model_output_count;
+    struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, prediction->rows * width);
+
+    prediction->outputs = outputs;
+    prediction->is_by_row = true;
+    for (size_t row = 0; row < prediction->rows; row++, fed += endpoint->feed_count) {
+        enum status status = run_in_time(endpoint, arena, fed, deadline_ns,
+                                         outputs + row * width, err);
+
+        if (status == STATUS_TIMEOUT)
+            return fall_back_from(endpoint, arena, prediction, row, FALLBACK_TIMEOUT, err);
+        if (status != STATUS_OK)
+            TRY(fall_back(endpoint, arena, prediction, row, reason_of(endpoint, fed), err));
+    }
+    return STATUS_OK;
+}
+
+static enum status run_rows(struct endpoint *endpoint, struct arena *arena,
+                            uint64_t deadline_ns, struct prediction *prediction,
+                            struct error *err)
+{
+    const struct value *fed = feed_model(endpoint, arena, prediction);
+    enum status status = run_model(endpoint, arena, fed, deadline_ns, prediction, err);
+
+    if (status != STATUS_OK && status != STATUS_TIMEOUT && prediction->rows > 1)
+        status = run_each(endpoint, arena, fed, deadline_ns, prediction, err);
+    else if (status == STATUS_TIMEOUT)
+        status = fall_back_from(endpoint, arena, prediction, 0, FALLBACK_TIMEOUT, err);
+    else if (status != STATUS_OK)
+        status = fall_back(endpoint, arena, prediction, 0, reason_of(endpoint, fed), err);
+    prediction->model_ns = end_stage(prediction, endpoint->model_time);
+    return status;
+}
+
+static void prediction_init(struct prediction *prediction, const struct endpoint *endpoint,
+                            struct arena *arena, size_t rows)
 {
     uint64_t now_ns = clock_monotonic_ns();
 
     *prediction = (struct prediction){
         .rows = rows,
+        .output_count = endpoint->model_output_count,
+        .bad_row = SIZE_MAX,
         .start_ns = now_ns,
         .stage_ns = now_ns,
         .scores = ARENA_ARRAY(arena, double, rows),
@@ -230,30 +338,38 @@ static void prediction_init(struct prediction *prediction, struct arena *arena, 
     };
 }
 
+static bool is_late(const struct prediction *prediction, uint64_t deadline_ns)
+{
+    return deadline_ns != 0 && prediction->stage_ns >= deadline_ns;
+}
+
+/* None of the rows can be answered. */
+static enum status answer_none(struct endpoint *endpoint, struct arena *arena,
+                               const struct feature_query *query, enum fallback_reason reason,
+                               struct prediction *out, struct error *err)
+{
+    TRY(fall_back_from(endpoint, arena, out, 0, reason, err));
+    return settle(endpoint, arena, query, out, err);
+}
+
 /* From the features on. */
 static enum status answer(struct endpoint *endpoint, struct arena *arena,
                           const struct feature_query *query, uint64_t deadline_ns,
                           struct prediction *out, struct error *err)
 {
-    enum status status;
-
     if (endpoint->model == NULL) {
         error_set(err, STATUS_UNAVAILABLE,
                   "no model is deployed (onggi models deploy MODEL VERSION"
                   " --endpoint " STR_FMT ")",
                   STR_ARG(endpoint->spec.name));
-        return fall_back(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
+        return answer_none(endpoint, arena, query, FALLBACK_NO_MODEL, out, err);
     }
-    if (deadline_ns != 0 && out->stage_ns >= deadline_ns) {
+    if (is_late(out, deadline_ns)) {
         error_set(err, STATUS_TIMEOUT, "the time-out passed before the model was run");
-        return fall_back(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
+        return answer_none(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
     }
-    status = run_model(endpoint, arena, deadline_ns, out, err);
-    if (status != STATUS_OK)
-        return fall_back(endpoint, arena, query, reason_of(endpoint, out, status), out, err);
-    for (size_t row = 0; row < out->rows; row++)
-        out->scores[row] = score_of(endpoint, out, row);
-    return decide_all(endpoint, arena, query, out, err);
+    TRY(run_rows(endpoint, arena, deadline_ns, out, err));
+    return settle(endpoint, arena, query, out, err);
 }
 
 enum status predict(struct endpoint *endpoint, struct arena *arena,
@@ -262,14 +378,19 @@ enum status predict(struct endpoint *endpoint, struct arena *arena,
 {
     enum status status;
 
-    prediction_init(out, arena, query->rows);
+    prediction_init(out, endpoint, arena, query->rows);
+    /* It may have waited for a worker until then: nobody is to wait any longer. */
+    if (is_late(out, deadline_ns)) {
+        error_set(err, STATUS_TIMEOUT, "the time-out passed before it was its turn");
+        return answer_none(endpoint, arena, query, FALLBACK_TIMEOUT, out, err);
+    }
     status = look_up(endpoint, arena, query, out, err);
     if (status == STATUS_INVALID)
         return status;
     if (status != STATUS_OK)
-        return fall_back(endpoint, arena, query,
-                         status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES,
-                         out, err);
+        return answer_none(endpoint, arena, query,
+                           status == STATUS_TIMEOUT ? FALLBACK_TIMEOUT : FALLBACK_NO_FEATURES,
+                           out, err);
     return answer(endpoint, arena, query, deadline_ns, out, err);
 }
 
@@ -277,7 +398,7 @@ enum status predict_features(struct endpoint *endpoint, struct arena *arena,
                              const struct feature_query *query, struct value *features,
                              uint64_t deadline_ns, struct prediction *out, struct error *err)
 {
-    prediction_init(out, arena, query->rows);
+    prediction_init(out, endpoint, arena, query->rows);
     out->features = features;
     return answer(endpoint, arena, query, deadline_ns, out, err);
 }

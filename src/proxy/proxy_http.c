@@ -124,21 +124,18 @@ static void write_element(struct buffer *out, const struct tensor *tensor, size_
     }
 }
 
-/* A row of a tensor: one value, or a list where a row has several. */
-static void write_output(struct buffer *out, const struct tensor *tensor, size_t rows,
-                         size_t row)
+/* A row of an output: one value, or a list where a row has several. */
+static void write_output(struct buffer *out, const struct prediction_part part)
 {
-    size_t width = tensor->count / rows;
-
-    if (width == 1) {
-        write_element(out, tensor, row);
+    if (part.count == 1) {
+        write_element(out, part.tensor, part.from);
         return;
     }
     buffer_append_byte(out, '[');
-    for (size_t i = 0; i < width; i++) {
+    for (size_t i = 0; i < part.count; i++) {
         if (i > 0)
             buffer_append_byte(out, ',');
-        write_element(out, tensor, row * width + i);
+        write_element(out, part.tensor, part.from + i);
     }
     buffer_append_byte(out, ']');
 }
@@ -153,11 +150,9 @@ static void write_name(struct buffer *out, struct str name)
 static void write_score(struct buffer *out, const struct endpoint *endpoint,
                         const struct prediction *prediction, size_t row)
 {
-    const struct tensor *output = prediction->outputs == NULL
-                                      ? NULL
-                                      : &prediction->outputs[endpoint->score_output];
+    bool is_models = prediction_fallback(prediction, row) == FALLBACK_NONE;
 
-    if (output != NULL && output->type == TENSOR_FLOAT32)
+    if (is_models && endpoint->model_outputs[endpoint->score_output].type == TENSOR_FLOAT32)
         json_write_float(out, (float)prediction->scores[row]);
     else
         json_write_double(out, prediction->scores[row]);
@@ -166,22 +161,23 @@ static void write_score(struct buffer *out, const struct endpoint *endpoint,
 static void write_prediction(struct buffer *out, const struct endpoint *endpoint,
                              const struct prediction *prediction, size_t row)
 {
+    bool is_models = prediction_fallback(prediction, row) == FALLBACK_NONE;
     bool first = true;
 
     buffer_append(out, STR("\"prediction\":{"));
-    if (!isnan(prediction->scores[row]) || endpoint->score_output >= 0) {
+    if (is_models ? endpoint->score_output >= 0 : !isnan(prediction->scores[row])) {
         buffer_append(out, STR("\"score\":"));
         write_score(out, endpoint, prediction, row);
         first = false;
     }
-    for (size_t i = 0; prediction->outputs != NULL && i < endpoint->model_output_count; i++) {
+    for (size_t i = 0; is_models && i < endpoint->model_output_count; i++) {
         if (str_equal(endpoint->model_outputs[i].name, STR("score")) && !first)
             continue;
         if (!first)
             buffer_append_byte(out, ',');
         first = false;
         buffer_append(out, endpoint->output_keys[i]);
-        write_output(out, &prediction->outputs[i], prediction->rows, row);
+        write_output(out, prediction_part(prediction, i, row));
     }
     buffer_append_byte(out, '}');
     if (endpoint->program_count == 0)
@@ -224,13 +220,19 @@ static void write_us(struct buffer *out, const char *name, uint64_t ns)
     buffer_append_byte(out, (char)('0' + ns / 100 % 10));
 }
 
+static void write_fallback(struct buffer *out, const struct prediction *prediction, size_t row)
+{
+    enum fallback_reason reason = prediction_fallback(prediction, row);
+
+    if (reason == FALLBACK_NONE)
+        return;
+    buffer_append(out, STR(",\"fallback\":"));
+    json_write_str(out, str_from(fallback_reason_name(reason)));
+}
+
 static void write_tail(struct buffer *out, const struct request *req, const struct ask *ask,
                        const struct prediction *prediction)
 {
-    if (prediction->fallback != FALLBACK_NONE) {
-        buffer_append(out, STR(",\"fallback\":"));
-        json_write_str(out, str_from(fallback_reason_name(prediction->fallback)));
-    }
     buffer_append(out, STR(",\"timing_us\":{"));
     write_us(out, "parse", prediction->start_ns - ask->start_ns);
     buffer_append_byte(out, ',');
@@ -256,6 +258,7 @@ static void write_answer(struct buffer *out, const struct request *req, const st
         write_prediction(out, ask->endpoint, prediction, row);
         if (ask->explain)
             write_features(out, ask->endpoint, prediction, row);
+        write_fallback(out, prediction, row);
         if (ask->many)
             buffer_append_byte(out, '}');
     }
@@ -264,11 +267,38 @@ static void write_answer(struct buffer *out, const struct request *req, const st
     write_tail(out, req, ask, prediction);
 }
 
-static void count_fallback(const struct endpoint *endpoint, const struct prediction *prediction)
+static void count_fallbacks(struct endpoint *endpoint, const struct prediction *prediction)
 {
-    metric_add(endpoint->fallbacks[prediction->fallback], prediction->rows);
-    log_debug("proxy: endpoint '" STR_FMT "' fell back (%s): %s", STR_ARG(endpoint->spec.name),
-              fallback_reason_name(prediction->fallback), prediction->why.message);
+    size_t counts[FALLBACK_REASONS] = { 0 };
+
+    for (size_t row = 0; row < prediction->rows; row++)
+        counts[prediction->fallbacks[row]]++;
+    for (unsigned i = FALLBACK_NONE + 1; i < FALLBACK_REASONS; i++)
+        if (counts[i] > 0)
+            metric_add(endpoint->fallbacks[i], counts[i]);
+}
+
+/* What was said of the first row is said of all that fell back for its reason. */
+static void note_fallbacks(struct endpoint *endpoint, const struct prediction *prediction)
+{
+    size_t first = 0, same = 0;
+
+    count_fallbacks(endpoint, prediction);
+    while (prediction->fallbacks[first] == FALLBACK_NONE)
+        first++;
+    for (size_t row = first; row < prediction->rows; row++)
+        same += prediction->fallbacks[row] == prediction->fallbacks[first];
+    trouble_note(&endpoint->trouble, endpoint->spec.name, prediction->fallbacks[first], same,
+                 &prediction->why);
+}
+
+/* Of one row it is clear which. */
+static enum status fail(const struct ask *ask, const struct prediction *prediction,
+                        struct error *err)
+{
+    if (ask->many && prediction->bad_row != SIZE_MAX)
+        return error_wrap(err, "rows[%zu]", prediction->bad_row);
+    return err->status;
 }
 
 /* The handler's own deadline is the later one; the endpoint's counts from the head's arrival. */
@@ -286,19 +316,19 @@ static enum status answer(struct request *req, struct response *res, struct ask 
 {
     uint64_t deadline_ns = deadline_of(req, ask->endpoint);
     uint64_t give_up_ns = on_loop ? ask->start_ns + INLINE_RUN_NS : deadline_ns;
-    struct prediction prediction = { .fallback = FALLBACK_NONE };
+    struct prediction prediction = { .fallbacks = NULL };
     struct buffer out;
     enum status status;
 
     if (give_up_ns > deadline_ns)
         give_up_ns = deadline_ns;
     status = predict(ask->endpoint, req->arena, &ask->query, give_up_ns, &prediction, err);
-    if (give_up_ns < deadline_ns &&
-        (status == STATUS_TIMEOUT || prediction.fallback == FALLBACK_TIMEOUT))
+    if (give_up_ns < deadline_ns && (status == STATUS_TIMEOUT || prediction.is_late))
         return request_hand_over(req, res, on_predict_worker, err);
-    TRY(status);
-    if (prediction.fallback != FALLBACK_NONE)
-        count_fallback(ask->endpoint, &prediction);
+    if (status != STATUS_OK)
+        return fail(ask, &prediction, err);
+    if (prediction.fallbacks != NULL)
+        note_fallbacks(ask->endpoint, &prediction);
     out = response_buffer(res, REPLY_EXPECTED + prediction.rows * REPLY_ROW_EXPECTED);
     write_answer(&out, req, ask, &prediction);
     return response_json_buffer(res, 200, &out);
@@ -345,6 +375,8 @@ static enum status on_predict_worker(struct request *req, struct response *res,
 static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,
                          const struct endpoint *endpoint)
 {
+    const struct endpoint_update *update = atomic_load(&endpoint->update);
+
     json_add_str(doc, object, "name", endpoint->spec.name);
     json_add_str(doc, object, "service", endpoint->spec.service);
     json_add_str(doc, object, "model", endpoint->spec.model);
@@ -359,6 +391,8 @@ static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,
                            endpoint->model != NULL       ? "serving"
                            : endpoint->spec.has_fallback ? "fallback only"
                                                          : "no model");
+    if (update != NULL)
+        json_add_str(doc, object, "out_of_date", update->why);
 }
 
 static enum status on_list(struct request *req, struct response *res, struct error *err)
@@ -403,18 +437,40 @@ static void add_details(yyjson_mut_doc *doc, yyjson_mut_val *object,
     yyjson_mut_obj_add_strcpy(doc, object, "timeout", timeout);
 }
 
+static void add_last_fallback(yyjson_mut_doc *doc, yyjson_mut_val *object,
+                              struct endpoint *endpoint)
+{
+    enum fallback_reason reason;
+    char time[TIME_TEXT_MAX];
+    yyjson_mut_val *last;
+    struct error why;
+    int64_t time_us;
+    size_t len;
+
+    if (!trouble_last(&endpoint->trouble, &reason, &time_us, &why))
+        return;
+    last = yyjson_mut_obj_add_obj(doc, object, "last_fallback");
+    len = time_format_us(time_us, time);
+    yyjson_mut_obj_add_strncpy(doc, last, "time", time, len);
+    yyjson_mut_obj_add_str(doc, last, "reason", fallback_reason_name(reason));
+    yyjson_mut_obj_add_strcpy(doc, last, "why", why.message);
+}
+
 static enum status on_show(struct request *req, struct response *res, struct error *err)
 {
     struct proxy *proxy = req->context;
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     struct endpoint *endpoint;
+    struct str json;
 
     TRY(proxy_acquire(proxy, request_path_param(req, "endpoint"), &endpoint, err));
     add_endpoint(doc, root, endpoint);
     add_details(doc, root, &endpoint->spec);
+    add_last_fallback(doc, root, endpoint);
+    json = json_mut_write(req->arena, root); /* while what it points into is held */
     proxy_release(proxy, endpoint);
-    return response_json(res, 200, json_mut_write(req->arena, root));
+    return response_json(res, 200, json);
 }
 
 #define PREDICT_SCHEMA \

@@ -173,9 +173,9 @@ class Predict(onggi.ProjectCase):
         self.assertEqual(code, 200, answer)
         self.assertEqual(len(answer["rows"]), 60)
         self.assertEqual(answer["rows"][1]["features"], {"count_1d": 0, "avg_1d": None, "hour": 12, "price": 4})
-        # A null reaches the model as NaN, and no rule but the last holds for it.
-        self.assertEqual(answer["rows"][1]["prediction"]["score"], "NaN")
-        self.assertEqual(answer["rows"][1]["decision"], "pass")
+        # A null reaches the model as NaN, and so does its score reach us: the fallback decides.
+        self.assertEqual((answer["rows"][1]["prediction"], answer["rows"][1]["decision"], answer["rows"][1]["fallback"]),
+                         ({"score": 0.6}, "look", "nan_score"))
         self.assertEqual(answer["rows"][2]["decision"], "stop")
         self.assertEqual(answer["rows"][0], answer["rows"][57])
 
@@ -334,12 +334,13 @@ class Predict(onggi.ProjectCase):
         self.assertEqual(code, 200)
         for got, wanted in zip(scored, answer["rows"]):
             self.assertEqual(got["decision"], wanted["decision"])
-            self.assertEqual(got["fallback"], "")
+            self.assertEqual(got["fallback"], wanted.get("fallback", ""))
             for name in ("score", "probability"):
-                if wanted["prediction"][name] == "NaN":
-                    self.assertEqual(got[name].lower(), "nan")
-                else:
+                if name in wanted["prediction"]:
                     self.assertEqual(float(got[name]), wanted["prediction"][name])
+                else:
+                    self.assertEqual(got[name], "")
+        self.assertEqual({row["fallback"] for row in scored}, {"", "nan_score"})
         self.assertEqual({row["decision"] for row in scored}, {"stop", "look", "pass"})
 
     def test_92_a_batch_knows_what_was_known_then(self):
@@ -354,7 +355,7 @@ class Predict(onggi.ProjectCase):
         self.assertEqual(len({row["count_1d"] for row in known}), 3)
         for got, row in zip(scored, known):
             if row["avg_1d"] == "":
-                self.assertEqual(got["score"].lower(), "nan")
+                self.assertEqual((got["score"], got["fallback"]), ("0.6", "nan_score"))
                 continue
             wanted = sigmoid(int(row["count_1d"]) * 0.1 + float(row["avg_1d"]) * 0.2 + int(row["hour"]) * 0.01
                              - int(row["price"]) * 0.05 - 0.5)
