@@ -74,9 +74,14 @@ static bool read_field(struct reader *in, struct field *out)
     }
 }
 
+/* Of as many domains the functions of one model may be. */
+#define FUNCTION_DOMAINS_MAX 64
+
 struct check {
     struct model_file *file;
     struct error *err;
+    struct str domains[FUNCTION_DOMAINS_MAX]; /* of the functions that the model brings along */
+    size_t domain_count;
 };
 
 /* What a message holds that is worth a look; everything else is passed over. */
@@ -168,17 +173,30 @@ static enum status on_attribute(struct check *check, const struct field *field, 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
 
-/* Operators come from what ONNX Runtime has built in; nothing else is ever registered. */
+static bool is_among(struct str domain, const struct str *domains, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_equal(domain, domains[i]))
+            return true;
+    return false;
+}
+
+/*
+ * Operators come from what ONNX Runtime has built in, and from functions that are written in the
+ * model itself, in terms of them; nothing else is ever registered. A name that a function's domain
+ * lacks the runtime refuses.
+ */
 static enum status check_domain(struct check *check, struct str domain)
 {
     static const struct str known[] = { STR_INIT(""), STR_INIT("ai.onnx"),
                                         STR_INIT("ai.onnx.ml"), STR_INIT("com.microsoft") };
 
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (str_equal(domain, known[i]))
-            return STATUS_OK;
+    if (is_among(domain, known, ARRAY_LEN(known)) ||
+        is_among(domain, check->domains, check->domain_count))
+        return STATUS_OK;
     return error_set(check->err, STATUS_INVALID,
-                     "the model uses operators of '" STR_FMT "', which are not built in",
+                     "the model uses operators of '" STR_FMT "', which are neither built in nor"
+                     " functions of the model",
                      STR_ARG(str_slice(domain, 0, 80)));
 }
 
@@ -279,14 +297,45 @@ static enum status on_metadata(struct check *check, const struct field *field, i
     return STATUS_OK;
 }
 
-/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25 (node 7). */
 static enum status on_function(struct check *check, const struct field *field, int depth)
 {
-    static const struct rule rules[] = { { 7, on_node } };
+    static const struct rule rules[] = { { 7, on_node }, { 11, on_attribute } };
 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
 
+static enum status on_function_domain(struct check *check, const struct field *field, int depth)
+{
+    (void)depth;
+    if (field->wire != WIRE_BYTES)
+        return malformed(check);
+    if (is_among(field->bytes, check->domains, check->domain_count))
+        return STATUS_OK;
+    if (check->domain_count == FUNCTION_DOMAINS_MAX)
+        return error_set(check->err, STATUS_LIMIT,
+                         "the model's functions are of more than %d domains",
+                         FUNCTION_DOMAINS_MAX);
+    check->domains[check->domain_count++] = field->bytes;
+    return STATUS_OK;
+}
+
+/* FunctionProto: node 7, domain 10, attribute_proto 11. */
+static enum status note_function(struct check *check, const struct field *field, int depth)
+{
+    static const struct rule rules[] = { { 10, on_function_domain } };
+
+    return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
+}
+
+/* Functions may stand behind the graph that calls them. */
+static enum status note_functions(struct check *check, struct str bytes)
+{
+    static const struct rule rules[] = { { 25, note_function } };
+
+    return walk(check, bytes, rules, ARRAY_LEN(rules), 0);
+}
+
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. */
 enum status model_file_check(struct str bytes, struct model_file *out, struct error *err)
 {
     static const struct rule rules[] = { { 1, on_ir_version }, { 2, on_producer },
@@ -299,6 +348,7 @@ enum status model_file_check(struct str bytes, struct model_file *out, struct er
         return error_set(err, STATUS_LIMIT, "the model is larger than 2 GiB");
     if (bytes.len == 0)
         return malformed(&check);
+    TRY(note_functions(&check, bytes));
     TRY(walk(&check, bytes, rules, ARRAY_LEN(rules), 0));
     if (file.ir_version < 3 || file.nodes == 0 || (file.opset == 0 && file.opset_ml == 0))
         return malformed(&check);

@@ -88,6 +88,32 @@ TEST(refuses_operators_that_are_not_built_in)
     assert_str_contains(str_from(err.message), STR("com.example"));
 }
 
+/* ModelProto.functions: FunctionProto with name 1, node 7, domain 10. */
+static struct str with_function(struct str model, const char *domain)
+{
+    struct str node = onnx_node(arena, "Identity", "", "a", "b", STR_EMPTY),
+               name = STR("\x0a\x01"
+                          "f");
+    struct str function = ONNX_JOIN(
+        arena, name, arena_printf(arena, "\x3a%c", (int)(node.len - 2)),
+        str_slice(node, 2, node.len),
+        arena_printf(arena, "\x52%c%s", (int)strlen(domain), domain));
+
+    return ONNX_JOIN(arena, model, arena_printf(arena, "\xca\x01%c", (int)function.len),
+                     function);
+}
+
+TEST(takes_operators_that_the_model_brings_along)
+{
+    struct str model = model_with(STR_EMPTY, "com.example", STR_EMPTY);
+    struct model_file file;
+
+    assert_ok(model_file_check(with_function(model, "com.example"), &file, &err));
+    assert_fails(STATUS_INVALID,
+                 model_file_check(with_function(model, "com.other"), &file, &err));
+    assert_str_contains(str_from(err.message), STR("com.example"));
+}
+
 static struct str nested(unsigned depth)
 {
     struct str graph = onnx_node(arena, "Identity", "", "x", "y", STR_EMPTY);
@@ -116,6 +142,7 @@ int main(void)
         TEST_CASE(refuses_a_model_that_is_cut_off),
         TEST_CASE(refuses_data_in_other_files),
         TEST_CASE(refuses_operators_that_are_not_built_in),
+        TEST_CASE(takes_operators_that_the_model_brings_along),
         TEST_CASE(refuses_graphs_without_a_bottom),
     };
     int failed;
