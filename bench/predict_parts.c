@@ -231,7 +231,7 @@ static struct run_part run_part_of(struct arena *arena, const char *path)
     runtime_onnx.prepare();
     if (file_read(arena, path, FILE_MAX, &bytes, &err) != STATUS_OK ||
         runtime_onnx.open(&runtime, &err) != STATUS_OK ||
-        runtime_onnx.load(runtime, bytes, 1, &part.model, &err) != STATUS_OK)
+        runtime_onnx.load(runtime, bytes, 1, false, &part.model, &err) != STATUS_OK)
         die(err.message);
     row = part.model->inputs[0];
     row.dims[0] = 1;

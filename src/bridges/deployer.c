@@ -2,19 +2,9 @@
 #include "bridges/deployer_internal.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-
-struct deployer {
-    struct registry *registry;
-    struct serving *serving;
-    struct proxy *proxy;
-    pthread_mutex_t
-        one_at_a_time; /* the order on disk is the order in which endpoints change */
-};
 
 struct deployer *deployer_new(struct registry *registry, struct serving *serving,
                               struct proxy *proxy)
@@ -39,9 +29,14 @@ void deployer_free(struct deployer **deployer)
 
 /* Loaded already (another endpoint serves it), or from its blob. */
 static enum status load_model(struct deployer *deployer, struct arena *arena,
-                              const struct model_version *version, struct model **out,
+                              const struct model_version *version,
+                              const struct deploy_order *order, struct model **out,
                               struct error *err)
 {
+    struct model_source source = { .name = version->model,
+                                   .version = version->version,
+                                   .hash = version->hash,
+                                   .signature = version->signature };
     struct error unknown;
     struct model *model;
     char *path;
@@ -50,8 +45,12 @@ static enum status load_model(struct deployer *deployer, struct arena *arena,
         STATUS_OK)
         return STATUS_OK;
     TRY(blob_path(registry_blobs(deployer->registry), arena, version->hash, &path, err));
-    TRY(model_load(deployer->serving, version->model, version->version, path,
-                   version->signature, &model, err));
+    source.path = path;
+    if (order != NULL) {
+        source.on_phase = order->on_phase;
+        source.context = order->context;
+    }
+    TRY(model_load(deployer->serving, &source, &model, err));
     *out = model_ref(model);
     serving_publish(deployer->serving, model);
     return STATUS_OK;
@@ -62,19 +61,30 @@ struct record {
     struct arena *arena;
     struct str endpoint;
     const struct model_version *version;
-    struct str by;
+    const struct deploy_order *order; /* NULL for what is on record already */
     const struct deployment *back_to; /* of a rollback; else NULL */
 };
+
+static enum status check_wanted(const struct deploy_order *order, struct error *err)
+{
+    if (order->is_cancelled == NULL || !order->is_cancelled(order->context))
+        return STATUS_OK;
+    return error_set(err, STATUS_UNAVAILABLE, "nobody waits for it any more; nothing changed");
+}
 
 static enum status record_deployment(void *context, struct error *err)
 {
     const struct record *record = context;
+    const struct deploy_order *order = record->order;
 
+    if (order->on_phase != NULL)
+        order->on_phase(order->context, "switch");
+    TRY(check_wanted(order, err));
     if (record->back_to != NULL)
         return deployment_record_rollback(record->deployer->registry, record->back_to,
-                                          record->by, err);
+                                          order->by, err);
     return deployment_record(record->deployer->registry, record->endpoint,
-                             record->version->model, record->version->version, record->by, err);
+                             record->version->model, record->version->version, order->by, err);
 }
 
 /* For what is on record already: it may have been rejected, or replaced, since we looked. */
@@ -157,7 +167,7 @@ static enum status put_behind(struct deployer *deployer, struct arena *arena,
     int64_t old_version;
     enum status status;
 
-    TRY(load_model(deployer, arena, version, &model, err));
+    TRY(load_model(deployer, arena, version, record->order, &model, err));
     served_now(deployer, arena, endpoint, &old_model, &old_version);
     status = proxy_deploy(deployer->proxy, endpoint, model, before, record, err);
     *speed = model_speed(model);
@@ -169,8 +179,9 @@ static enum status put_behind(struct deployer *deployer, struct arena *arena,
     return status;
 }
 
-static enum status model_of_endpoint(struct deployer *deployer, struct arena *arena,
-                                     struct str endpoint, struct str *model, struct error *err)
+enum status deployer_model_of_endpoint(struct deployer *deployer, struct arena *arena,
+                                       struct str endpoint, struct str *model,
+                                       struct error *err)
 {
     struct endpoint *found;
 
@@ -188,15 +199,17 @@ static enum status model_of_endpoint(struct deployer *deployer, struct arena *ar
 }
 
 static enum status deploy_locked(struct deployer *deployer, struct arena *arena,
-                                 struct str endpoint, struct str model, int64_t number,
-                                 struct str by, const struct deployment *back_to,
+                                 const struct deploy_order *order, struct str model,
+                                 int64_t number, const struct deployment *back_to,
                                  struct deployed *out, struct error *err)
 {
     uint64_t start = clock_monotonic_ns();
+    struct str endpoint = order->endpoint;
     struct model_version version;
-    struct record record = { deployer, arena, endpoint, &version, by, back_to };
+    struct record record = { deployer, arena, endpoint, &version, order, back_to };
     struct model_speed speed;
 
+    TRY(check_wanted(order, err)); /* it may have waited for another one */
     TRY(model_version_get(deployer->registry, arena, model, number, &version, err));
     TRY(version_check_approved(version.model, version.version, version.status, err));
     if (put_behind(deployer, arena, endpoint, &version, record_deployment, &record, &speed,
@@ -211,45 +224,46 @@ static enum status deploy_locked(struct deployer *deployer, struct arena *arena,
     log_info("deploy: endpoint '" STR_FMT "' answers with '" STR_FMT
              "' version %lld, %s" STR_FMT,
              STR_ARG(endpoint), STR_ARG(model), (long long)number,
-             back_to == NULL ? "by " : "rolled back by ", STR_ARG(by));
+             back_to == NULL ? "by " : "rolled back by ", STR_ARG(order->by));
     return STATUS_OK;
 }
 
-enum status deploy_version(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                           struct str model, int64_t number, struct str by,
-                           struct deployed *out, struct error *err)
+enum status deploy_version(struct deployer *deployer, struct arena *arena,
+                           const struct deploy_order *order, struct deployed *out,
+                           struct error *err)
 {
+    struct str model = order->model;
     enum status status;
 
-    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err));
+    TRY(deployer_model_of_endpoint(deployer, arena, order->endpoint, &model, err));
     pthread_mutex_lock(&deployer->one_at_a_time);
-    status = deploy_locked(deployer, arena, endpoint, model, number, by, NULL, out, err);
+    status = deploy_locked(deployer, arena, order, model, order->version, NULL, out, err);
     pthread_mutex_unlock(&deployer->one_at_a_time);
     return status;
 }
 
 static enum status rollback_locked(struct deployer *deployer, struct arena *arena,
-                                   struct str endpoint, struct str by,
-                                   struct rollback *rollback, struct deployed *out,
-                                   struct error *err)
+                                   const struct deploy_order *order, struct rollback *rollback,
+                                   struct deployed *out, struct error *err)
 {
-    TRY(deployment_rollback_find(deployer->registry, arena, endpoint, rollback, err));
-    TRY(model_of_endpoint(deployer, arena, endpoint, &rollback->to.model, err));
-    return deploy_locked(deployer, arena, endpoint, rollback->to.model, rollback->to.version,
-                         by, &rollback->to, out, err);
+    TRY(deployment_rollback_find(deployer->registry, arena, order->endpoint, rollback, err));
+    TRY(deployer_model_of_endpoint(deployer, arena, order->endpoint, &rollback->to.model, err));
+    return deploy_locked(deployer, arena, order, rollback->to.model, rollback->to.version,
+                         &rollback->to, out, err);
 }
 
 /* Where it leads is found under the lock: two at a time go back two deployments. */
-enum status deploy_rollback(struct deployer *deployer, struct arena *arena, struct str endpoint,
-                            struct str by, struct rollback *rollback, struct deployed *out,
-                            struct error *err)
+enum status deploy_rollback(struct deployer *deployer, struct arena *arena,
+                            const struct deploy_order *order, struct rollback *rollback,
+                            struct deployed *out, struct error *err)
 {
     struct str model = STR_EMPTY;
     enum status status;
 
-    TRY(model_of_endpoint(deployer, arena, endpoint, &model, err)); /* or the nearest name */
+    /* Or the nearest name. */
+    TRY(deployer_model_of_endpoint(deployer, arena, order->endpoint, &model, err));
     pthread_mutex_lock(&deployer->one_at_a_time);
-    status = rollback_locked(deployer, arena, endpoint, by, rollback, out, err);
+    status = rollback_locked(deployer, arena, order, rollback, out, err);
     pthread_mutex_unlock(&deployer->one_at_a_time);
     return status;
 }
@@ -258,12 +272,12 @@ static enum status deploy_one(struct deployer *deployer, struct arena *arena,
                               const struct deployment *deployment, struct error *err)
 {
     struct model_version version;
-    struct record record = { deployer, arena, deployment->endpoint, &version, STR_EMPTY, NULL };
+    struct record record = { deployer, arena, deployment->endpoint, &version, NULL, NULL };
     struct str model = deployment->model;
     struct model_speed speed;
 
     /* Its file may want another model by now. */
-    TRY(model_of_endpoint(deployer, arena, deployment->endpoint, &model, err));
+    TRY(deployer_model_of_endpoint(deployer, arena, deployment->endpoint, &model, err));
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
     /* It may have been rejected since: a model can be stopped by that alone. */
@@ -293,7 +307,7 @@ static void stop_one(struct deployer *deployer, struct arena *arena,
 {
     struct model_version version = { .model = deployment->model,
                                      .version = deployment->version };
-    struct record record = { deployer, arena, deployment->endpoint, &version, STR_EMPTY, NULL };
+    struct record record = { deployer, arena, deployment->endpoint, &version, NULL, NULL };
     struct error err;
     enum status status = proxy_deploy(deployer->proxy, deployment->endpoint, NULL, confirm_stop,
                                       &record, &err);
@@ -346,7 +360,7 @@ enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena
 
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
-    return load_model(deployer, arena, &version, out, err);
+    return load_model(deployer, arena, &version, NULL, out, err);
 }
 
 void deployer_return_model(struct deployer *deployer, struct arena *arena, struct model **model)
@@ -421,109 +435,3 @@ size_t deploy_all(struct deployer *deployer)
     arena_free(arena);
     return served;
 }
-
-static enum status answer(struct request *req, struct response *res, yyjson_mut_doc *doc,
-                          yyjson_mut_val *root, const struct deployed *deployed)
-{
-    json_add_str(doc, root, "endpoint", deployed->endpoint);
-    json_add_str(doc, root, "model", deployed->model);
-    yyjson_mut_obj_add_int(doc, root, "version", deployed->version);
-    yyjson_mut_obj_add_real(doc, root, "seconds", deployed->seconds);
-    yyjson_mut_obj_add_real(doc, root, "p50_us", (double)deployed->speed.p50_ns / 1000);
-    yyjson_mut_obj_add_real(doc, root, "p99_us", (double)deployed->speed.p99_ns / 1000);
-    return response_json(res, 200, json_mut_write(req->arena, root));
-}
-
-static enum status on_deploy(struct request *req, struct response *res, struct error *err)
-{
-    static const struct str known[] = { STR_INIT("model"), STR_INIT("version") };
-    yyjson_mut_doc *doc = json_mut_doc(req->arena);
-    struct str model = STR_EMPTY;
-    struct deployed deployed;
-    int64_t version = 0;
-    yyjson_val *body;
-
-    TRY(json_parse(req->arena, req->body, &body, err));
-    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
-    TRY(json_want_str(body, "model", &model, err));
-    TRY(json_want_int64(body, "version", &version, err));
-    if (version < 1)
-        return error_set(err, STATUS_INVALID, "field 'version': expected a number from 1");
-    TRY(deploy_version(req->context, req->arena, request_path_param(req, "endpoint"), model,
-                       version, req->identity.user, &deployed, err));
-    return answer(req, res, doc, yyjson_mut_obj(doc), &deployed);
-}
-
-static void add_version(yyjson_mut_doc *doc, yyjson_mut_val *object,
-                        const struct deployment *deployment)
-{
-    json_add_str(doc, object, "model", deployment->model);
-    yyjson_mut_obj_add_int(doc, object, "version", deployment->version);
-}
-
-static enum status on_rollback(struct request *req, struct response *res, struct error *err)
-{
-    yyjson_mut_doc *doc = json_mut_doc(req->arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc), *skipped;
-    struct rollback rollback;
-    struct deployed deployed;
-
-    TRY(deploy_rollback(req->context, req->arena, request_path_param(req, "endpoint"),
-                        req->identity.user, &rollback, &deployed, err));
-    add_version(doc, yyjson_mut_obj_add_obj(doc, root, "from"), &rollback.from);
-    skipped = yyjson_mut_obj_add_arr(doc, root, "skipped");
-    for (size_t i = 0; i < rollback.skipped_count; i++)
-        add_version(doc, yyjson_mut_arr_add_obj(doc, skipped), &rollback.skipped[i]);
-    if (rollback.next > 0)
-        yyjson_mut_obj_add_int(doc, root, "next", rollback.next);
-    else
-        yyjson_mut_obj_add_null(doc, root, "next");
-    return answer(req, res, doc, root, &deployed);
-}
-
-#define HISTORY_MAX 1000
-
-static enum status on_history(struct request *req, struct response *res, struct error *err)
-{
-    struct deployer *deployer = req->context;
-    yyjson_mut_doc *doc = json_mut_doc(req->arena);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "deployments");
-    struct str endpoint = request_path_param(req, "endpoint"), model = STR_EMPTY;
-    struct deployment *deployments;
-    size_t count;
-
-    TRY(deployment_history(deployer->registry, req->arena, endpoint, HISTORY_MAX, &deployments,
-                           &count, err));
-    if (count == 0) /* a name that never was, or one that never served */
-        TRY(model_of_endpoint(deployer, req->arena, endpoint, &model, err));
-    for (size_t i = 0; i < count; i++) {
-        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
-        char time[TIME_TEXT_MAX];
-        size_t len = time_format_us(deployments[i].time_us, time);
-
-        add_version(doc, item, &deployments[i]);
-        yyjson_mut_obj_add_strncpy(doc, item, "time", time, len);
-        json_add_str(doc, item, "by", deployments[i].by);
-        yyjson_mut_obj_add_bool(doc, item, "rollback", deployments[i].back_to != 0);
-        yyjson_mut_obj_add_str(doc, item, "status", version_status_name(deployments[i].status));
-    }
-    return response_json(res, 200, json_mut_write(req->arena, root));
-}
-
-#define DEPLOY_SCHEMA \
-    "{\"type\":\"object\",\"required\":[\"version\"],\"properties\":{" \
-    "\"model\":{\"type\":\"string\"},\"version\":{\"type\":\"integer\",\"minimum\":1}}}"
-
-static const struct route routes[] = {
-    { "POST", "/api/v1/endpoints/{endpoint}/deploy", on_deploy, DEFERRED, PERMIT_EDIT,
-      BODY_SMALL, "Serve an approved version", DEPLOY_SCHEMA, NULL, 0 },
-    { "POST", "/api/v1/endpoints/{endpoint}/rollback", on_rollback, DEFERRED, PERMIT_EDIT,
-      BODY_SMALL, "Go one deployment back, over versions that are no longer approved", NULL,
-      NULL, 0 },
-    { "GET", "/api/v1/endpoints/{endpoint}/deployments", on_history, DEFERRED, PERMIT_VIEW,
-      BODY_NONE, "What the endpoint served, newest first, and who deployed it", NULL, NULL, 0 },
-    ROUTES_END,
-};
-
-const struct door deployer_door = { .name = "deploy", .routes = routes };

@@ -25,16 +25,28 @@ struct deployed {
     struct model_speed speed;
 };
 
+struct deploy_order {
+    struct str endpoint;
+    struct str model; /* empty: the endpoint's own; not of a rollback */
+    int64_t version;  /* not of a rollback */
+    struct str by;
+    /* Optional: what is done now, "try", "load", "warm up", "switch". */
+    void (*on_phase)(void *context, const char *phase);
+    /* Optional: true once nobody waits for it. Then it fails, and nothing is recorded or changed. */
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
+
 /*
- * Blocks for as long as loading and warming up take. model may be empty: the endpoint's own.
- * CONFLICT unless the version is approved. Strings of *out live in the arena.
+ * Blocks for as long as loading and warming up take. CONFLICT unless the version is approved.
+ * Strings of *out live in the arena.
  */
 MUST_USE enum status deploy_version(struct deployer *deployer, struct arena *arena,
-                                    struct str endpoint, struct str model, int64_t version,
-                                    struct str by, struct deployed *out, struct error *err);
+                                    const struct deploy_order *order, struct deployed *out,
+                                    struct error *err);
 /* One deployment back; `rollback` says from where, over what, and where the next would lead. */
 MUST_USE enum status deploy_rollback(struct deployer *deployer, struct arena *arena,
-                                     struct str endpoint, struct str by,
+                                     const struct deploy_order *order,
                                      struct rollback *rollback, struct deployed *out,
                                      struct error *err);
 /*

@@ -3,9 +3,23 @@
 /* What the files of the deployer share. */
 #include "bridges/deployer.h"
 
+#include <pthread.h>
+
+struct deployer {
+    struct registry *registry;
+    struct serving *serving;
+    struct proxy *proxy;
+    pthread_mutex_t
+        one_at_a_time; /* the order on disk is the order in which endpoints change */
+};
+
 /* The current one of each endpoint. What cannot be read is told in the log, and is nothing. */
 size_t deployer_deployments(struct deployer *deployer, struct arena *arena,
                             struct deployment **out);
+/* model empty: becomes the endpoint's own; else INVALID if that is another. NOT_FOUND names the nearest endpoint. */
+MUST_USE enum status deployer_model_of_endpoint(struct deployer *deployer, struct arena *arena,
+                                                struct str endpoint, struct str *model,
+                                                struct error *err);
 /* The model of a deployment, loaded where it is not; to be given back. */
 MUST_USE enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena,
                                            const struct deployment *deployment,

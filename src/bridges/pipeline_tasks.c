@@ -167,16 +167,16 @@ static enum status run_deploy(struct task *task, void *context, struct str *outp
     struct pipeline_tasks *tasks = context;
     yyjson_mut_doc *doc = json_mut_doc(task->arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
-    struct str endpoint, model = STR_EMPTY;
+    struct deploy_order order = { .by = task->user,
+                                  .is_cancelled = is_cancelled,
+                                  .context = task };
     struct deployed deployed;
-    int64_t version;
 
     TRY(json_only_keys(task->input, known, ARRAY_LEN(known), err));
-    TRY(json_need_str(task->input, "endpoint", &endpoint, err));
-    TRY(json_want_str(task->input, "model", &model, err));
-    TRY(task_need_version(task->input, &version, err));
-    TRY(deploy_version(tasks->given.deployer, task->arena, endpoint, model, version, task->user,
-                       &deployed, err));
+    TRY(json_need_str(task->input, "endpoint", &order.endpoint, err));
+    TRY(json_want_str(task->input, "model", &order.model, err));
+    TRY(task_need_version(task->input, &order.version, err));
+    TRY(deploy_version(tasks->given.deployer, task->arena, &order, &deployed, err));
     json_add_str(doc, root, "endpoint", deployed.endpoint);
     json_add_str(doc, root, "model", deployed.model);
     yyjson_mut_obj_add_int(doc, root, "version", deployed.version);

@@ -14,6 +14,7 @@ struct question {
     const struct service *service;
     struct str model;
     int64_t version;
+    size_t memory_bytes; /* of the model */
 };
 
 static enum status find_model(struct question *question, struct error *err)
@@ -28,6 +29,7 @@ static enum status find_model(struct question *question, struct error *err)
     if (has_model) {
         question->model = arena_str(question->arena, model_name(endpoint->model));
         question->version = model_version_number(endpoint->model);
+        question->memory_bytes = model_memory(endpoint->model);
     }
     proxy_release(proxy, endpoint);
     if (has_model)
@@ -98,7 +100,9 @@ static enum status add_model(const struct question *question, yyjson_mut_doc *do
     json_add_str(doc, object, "name", question->model);
     yyjson_mut_obj_add_sint(doc, object, "version", question->version);
     json_add_str(doc, object, "path", str_from(path));
+    json_add_str(doc, object, "hash", version.hash);
     json_add_str(doc, object, "signature", version.signature);
+    yyjson_mut_obj_add_uint(doc, object, "memory_bytes", question->memory_bytes);
     return STATUS_OK;
 }
 

@@ -20,8 +20,8 @@
 struct asked {
     struct endpoint_spec endpoint;
     struct endpoint_shape shape;
-    struct str model, path, signature;
-    int64_t version;
+    struct str model, path, hash, signature;
+    int64_t version, memory_bytes;
     bool keeps_features;
 };
 
@@ -89,7 +89,9 @@ static enum status read_asked(struct arena *arena, const yyjson_val *spec, struc
     TRY(json_need_object(json, "model", &model, err));
     TRY(json_need_str(model, "name", &out->model, err));
     TRY(json_need_str(model, "path", &out->path, err));
+    TRY(json_need_str(model, "hash", &out->hash, err));
     TRY(json_need_str(model, "signature", &out->signature, err));
+    TRY(json_want_int64(model, "memory_bytes", &out->memory_bytes, err));
     return json_want_int64(model, "version", &out->version, err);
 }
 
@@ -329,14 +331,20 @@ static enum status run(struct job *job, struct arena *arena, const yyjson_val *s
     const struct serving_config config = { .threads = job_limits(job)->threads,
                                            .is_expendable = true };
     struct asked asked = { 0 };
+    struct model_source source;
     struct serving *serving;
     struct model *model = NULL;
     enum status status;
 
     TRY(read_asked(arena, spec, &asked, err));
     TRY(serving_open(&config, &serving, err));
-    status = model_load(serving, asked.model, asked.version, arena_cstr(arena, asked.path),
-                        asked.signature, &model, err);
+    source = (struct model_source){ .name = asked.model,
+                                    .version = asked.version,
+                                    .path = arena_cstr(arena, asked.path),
+                                    .hash = asked.hash,
+                                    .signature = asked.signature,
+                                    .memory_bytes = (size_t)asked.memory_bytes };
+    status = model_load(serving, &source, &model, err);
     if (status == STATUS_OK)
         status = run_endpoint(job, arena, spec, &asked, model, result, err);
     model_unref(&model);

@@ -235,6 +235,20 @@ static void print_deployment(struct cli *cli, yyjson_val *answer)
                    cli_field(cli, answer, "model"), cli_field(cli, answer, "version"));
 }
 
+/* Loading a model may take a while: its steps are shown. */
+static enum status post_deployment(struct cli *cli, struct str target, struct str body,
+                                   yyjson_val **out, struct error *err)
+{
+    const struct cli_request request = {
+        .method = "POST", .target = target, .body = body, .events = true
+    };
+    struct cli_answer answer;
+
+    TRY(cli_ask(cli, &request, &answer, err));
+    *out = answer.json;
+    return STATUS_OK;
+}
+
 static enum status run_deploy(struct cli *cli, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
@@ -246,9 +260,9 @@ static enum status run_deploy(struct cli *cli, struct error *err)
         return cli_usage(cli, err, "'%s' is no version: expected a number", cli_arg_z(cli, 1));
     json_add_str(doc, body, "model", cli_arg(cli, 0));
     yyjson_mut_obj_add_int(doc, body, "version", version);
-    TRY(cli_post(cli,
-                 cli_target(cli, "/api/v1/endpoints/", cli_option(cli, "endpoint"), "/deploy"),
-                 json_mut_write(cli->arena, body), &answer, err));
+    TRY(post_deployment(
+        cli, cli_target(cli, "/api/v1/endpoints/", cli_option(cli, "endpoint"), "/deploy"),
+        json_mut_write(cli->arena, body), &answer, err));
     print_deployment(cli, answer);
     return STATUS_OK;
 }
@@ -275,8 +289,9 @@ static enum status run_rollback(struct cli *cli, struct error *err)
 {
     yyjson_val *answer;
 
-    TRY(cli_post(cli, cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/rollback"),
-                 STR("{}"), &answer, err));
+    TRY(post_deployment(cli,
+                        cli_target(cli, "/api/v1/endpoints/", cli_arg(cli, 0), "/rollback"),
+                        STR("{}"), &answer, err));
     if (cli->json)
         print_json(cli, answer);
     else

@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "registry/registry.h"
 
+#include <limits.h>
+
 #define LIST_DEFAULT 100
 #define LIST_MAX 10000
 
@@ -361,10 +363,12 @@ static const struct route routes[] = {
       "The versions of a model, newest first", NULL, NULL, 0 },
     { "GET", "/api/v1/models/{model}/versions/{version}", on_version, DEFERRED, PERMIT_VIEW,
       BODY_NONE, "One version: metrics, parameters, lineage, decisions", NULL, NULL, 0 },
+    /* What is decided is on disk at once; an endpoint that serves it again loads it before the answer. */
     { "POST", "/api/v1/models/{model}/versions/{version}/approve", on_approve, DEFERRED,
-      PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, 0, LANE_DECISION },
+      PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, UINT_MAX },
     { "POST", "/api/v1/models/{model}/versions/{version}/reject", on_reject, DEFERRED,
-      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, 0, LANE_DECISION },
+      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, UINT_MAX,
+      LANE_DECISION },
     ROUTES_END,
 };
 

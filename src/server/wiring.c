@@ -143,7 +143,10 @@ static void unwire_registry(struct wiring *wiring)
 /* Sets what ONNX Runtime reads from the environment, so it comes before anything that makes threads. */
 static enum status wire_serving(struct wiring *wiring, struct error *err)
 {
-    const struct serving_config config = { .threads = wiring->given.threads };
+    const struct serving_config config = {
+        .threads = wiring->given.threads,
+        .tried_folder = project_path(wiring->arena, wiring->given.project, "tried"),
+    };
 
     TRY(serving_open(&config, &wiring->serving, err));
     router_mount(wiring->router, &serving_door, wiring->serving);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/loaded.h"
 
+#include "base/clock.h"
 #include "serving/model_file.h"
 
 static enum status feature_names(struct arena *arena, const struct model_file *file,
@@ -32,29 +33,17 @@ static enum status sign(struct arena *arena, const struct model_file *file, stru
     return STATUS_OK;
 }
 
-/* Zeros are something that every model of numbers takes; an empty string or code 0 may be none of its words. */
-static bool takes_zeros(const struct runtime_model *model)
-{
-    for (size_t i = 0; i < model->input_count; i++)
-        if (model->inputs[i].type != TENSOR_FLOAT32 && model->inputs[i].type != TENSOR_FLOAT64)
-            return false;
-    return true;
-}
-
-static enum status bind(struct loaded *loaded, struct error *err)
+/* A failure is no news of the model: the trial has shown that it is one without harm. */
+static void bind(struct loaded *loaded)
 {
     const struct runtime_driver *driver = loaded->model->runtime->driver;
+    struct error ignored;
 
-    for (size_t i = 0; i < loaded->model->runner_count; i++) {
+    for (size_t i = 0; i < loaded->model->runner_count; i++)
         if (driver->bind(loaded->model, loaded->model->runners[i], loaded->signature.row,
-                         err) == STATUS_OK)
-            continue;
-        if (takes_zeros(loaded->model))
-            return error_wrap(err, "the first run");
-        return STATUS_OK;
-    }
+                         &ignored) != STATUS_OK)
+            return;
     loaded->is_bound = true;
-    return STATUS_OK;
 }
 
 /* A model without features gets any row: it may not suit it, but a crash shows. */
@@ -79,25 +68,23 @@ static void run_once(const struct loaded *loaded)
     arena_free(arena);
 }
 
-enum status loaded_open(struct arena *arena, struct runtime *runtime, struct str bytes,
-                        struct str features, size_t runner_count, struct loaded *out,
-                        struct error *err)
+enum status loaded_open(struct arena *arena, struct runtime *runtime,
+                        const struct loading *loading, struct loaded *out, struct error *err)
 {
     struct loaded loaded = { 0 };
     struct model_file file;
-    enum status status;
 
-    TRY(model_file_check(bytes, &file, err));
-    TRY(runtime->driver->load(runtime, bytes, runner_count, &loaded.model, err));
-    status = sign(arena, &file, features, &loaded, err);
-    if (status == STATUS_OK && loaded.signature.row != NULL)
-        status = bind(&loaded, err);
-    else if (status == STATUS_OK)
-        run_once(&loaded);
-    if (status != STATUS_OK) {
+    TRY(model_file_check(loading->bytes, &file, err));
+    TRY(runtime->driver->load(runtime, loading->bytes, loading->runner_count, loading->shares,
+                              &loaded.model, err));
+    if (sign(arena, &file, loading->features, &loaded, err) != STATUS_OK) {
         loaded_close(&loaded);
-        return status;
+        return err->status;
     }
+    if (loaded.signature.row != NULL)
+        bind(&loaded);
+    else
+        run_once(&loaded);
     *out = loaded;
     return STATUS_OK;
 }
@@ -107,4 +94,62 @@ void loaded_close(struct loaded *loaded)
     if (loaded->model != NULL)
         loaded->model->runtime->driver->unload(loaded->model);
     loaded->model = NULL;
+}
+
+/* --- warm-up -------------------------------------------------------------- */
+
+#define WARM_UP_NS UINT64_C(50000000)
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* The same row again would look faster than it is: the processor learns a tree's branches. */
+static void randomize(struct tensor *inputs, size_t count, uint64_t *state)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < inputs[i].count; k++) {
+            double number = (double)(next_random(state) >> 11) * 0x1p-51 - 2;
+
+            if (inputs[i].type == TENSOR_FLOAT32)
+                inputs[i].floats[k] = (float)number;
+            else if (inputs[i].type == TENSOR_FLOAT64)
+                inputs[i].doubles[k] = number;
+        }
+    }
+}
+
+size_t loaded_warm_up(struct loaded *loaded, uint64_t *times_ns)
+{
+    struct runtime_model *model = loaded->model;
+    struct runtime_runner *runner = model->runners[0];
+    uint64_t begin = clock_monotonic_ns(), random = UINT64_C(0x9E3779B97F4A7C15),
+             before = begin;
+    struct arena *arena = arena_new();
+    struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, model->output_count);
+    struct arena_mark mark = arena_mark(arena);
+    struct error ignored;
+    size_t count = 0;
+
+    while (loaded->is_bound && count < WARM_UP_RUNS && before - begin < WARM_UP_NS) {
+        uint64_t after;
+
+        randomize(runner->inputs, model->input_count, &random);
+        before = clock_monotonic_ns();
+        if (model->runtime->driver->run_bound(model, runner, arena, outputs, &ignored) !=
+            STATUS_OK) {
+            count = 0;
+            break;
+        }
+        after = clock_monotonic_ns();
+        times_ns[count++] = after - before;
+        before = after;
+        arena_rewind(arena, mark);
+    }
+    arena_free(arena);
+    return count;
 }

@@ -14,11 +14,26 @@ struct loaded {
     bool is_bound; /* its runners have the tensors of one row */
 };
 
+struct loading {
+    struct str bytes;
+    struct str features; /* the JSON of a signature; without names in it the file's own count */
+    size_t runner_count;
+    bool shares; /* the runners have one session, and its memory, together */
+};
+
 /*
- * Checks the file, loads it, binds every runner to one row and so runs it once. features is the
- * JSON of a signature; without names in it the file's own count. The signature lives in the arena.
+ * Checks the file, loads it, binds every runner to one row and so runs it once. A model that fails
+ * at that row of zeros is loaded, but not bound: zeros may be none of its categories. The
+ * signature lives in the arena.
  */
-MUST_USE enum status loaded_open(struct arena *arena, struct runtime *runtime, struct str bytes,
-                                 struct str features, size_t runner_count, struct loaded *out,
+MUST_USE enum status loaded_open(struct arena *arena, struct runtime *runtime,
+                                 const struct loading *loading, struct loaded *out,
                                  struct error *err);
 void loaded_close(struct loaded *loaded);
+
+#define WARM_UP_RUNS 1000
+/*
+ * Runs rows of random numbers on the first runner and takes their times (room for WARM_UP_RUNS).
+ * Returns how many; 0 where the model is not bound, or fails at one of them.
+ */
+size_t loaded_warm_up(struct loaded *loaded, uint64_t *times_ns);

@@ -3,17 +3,21 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
+#include "base/hash.h"
 #include "serving/model_file.h"
 #include "serving/probe.h"
+#include "serving/tried.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define WARM_UP_RUNS 1000
-#define WARM_UP_NS UINT64_C(50000000)
+/* For a row of the warm-up that has no end. */
+#define WARM_UP_MAX_NS UINT64_C(2000000000)
 /* What a loop thread may spend on one request without the others noticing. */
 #define FAST_NS UINT64_C(200000)
+/* Runners have one session together where one each would take more than this, or the file is larger than that. */
+#define APART_MAX_BYTES ((size_t)256 << 20)
+#define SHARED_FROM_BYTES ((size_t)16 << 20)
 
 /* --- life ----------------------------------------------------------------- */
 
@@ -21,6 +25,7 @@ static void model_free(struct model *model)
 {
     runner_pool_close(&model->pool);
     loaded_close(&model->loaded);
+    serving_discharge(model->serving, model->charged_bytes);
     arena_free(model->arena);
 }
 
@@ -46,43 +51,115 @@ void model_unref(struct model **at)
     keeper_later(serving_keeper(model->serving), &model->farewell);
 }
 
-static enum status try_bytes(struct serving *serving, struct str bytes, struct str signature,
-                             struct error *err)
+static int compare_ns(const void *a, const void *b)
 {
-    const struct serving_config *config = serving_config(serving);
-    const struct probe_limits limits = { config->probe_memory_bytes, config->probe_timeout_ms };
-    struct model_file file;
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
 
-    if (config->is_expendable)
-        return STATUS_OK; /* loading checks the file by itself */
-    TRY(model_file_check(bytes, &file, err));
-    return probe_model(bytes, signature, &limits, err);
+    return left < right ? -1 : left > right;
 }
 
-static enum status open_model(struct model *model, struct str bytes, struct str signature,
+static void say(const struct model_source *source, const char *phase)
+{
+    if (source->on_phase != NULL)
+        source->on_phase(source->context, phase);
+}
+
+/* Where the file says something else than what was registered, nobody has approved it. */
+static enum status check_hash(const struct model_source *source, struct str found,
                               struct error *err)
 {
-    struct serving *serving = model->serving;
-    struct runtime *runtime;
-
-    TRY(serving_runtime(serving, &runtime, err));
-    TRY(try_bytes(serving, bytes, signature, err));
-    TRY(loaded_open(model->arena, runtime, bytes, signature, serving_config(serving)->threads,
-                    &model->loaded, err));
-    runner_pool_open(&model->pool, serving_keeper(serving), model->loaded.model);
-    return model_warm_up(model, err);
+    if (source->hash.len == 0 || str_equal(source->hash, found))
+        return STATUS_OK;
+    return error_set(err, STATUS_INTERNAL,
+                     "its file %s has changed since it was registered: its SHA-256 is %.12s…,"
+                     " not %.12s…; bring the file back from a copy, or register the model anew",
+                     source->path, found.data, source->hash.data);
 }
 
-static enum status read_and_open(struct model *model, const char *path, struct str signature,
+static enum status try_bytes(struct model *model, const struct model_source *source,
+                             struct str bytes, struct str hash, const struct runtime *runtime,
+                             struct error *err)
+{
+    const struct serving_config *config = serving_config(model->serving);
+    const struct probe_limits limits = { config->probe_memory_bytes, config->probe_timeout_ms };
+    const struct tried tried = { config->tried_folder, hash, source->signature,
+                                 runtime->version, limits.memory_bytes };
+    struct model_file file;
+
+    model->memory_bytes = source->memory_bytes;
+    if (config->is_expendable)
+        return STATUS_OK; /* loading checks the file by itself */
+    if (tried_find(&tried, &model->memory_bytes))
+        return STATUS_OK;
+    say(source, "try");
+    TRY(model_file_check(bytes, &file, err));
+    TRY(probe_model(bytes, source->signature, &limits, &model->memory_bytes, err));
+    tried_add(&tried, model->memory_bytes);
+    return STATUS_OK;
+}
+
+static enum status charge(struct model *model, const struct loading *loading, struct error *err)
+{
+    size_t bytes = model->memory_bytes * (loading->shares ? 1 : loading->runner_count);
+
+    TRY(serving_charge(model->serving, bytes, err));
+    model->charged_bytes = bytes;
+    return STATUS_OK;
+}
+
+/* Each run has a watchdog later; here one is for all together. */
+static void warm_up(struct model *model, struct arena *scratch)
+{
+    uint64_t *times = ARENA_ARRAY(scratch, uint64_t, WARM_UP_RUNS),
+             end_ns = clock_monotonic_ns() + WARM_UP_MAX_NS;
+    struct runner *runner = &model->pool.runners[0];
+    struct error ignored;
+    size_t count;
+
+    runner_arm(&model->pool, runner, end_ns);
+    count = loaded_warm_up(&model->loaded, times);
+    if (runner_disarm(&model->pool, runner, end_ns, STATUS_OK, &ignored) != STATUS_OK ||
+        count == 0)
+        return;
+    qsort(times, count, sizeof(*times), compare_ns);
+    model->speed.p50_ns = times[count / 2];
+    model->speed.p99_ns = times[(count - 1) * 99 / 100];
+    model->speed.is_fast = model->speed.p99_ns < FAST_NS;
+}
+
+static enum status open_model(struct model *model, const struct model_source *source,
+                              struct arena *scratch, struct str bytes, struct error *err)
+{
+    struct str hash = sha256_hex(scratch, bytes);
+    struct loading loading = { .bytes = bytes,
+                               .features = source->signature,
+                               .runner_count = serving_config(model->serving)->threads };
+    struct runtime *runtime;
+
+    TRY(check_hash(source, hash, err));
+    TRY(serving_runtime(model->serving, &runtime, err));
+    TRY(try_bytes(model, source, bytes, hash, runtime, err));
+    loading.shares = bytes.len >= SHARED_FROM_BYTES ||
+                     model->memory_bytes > APART_MAX_BYTES / loading.runner_count;
+    TRY(charge(model, &loading, err));
+    say(source, "load");
+    TRY(loaded_open(model->arena, runtime, &loading, &model->loaded, err));
+    runner_pool_open(&model->pool, serving_keeper(model->serving), model->loaded.model);
+    say(source, "warm up");
+    warm_up(model, scratch);
+    return STATUS_OK;
+}
+
+static enum status read_and_open(struct model *model, const struct model_source *source,
                                  struct error *err)
 {
     struct arena *scratch = arena_new(); /* the bytes are of no use once it is loaded */
     enum status status;
     struct str bytes;
 
-    status = file_read(scratch, path, MODEL_FILE_MAX, &bytes, err);
+    status = file_read(scratch, source->path, MODEL_FILE_MAX, &bytes, err);
     if (status == STATUS_OK)
-        status = open_model(model, bytes, signature, err);
+        status = open_model(model, source, scratch, bytes, err);
     arena_free(scratch);
     return status;
 }
@@ -98,107 +175,31 @@ static void make_metrics(struct model *model)
                                      "Runs of models that failed.", labels.data);
 }
 
-enum status model_load(struct serving *serving, struct str name, int64_t version,
-                       const char *path, struct str signature, struct model **out,
-                       struct error *err)
+enum status model_load(struct serving *serving, const struct model_source *source,
+                       struct model **out, struct error *err)
 {
     struct arena *arena = arena_new();
     struct model *model = ARENA_NEW(arena, struct model);
 
     model->serving = serving;
     model->arena = arena;
-    model->name = arena_str(arena, name);
-    model->version = version;
+    model->name = arena_str(arena, source->name);
+    model->version = source->version;
     atomic_init(&model->references, 1);
-    if (!str_is_name(name)) {
+    if (!str_is_name(source->name)) {
         arena_free(arena);
         return error_set(err, STATUS_INVALID, "'" STR_FMT "' is no name for a model",
-                         STR_ARG(str_slice(name, 0, 80)));
+                         STR_ARG(str_slice(source->name, 0, 80)));
     }
     make_metrics(model);
-    if (read_and_open(model, path, signature, err) != STATUS_OK) {
+    if (read_and_open(model, source, err) != STATUS_OK) {
         error_wrap(err, "model " STR_FMT " version %lld", STR_ARG(model->name),
-                   (long long)version);
+                   (long long)source->version);
         model_free(model);
         return err->status;
     }
     *out = model;
     return STATUS_OK;
-}
-
-/* --- warm-up -------------------------------------------------------------- */
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-/* The same row again would look faster than it is: the processor learns a tree's branches. */
-static void randomize(struct tensor *inputs, size_t count, uint64_t *state)
-{
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < inputs[i].count; k++) {
-            double number = (double)(next_random(state) >> 11) * 0x1p-51 - 2;
-
-            if (inputs[i].type == TENSOR_FLOAT32)
-                inputs[i].floats[k] = (float)number;
-            else if (inputs[i].type == TENSOR_FLOAT64)
-                inputs[i].doubles[k] = number;
-        }
-    }
-}
-
-static int compare_ns(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return left < right ? -1 : left > right;
-}
-
-static enum status time_runs(struct runtime_model *model, struct runtime_runner *runner,
-                             struct arena *arena, uint64_t *times, size_t *count,
-                             struct error *err)
-{
-    struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, model->output_count);
-    uint64_t begin = clock_monotonic_ns(), random = UINT64_C(0x9E3779B97F4A7C15),
-             before = begin;
-    struct arena_mark mark = arena_mark(arena);
-
-    for (*count = 0; *count < WARM_UP_RUNS && before - begin < WARM_UP_NS;
-         arena_rewind(arena, mark)) {
-        uint64_t after;
-
-        randomize(runner->inputs, model->input_count, &random);
-        before = clock_monotonic_ns();
-        TRY(model->runtime->driver->run_bound(model, runner, arena, outputs, err));
-        after = clock_monotonic_ns();
-        times[(*count)++] = after - before;
-        before = after;
-    }
-    return STATUS_OK;
-}
-
-enum status model_warm_up(struct model *model, struct error *err)
-{
-    struct runtime_model *base = model->loaded.model;
-    struct arena *arena = arena_new();
-    uint64_t *times = ARENA_ARRAY(arena, uint64_t, WARM_UP_RUNS);
-    enum status status = STATUS_OK;
-    size_t count = 0;
-
-    if (model->loaded.is_bound)
-        status = time_runs(base, base->runners[0], arena, times, &count, err);
-    if (count > 0) {
-        qsort(times, count, sizeof(*times), compare_ns);
-        model->speed.p50_ns = times[count / 2];
-        model->speed.p99_ns = times[(count - 1) * 99 / 100];
-        model->speed.is_fast = model->speed.p99_ns < FAST_NS;
-    }
-    arena_free(arena);
-    return status;
 }
 
 /* --- what it is ----------------------------------------------------------- */
@@ -216,6 +217,11 @@ int64_t model_version_number(const struct model *model)
 struct model_speed model_speed(const struct model *model)
 {
     return model->speed;
+}
+
+size_t model_memory(const struct model *model)
+{
+    return model->memory_bytes;
 }
 
 const struct model_feature *model_features(const struct model *model, size_t *count)

@@ -15,6 +15,8 @@ struct model {
     struct loaded loaded;
     struct runner_pool pool;
     struct model_speed speed;
+    size_t memory_bytes;  /* of one session; 0: not known */
+    size_t charged_bytes; /* of all; counted in the serving's until it is freed */
     struct metric *rows;
     struct metric *failures;
     struct keeper_task farewell; /* frees it */
@@ -25,5 +27,6 @@ struct keeper *serving_keeper(struct serving *serving);
 MUST_USE enum status serving_runtime(struct serving *serving, struct runtime **out,
                                      struct error *err);
 const struct serving_config *serving_config(const struct serving *serving);
-/* Runs rows of random numbers until the times are known well enough. */
-MUST_USE enum status model_warm_up(struct model *model, struct error *err);
+/* LIMIT, and nothing is counted, where so much more is too much. */
+MUST_USE enum status serving_charge(struct serving *serving, size_t bytes, struct error *err);
+void serving_discharge(struct serving *serving, size_t bytes);

@@ -39,7 +39,7 @@ const bool probe_limits_memory = !IS_SANITIZED;
 
 struct child {
     pid_t pid;
-    int report; /* one sentence if it fails, read from here */
+    int report; /* one sentence if it fails, else how many bytes it took; read from here */
     char text[REPORT_MAX];
     size_t len;
     bool overstayed;
@@ -136,7 +136,7 @@ static void listen_to(struct child *child, unsigned timeout_ms)
 }
 
 static enum status judge(const struct child *child, int how, const struct probe_limits *limits,
-                         struct error *err)
+                         int64_t *memory_bytes, struct error *err)
 {
     if (child->overstayed || (WIFSIGNALED(how) && WTERMSIG(how) == SIGXCPU))
         return error_set(err, STATUS_INVALID,
@@ -146,7 +146,8 @@ static enum status judge(const struct child *child, int how, const struct probe_
         return error_set(err, STATUS_INVALID,
                          "the model crashes its runtime (%s; %zu MiB of memory are allowed)",
                          strsignal(WTERMSIG(how)), limits->memory_bytes >> 20);
-    if (WEXITSTATUS(how) == 0)
+    if (WEXITSTATUS(how) == 0 &&
+        str_to_int64((struct str){ child->text, child->len }, memory_bytes))
         return STATUS_OK;
     if (child->len == 0)
         return error_set(err, STATUS_INVALID, "the model ended its runtime (exit code %d)",
@@ -157,9 +158,11 @@ static enum status judge(const struct child *child, int how, const struct probe_
 }
 
 enum status probe_model(struct str bytes, struct str features,
-                        const struct probe_limits *limits, struct error *err)
+                        const struct probe_limits *limits, size_t *memory_bytes,
+                        struct error *err)
 {
     struct child child = { 0 };
+    int64_t took_bytes = 0;
     enum status status;
     int model = -1, how = 0;
 
@@ -173,7 +176,9 @@ enum status probe_model(struct str bytes, struct str features,
         kill(child.pid, SIGKILL);
     while (waitpid(child.pid, &how, 0) < 0 && errno == EINTR)
         ;
-    return judge(&child, how, limits, err);
+    TRY(judge(&child, how, limits, &took_bytes, err));
+    *memory_bytes = (size_t)took_bytes;
+    return STATUS_OK;
 }
 
 /* --- the child ------------------------------------------------------------ */
@@ -214,30 +219,53 @@ static enum status map_model(struct str *out, struct error *err)
     return STATUS_OK; /* NOLINT(cppcheck-memleak): it stays mapped while this process lives */
 }
 
-static enum status try_model(struct str features, struct error *err)
+/* Of /proc/self/statm: pages, of which the second number is resident and the third a file's. */
+static int64_t own_bytes(void)
 {
+    unsigned long total, resident = 0, of_files = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    if (file != NULL && fscanf(file, "%lu %lu %lu", &total, &resident, &of_files) != 3)
+        resident = of_files = 0;
+    if (file != NULL)
+        fclose(file);
+    return (int64_t)(resident - of_files) * sysconf(_SC_PAGESIZE);
+}
+
+/* As the server will: what crashes on a row of the warm-up does so here. */
+static enum status try_model(struct str features, int64_t *took_bytes, struct error *err)
+{
+    struct loading loading = { .features = features, .runner_count = 1 };
     struct runtime *runtime;
     struct loaded loaded;
     struct arena *arena = arena_new();
-    struct str bytes;
+    uint64_t *times = ARENA_ARRAY(arena, uint64_t, WARM_UP_RUNS);
+    int64_t before;
 
     runtime_onnx.prepare();
-    TRY(map_model(&bytes, err));
+    TRY(map_model(&loading.bytes, err));
     TRY(runtime_onnx.open(&runtime, err));
-    return loaded_open(arena, runtime, bytes, features, 1, &loaded, err);
+    before = own_bytes();
+    TRY(loaded_open(arena, runtime, &loading, &loaded, err));
+    (void)loaded_warm_up(&loaded, times);
+    *took_bytes = own_bytes() > before ? own_bytes() - before : 0;
+    return STATUS_OK;
 }
 
 int serving_probe_main(int argc, char **argv)
 {
-    int64_t memory, seconds, parent;
+    int64_t memory, seconds, parent, took_bytes;
+    char text[24];
     struct error err;
 
     if (argc != 7 || !str_to_int64(str_from(argv[3]), &memory) ||
         !str_to_int64(str_from(argv[4]), &seconds) || !str_to_int64(str_from(argv[5]), &parent))
         return STATUS_INTERNAL;
     confine((uint64_t)memory, (uint64_t)seconds, parent);
-    if (try_model(str_from(argv[6]), &err) == STATUS_OK)
-        _exit(0);
+    if (try_model(str_from(argv[6]), &took_bytes, &err) == STATUS_OK) {
+        snprintf(text, sizeof(text), "%lld", (long long)took_bytes);
+        _exit(file_write_all(STDOUT_FILENO, str_from(text)) ? 0 : (int)STATUS_INTERNAL);
+    }
     (void)file_write_all(STDOUT_FILENO, str_from(err.message));
     /* Nothing is tidied up: the process was for this one try. */
     _exit((int)err.status);

@@ -14,6 +14,10 @@ struct probe_limits {
 /* Not in a sanitizer's build: its shadow memory is larger than any limit that means something. */
 extern const bool probe_limits_memory;
 
-/* The child loads these very bytes and runs one row. INVALID tells what went wrong there. */
+/*
+ * The child loads these very bytes and runs a few rows. INVALID tells what went wrong there.
+ * *memory_bytes is what the model took of its memory, and kept.
+ */
 MUST_USE enum status probe_model(struct str bytes, struct str features,
-                                 const struct probe_limits *limits, struct error *err);
+                                 const struct probe_limits *limits, size_t *memory_bytes,
+                                 struct error *err);

@@ -5,7 +5,9 @@
 #include "serving/model.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PROBE_MEMORY_DEFAULT ((size_t)2 << 30)
 #define PROBE_TIMEOUT_DEFAULT 30000
@@ -25,7 +27,44 @@ struct serving {
     _Atomic(struct catalogue *) catalogue;
     pthread_mutex_t change; /* held by who replaces the catalogue, or opens the runtime */
     struct runtime *runtime;
+    atomic_size_t charged_bytes; /* that loaded models take */
 };
+
+/* --- memory --------------------------------------------------------------- */
+
+static size_t machine_memory(void)
+{
+    size_t bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), group;
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+
+    if (file == NULL)
+        return bytes;
+    if (fscanf(file, "%zu", &group) == 1 && group < bytes)
+        bytes = group;
+    fclose(file);
+    return bytes;
+}
+
+enum status serving_charge(struct serving *serving, size_t bytes, struct error *err)
+{
+    size_t before = atomic_fetch_add(&serving->charged_bytes, bytes),
+           most = serving->config.memory_bytes;
+
+    if (before + bytes <= most)
+        return STATUS_OK;
+    atomic_fetch_sub(&serving->charged_bytes, bytes);
+    return error_set(
+        err, STATUS_LIMIT,
+        "it takes %zu MiB of memory; the models that are loaded take %zu of the"
+        " %zu MiB that they may take together (half of the machine's). Constants"
+        " that are computed when a model is loaded can be far larger than its file",
+        bytes >> 20, before >> 20, most >> 20);
+}
+
+void serving_discharge(struct serving *serving, size_t bytes)
+{
+    atomic_fetch_sub(&serving->charged_bytes, bytes);
+}
 
 /* --- open and close ------------------------------------------------------- */
 
@@ -55,6 +94,8 @@ enum status serving_open(const struct serving_config *config, struct serving **o
         serving->config.probe_memory_bytes = PROBE_MEMORY_DEFAULT;
     if (serving->config.probe_timeout_ms == 0)
         serving->config.probe_timeout_ms = PROBE_TIMEOUT_DEFAULT;
+    if (serving->config.memory_bytes == 0)
+        serving->config.memory_bytes = machine_memory() / 2;
     if (keeper_start(&serving->keeper, err) != STATUS_OK) {
         free(serving);
         return err->status;

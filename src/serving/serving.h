@@ -19,6 +19,9 @@ struct serving_config {
         threads; /* that run models; so many run one model without waiting for each other */
     size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
     unsigned probe_timeout_ms; /* 0: 30 s */
+    size_t memory_bytes; /* that loaded models may take together; 0: half of the machine's */
+    /* Where it is remembered which models were tried, so that a start need not do it again; NULL: nowhere. */
+    const char *tried_folder;
     bool
         is_expendable; /* this process may crash: models are loaded without a trial in a child */
 };
@@ -38,19 +41,29 @@ struct model_feature {
 
 /* The numbers of the warm-up: what one row takes, in this process. */
 struct model_speed {
-    uint64_t p50_ns; /* both 0 where it could not be measured */
+    uint64_t p50_ns; /* both 0 where it could not be measured: it fails at rows made up */
     uint64_t p99_ns;
     bool is_fast; /* p99 under 200 us: may run on a loop thread */
 };
 
+struct model_source {
+    struct str name;
+    int64_t version;
+    const char *path; /* a local file */
+    struct str hash;  /* SHA-256 of what must be in it, in hex; empty: whatever is */
+    /* {"features": [names]}, or "{}": then the file's own metadata key "features", else its inputs. */
+    struct str signature;
+    size_t memory_bytes; /* where it is not tried: what model_memory() said elsewhere, or 0 */
+    /* Optional: what is done now, "try", "load", "warm up". */
+    void (*on_phase)(void *context, const char *phase);
+    void *context;
+};
 /*
- * Checks, tries in a child, loads, warms up. Blocks for tens of milliseconds and more. path is a
- * local file; signature is {"features": [names]} or "{}": then the file's own metadata key
- * "features" counts, else the names of its inputs. The model is not yet found by name.
+ * Checks, tries in a child, loads, warms up. Blocks for tens of milliseconds and more. LIMIT where
+ * it would take too much memory beside the others. The model is not yet found by name.
  */
-MUST_USE enum status model_load(struct serving *serving, struct str name, int64_t version,
-                                const char *path, struct str signature, struct model **out,
-                                struct error *err);
+MUST_USE enum status model_load(struct serving *serving, const struct model_source *source,
+                                struct model **out, struct error *err);
 /* From now on model_acquire() finds it, also as its name's current one. Takes over the reference. */
 void serving_publish(struct serving *serving, struct model *model);
 /* Nobody finds it any more; who holds a reference goes on. Of a name's others the newest becomes current. */
@@ -74,6 +87,8 @@ void serving_list(struct serving *serving, struct arena *arena, struct model_ent
 struct str model_name(const struct model *model);
 int64_t model_version_number(const struct model *model);
 struct model_speed model_speed(const struct model *model);
+/* What one session of it takes, as its trial told; 0: not known. */
+size_t model_memory(const struct model *model);
 /* None where the inputs cannot be filled from one row of features: then only model_infer() runs it. */
 const struct model_feature *model_features(const struct model *model, size_t *count);
 const struct tensor_spec *model_inputs(const struct model *model, size_t *count);

@@ -224,10 +224,13 @@ static struct str types(void)
 static void publish(const char *name, int64_t version, struct str bytes)
 {
     const char *path = arena_printf(arena, "%s/model.onnx", folder).data;
+    const struct model_source source = {
+        .name = str_from(name), .version = version, .path = path, .signature = STR("{}")
+    };
     struct model *model;
 
     assert_ok(file_write(path, bytes, &err));
-    assert_ok(model_load(serving, str_from(name), version, path, STR("{}"), &model, &err));
+    assert_ok(model_load(serving, &source, &model, &err));
     serving_publish(serving, model);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "serving/probe.h"
 
 #include "support/onnx_writer.h"
@@ -11,6 +12,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define OUTPUTS_MAX 4
 
@@ -23,10 +25,15 @@ static const int64_t column[] = { ONNX_ANY, 1 };
 static enum status load(struct str bytes, const char *signature, int64_t version,
                         struct model **out)
 {
-    const char *path = arena_printf(arena, "%s/model.onnx", folder).data;
+    const struct model_source source = {
+        .name = STR("m"),
+        .version = version,
+        .path = arena_printf(arena, "%s/model.onnx", folder).data,
+        .signature = str_from(signature),
+    };
 
-    assert_ok(file_write(path, bytes, &err));
-    return model_load(serving, STR("m"), version, path, str_from(signature), out, &err);
+    assert_ok(file_write(source.path, bytes, &err));
+    return model_load(serving, &source, out, &err);
 }
 
 static struct value number(double value)
@@ -233,15 +240,17 @@ TEST(one_row_models_answer_many_rows)
 
 TEST(what_is_no_model_is_refused)
 {
+    struct model_source source = {
+        .name = STR("m"), .version = 1, .path = "absent.onnx", .signature = STR("{}")
+    };
     struct model *model;
 
     assert_fails(STATUS_INVALID, load(STR("not a model"), "{}", 3, &model));
     assert_str_contains(str_from(err.message),
                         STR("model m version 3: the file is no ONNX model"));
-    assert_fails(STATUS_NOT_FOUND,
-                 model_load(serving, STR("m"), 1, "absent.onnx", STR("{}"), &model, &err));
-    assert_fails(STATUS_INVALID,
-                 model_load(serving, STR("a\"b"), 1, "absent.onnx", STR("{}"), &model, &err));
+    assert_fails(STATUS_NOT_FOUND, model_load(serving, &source, &model, &err));
+    source.name = STR("a\"b");
+    assert_fails(STATUS_INVALID, model_load(serving, &source, &model, &err));
 }
 
 TEST(a_list_of_maps_is_refused_with_how_to_mend_it)
@@ -322,6 +331,144 @@ TEST(a_model_that_eats_all_memory_does_not_get_in)
     if (!probe_limits_memory)
         skip();
     assert_fails(STATUS_INVALID, load(hungry(), "{}", 1, &model));
+}
+
+/* y = table[x - 5]: of three places, for x from 2 on; zeros are none of its categories. */
+static struct str particular(void)
+{
+    const int64_t three[] = { 3 }, scalar[] = { 1 };
+    const float table[] = { 0.25F, 0.5F, 0.75F };
+
+    return onnx_model(arena,
+                      ONNX_JOIN(arena,
+                                onnx_node(arena, "Cast", "", "x", "at",
+                                          onnx_attr_int(arena, "to", ONNX_INT64)),
+                                onnx_node(arena, "Sub", "", "at five", "place", STR_EMPTY),
+                                onnx_node(arena, "Gather", "", "table place", "y", STR_EMPTY),
+                                onnx_int64s(arena, "five", scalar, 1, &(int64_t){ 5 }),
+                                onnx_floats(arena, "table", three, 1, table),
+                                onnx_input(arena, "x", ONNX_FLOAT, column, 2),
+                                onnx_output(arena, "y", ONNX_FLOAT, column, 2)),
+                      NULL);
+}
+
+TEST(a_model_that_takes_no_zeros_serves)
+{
+    struct value row[] = { number(6) };
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(particular(), "{}", 1, &model));
+    assert_false(model_speed(model).is_fast);
+    assert_ok(model_run_row(model, arena, row, 0, outputs, &err));
+    assert_true(outputs[0].floats[0] == 0.5F);
+    row[0] = number(0);
+    assert_fails(STATUS_INVALID, model_run_row(model, arena, row, 0, outputs, &err));
+    model_unref(&model);
+}
+
+#define CONSTANT_BYTES ((size_t)160 << 20)
+
+/* y = big[x]: a file of some hundred bytes, and a constant that is made of it. */
+static struct str swelling(void)
+{
+    const int64_t scalar[] = { 1 };
+
+    return onnx_model(
+        arena,
+        ONNX_JOIN(
+            arena, onnx_node(arena, "ConstantOfShape", "", "n", "big", STR_EMPTY),
+            onnx_node(arena, "Cast", "", "x", "at", onnx_attr_int(arena, "to", ONNX_INT64)),
+            onnx_node(arena, "Gather", "", "big at", "y", STR_EMPTY),
+            onnx_int64s(arena, "n", scalar, 1, &(int64_t){ CONSTANT_BYTES / 4 }),
+            onnx_input(arena, "x", ONNX_FLOAT, column, 2),
+            onnx_output(arena, "y", ONNX_FLOAT, column, 2)),
+        NULL);
+}
+
+static size_t resident_bytes(void)
+{
+    unsigned long total, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &total, &resident), 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+TEST(a_model_that_swells_is_there_once)
+{
+    size_t before = resident_bytes();
+    struct model *model;
+
+    assert_ok(load(swelling(), "{}", 1, &model));
+    assert_true(model_memory(model) >= CONSTANT_BYTES);
+    assert_true(resident_bytes() - before < model_memory(model) + CONSTANT_BYTES / 2);
+    model_unref(&model);
+}
+
+static enum status load_with(const struct serving_config *config, struct str hash)
+{
+    const struct model_source source = {
+        .name = STR("m"),
+        .version = 1,
+        .path = arena_printf(arena, "%s/model.onnx", folder).data,
+        .hash = hash,
+        .signature = STR("{}"),
+    };
+    struct serving *other;
+    struct model *model = NULL;
+    enum status status;
+
+    assert_ok(serving_open(config, &other, &err));
+    status = model_load(other, &source, &model, &err);
+    model_unref(&model);
+    serving_close(&other);
+    return status;
+}
+
+static void put(struct str bytes)
+{
+    assert_ok(file_write(arena_printf(arena, "%s/model.onnx", folder).data, bytes, &err));
+}
+
+TEST(models_may_take_only_so_much_together)
+{
+    const struct serving_config config = { .threads = 2, .memory_bytes = (size_t)100 << 20 };
+
+    put(swelling());
+    assert_fails(STATUS_LIMIT, load_with(&config, STR_EMPTY));
+    assert_str_contains(str_from(err.message), STR("of the 100 MiB that they may take"));
+}
+
+TEST(a_file_that_has_changed_is_not_what_was_registered)
+{
+    const struct serving_config config = { .threads = 1 };
+    struct str bytes = onnx_trees(arena, 2, 5, 3, NULL);
+    struct str hash = sha256_hex(arena, bytes), changed = arena_str(arena, bytes);
+
+    put(bytes);
+    assert_ok(load_with(&config, hash));
+    ((char *)(uintptr_t)changed.data)[changed.len / 2] ^= 1;
+    put(changed);
+    assert_fails(STATUS_INTERNAL, load_with(&config, hash));
+    assert_str_contains(str_from(err.message), STR("has changed since it was registered"));
+}
+
+TEST(what_was_tried_is_not_tried_again)
+{
+    const char *tried = arena_printf(arena, "%s/tried", folder).data;
+    const struct serving_config patient = { .threads = 1, .tried_folder = tried };
+    struct serving_config hasty = { .threads = 1, .probe_timeout_ms = 1 };
+
+    put(onnx_trees(arena, 2, 5, 3, NULL));
+    assert_ok(load_with(&patient, STR_EMPTY));
+    assert_fails(STATUS_INVALID, load_with(&hasty, STR_EMPTY));
+    hasty.tried_folder = tried;
+    assert_ok(load_with(&hasty, STR_EMPTY));
+    put(onnx_trees(arena, 2, 6, 3, NULL));
+    assert_fails(STATUS_INVALID, load_with(&hasty, STR_EMPTY));
 }
 
 /* --- many at once --------------------------------------------------------- */
@@ -454,6 +601,11 @@ static const struct CMUnitTest tests[] = {
     TEST_CASE(a_run_that_overstays_is_ended_and_the_next_one_is_well),
     TEST_CASE(the_runtime_does_not_report_home),
     TEST_CASE(a_model_that_eats_all_memory_does_not_get_in),
+    TEST_CASE(a_model_that_takes_no_zeros_serves),
+    TEST_CASE(a_model_that_swells_is_there_once),
+    TEST_CASE(models_may_take_only_so_much_together),
+    TEST_CASE(a_file_that_has_changed_is_not_what_was_registered),
+    TEST_CASE(what_was_tried_is_not_tried_again),
     TEST_CASE(a_model_is_replaced_under_load_without_a_lost_answer),
     TEST_CASE(models_are_found_by_name_and_version),
     TEST_CASE(tensors_are_checked_against_the_inputs),

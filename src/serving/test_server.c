@@ -22,17 +22,17 @@
 /* POST /test/load?name=m&version=1&path=FILE */
 static enum status on_load(struct request *req, struct response *res, struct error *err)
 {
-    const char *path = arena_cstr(req->arena, request_query(req, "path"));
+    struct model_source source = { .path = arena_cstr(req->arena, request_query(req, "path")),
+                                   .signature = STR("{}") };
     struct model *model;
-    int64_t version;
 
-    if (!str_to_int64(request_query(req, "version"), &version))
+    if (!str_to_int64(request_query(req, "version"), &source.version))
         return error_set(err, STATUS_INVALID, "version?");
-    TRY(model_load(req->context, request_query(req, "name"), version, path, STR("{}"), &model,
-                   err));
+    source.name = request_query(req, "name");
+    TRY(model_load(req->context, &source, &model, err));
     serving_publish(req->context, model);
-    if (version > 1)
-        serving_withdraw(req->context, request_query(req, "name"), version - 1);
+    if (source.version > 1)
+        serving_withdraw(req->context, source.name, source.version - 1);
     return response_empty(res, 204);
 }
 

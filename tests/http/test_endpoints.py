@@ -4,6 +4,7 @@
 import csv
 import json
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -81,6 +82,70 @@ class Changes(ModelCase):
         self.assertNotIn("out_of_date", self.good("/api/v1/endpoints/plain"))
         self.restart()
         self.assertEqual(self.predict(asked(1, 2))["version"], 2)
+
+
+class Deploying(ModelCase):
+    """What is told of a deployment is what happens."""
+    files = {**FILES, "pipelines/out/pipeline.yaml": """\
+pipeline: out
+params: {version: 1}
+steps:
+  out: {deploy: {endpoint: plain, model: m, version: params.version}}
+"""}
+    shared = False
+
+    def history(self):
+        return [item["version"] for item in self.good("/api/v1/endpoints/plain/deployments")["deployments"]]
+
+    def approved(self, name):
+        """A version that could be deployed at once; the refusal is of an endpoint that is none."""
+        self.assertEqual(self.deploy(name, "none")[0], 404)
+        return self.versions[name]
+
+    def test_its_steps_are_told(self):
+        version = self.approved("good")
+        told = list(self.project.events("/api/v1/endpoints/plain/deploy", {"version": version}))
+        self.assertEqual([data["phase"] for event, data in told[:-1]], ["try", "load", "warm up", "switch"])
+        self.assertEqual((told[-1][0], told[-1][1]["version"]), ("result", version))
+        done = self.project.run("models", "deploy", "m", "7", "--endpoint", "plain")
+        self.assertEqual(done.returncode, 3, done.stderr)
+
+    def test_who_has_left_changes_nothing(self):
+        slow, good = self.approved("slow"), self.approved("good")
+        self.served("good")
+        with self.assertRaises(TimeoutError):
+            self.ask("/api/v1/endpoints/plain/deploy", {"version": slow}, timeout=0.3)
+        self.served("good")  # waits for its turn, so the other one is over
+        self.assertEqual(self.history(), [good, good])
+        self.served("slow")
+        self.assertEqual(self.history(), [slow, good, good])
+
+    def test_a_step_of_an_execution_that_was_stopped(self):
+        slow = self.approved("slow")
+        execution = self.project.execute("out", version=slow)
+        time.sleep(0.3)
+        self.good(f"/api/v1/executions/{execution}/stop", {})
+        self.served("good")
+        self.assertEqual(self.history(), [self.versions["good"]])
+
+    def test_a_file_that_is_not_what_was_approved(self):
+        self.served("good", "spare")
+        blobs = [path for path in self.path.glob(".onggi/blobs/*/*") if path.read_bytes() == self.models["good"].read_bytes()]
+        self.assertEqual(len(blobs), 1)
+        whole = blobs[0].read_bytes()
+        blobs[0].chmod(0o600)
+        blobs[0].write_bytes(whole.replace(b"ReduceSum", b"ReduceMax"))
+        self.assertEqual(self.predict(asked(1, 2), "spare")["prediction"], {"score": 3})  # from memory
+        self.refused(500, "changed since it was registered", "/api/v1/endpoints/spare/score",
+                     {"entities_sql": "SELECT 1.0 AS a, 2.0 AS b, TIMESTAMP '2020-01-01' AS t", "time": "t"})
+        self.project.stop()
+        self.project.serve()
+        self.assertEqual(self.predict(asked(1, 2), "spare")["fallback"], "no_model")
+        self.assertIn("has changed since it was registered", self.project.log())
+        self.refused(500, "changed since it was registered", "/api/v1/endpoints/spare/deploy", {"version": 1})
+        blobs[0].write_bytes(whole)
+        self.served("good", "spare")
+        self.assertEqual(self.predict(asked(1, 2), "spare")["prediction"], {"score": 3})
 
 
 ROWS = {

@@ -43,6 +43,11 @@ class Models(ModelCase):
         self.assert_undeployable("two", "spare", "decision 'block'", "('y', 'z')", "score: OUTPUT")
         self.served("two")  # without rules it does not matter
 
+    def test_operators_that_the_model_brings_along(self):
+        self.served("functional")
+        self.assertEqual(self.predict(asked(1, 2))["prediction"], {"score": 6})
+        self.assert_undeployable("missing", "plain", "Thrice")
+
     def test_shapes_that_no_row_fits(self):
         self.assert_undeployable("three_rows", "plain", "'x' [3,2]", "[1,columns]")
 

@@ -65,7 +65,8 @@ def write_models(folder):
     one = [("score", FLOAT, ["N", 1])]
     column = tiny_onnx.message(5, tiny_onnx.message(1, "axes"), tiny_onnx.integer(8, 0), tiny_onnx.integer(20, 7))
     no_dims = whole_attribute("keepdims", 0)
-    # (nodes, inputs, outputs, initializers, features)
+    once = sum_of_row("x", "score_once")[0]
+    # (nodes, inputs, outputs, initializers, features, functions)
     models = {
         "good": ([total], MATRIX, one, [axes], BOTH),
         "mean": ([node("ReduceMean", ["x"], "score", no_dims)], MATRIX, [("score", FLOAT, [])], [], BOTH),
@@ -73,6 +74,13 @@ def write_models(folder):
         "misspelt": ([total], MATRIX, one, [axes], ["frist", "secnod"]),
         "renamed": ([total], MATRIX, one, [axes], ["third", "fourth"]),
         "whole": ([node("Cast", ["x"], "score", whole_attribute("to", FLOAT))], [("x", INT64, ["N", 1])], one, [], ["many"]),
+        "functional": ([once, node("Twice", ["score_once"], "score", tiny_onnx.message(7, "mine"))], MATRIX, one, [axes], BOTH,
+                       tiny_onnx.function("Twice", "mine", ["a"], ["b"], node("Add", ["a", "a"], "b"))),
+        "missing": ([node("Thrice", ["x"], "score", tiny_onnx.message(7, "mine"))], MATRIX, one, [], BOTH,
+                    tiny_onnx.function("Twice", "mine", ["a"], ["b"], node("Add", ["a", "a"], "b"))),
+        # takes a while for each row, and so to load
+        "slow": ([node("Loop", ["rounds", "yes", "x"], "y", endless_body()), node("ReduceSum", ["y", "axes"], "score")],
+                 MATRIX, one, [number("rounds", INT64, 100000), number("yes", 9, True), axes], BOTH),
         "nameless": ([total], MATRIX, one, [axes], None),
         "two": ([node("Neg", ["x"], "y"), node("Abs", ["x"], "z")], MATRIX,
                 [("y", FLOAT, ["N", 2]), ("z", FLOAT, ["N", 2])], [], BOTH),

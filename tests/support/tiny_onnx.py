@@ -75,11 +75,18 @@ def number(name, element, value):
     return message(5, integer(2, element), message(8, name), message(9, struct.pack(size, value)))
 
 
-def model(path, nodes, inputs, outputs, initializers=(), features=None):
+def function(name, domain, inputs, outputs, *nodes):
+    """For model(): what its nodes of this operator and domain do. A node's tag is another one here."""
+    return (message(25, message(1, name), *(message(4, each) for each in inputs), *(message(5, each) for each in outputs),
+                    *(b"\x3a" + each[1:] for each in nodes), message(9, message(1, ""), integer(2, 13)), message(10, domain)) +
+            message(8, message(1, domain), integer(2, 1)))
+
+
+def model(path, nodes, inputs, outputs, initializers=(), features=None, functions=b""):
     """Nodes and initializers as the functions above give them; inputs and outputs are (name, element, dims)."""
     graph = b"".join([*nodes, message(2, "graph"), *initializers,
                       *(message(11, *info(*each)) for each in inputs), *(message(12, *info(*each)) for each in outputs)])
-    parts = [integer(1, 8), message(7, graph), message(8, message(1, ""), integer(2, 13))]
+    parts = [integer(1, 8), message(7, graph), message(8, message(1, ""), integer(2, 13)), functions]
     if features is not None:
         parts.append(message(14, message(1, "features"), message(2, json.dumps(features))))
     with open(path, "wb") as file:

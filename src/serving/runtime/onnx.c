@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ONNX Runtime as a runtime. Each runner of a small model has a session of its
- * own, since two threads in one session slow each other down; a large model
- * has one session, so that its weights are there once. Everything runs on the
+ * ONNX Runtime as a runtime. A runner has a session of its own, since two
+ * threads in one session slow each other down; runners that share have one
+ * together, so that its memory is there once. Everything runs on the
  * calling thread, without an arena, and with tensors that were made before.
  */
 #include "serving/runtime/onnx_value.h"
@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 
-#define SHARED_FROM_BYTES ((size_t)16 << 20)
 #define ORT(api_, call) TRY(onnx_status((api_), (api_)->call, err))
 
 struct onnx_runtime {
@@ -71,6 +70,7 @@ static enum status fill_runtime(struct onnx_runtime *runtime, struct error *err)
 
     TRY(onnx_library_get(&api, &runtime->env, err));
     runtime->memory.api = api;
+    runtime->base.version = onnx_library_version();
     ORT(api, CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &runtime->memory.cpu));
     ORT(api, GetAllocatorWithDefaultOptions(&runtime->memory.allocator));
     ORT(api, CreateSessionOptions(&runtime->options));
@@ -203,7 +203,7 @@ static enum status read_specs(struct onnx_model *model, const OrtSession *sessio
 /* --- load and unload ------------------------------------------------------ */
 
 static enum status make_runners(struct onnx_model *model, const struct onnx_runtime *runtime,
-                                struct str bytes, struct error *err)
+                                struct str bytes, bool shares, struct error *err)
 {
     const OrtApi *api = model->api;
     OrtSession *shared = NULL;
@@ -219,7 +219,7 @@ static enum status make_runners(struct onnx_model *model, const struct onnx_runt
                                             runtime->options, &runner->session));
             runner->owns_session = true;
         }
-        if (bytes.len >= SHARED_FROM_BYTES)
+        if (shares)
             shared = runner->session;
     }
     return STATUS_OK;
@@ -255,7 +255,7 @@ static void onnx_unload(struct runtime_model *base)
 }
 
 static enum status onnx_load(struct runtime *base, struct str bytes, size_t runner_count,
-                             struct runtime_model **out, struct error *err)
+                             bool shares, struct runtime_model **out, struct error *err)
 {
     struct onnx_runtime *runtime = container_of(base, struct onnx_runtime, base);
     struct arena *arena = arena_new();
@@ -267,7 +267,7 @@ static enum status onnx_load(struct runtime *base, struct str bytes, size_t runn
     model->base.runtime = base;
     model->base.runner_count = runner_count;
     model->base.runners = ARENA_ARRAY(arena, struct runtime_runner *, runner_count);
-    if (make_runners(model, runtime, bytes, err) != STATUS_OK ||
+    if (make_runners(model, runtime, bytes, shares, err) != STATUS_OK ||
         read_specs(model, onnx_runner_of(model->base.runners[0])->session, err) != STATUS_OK) {
         onnx_unload(&model->base);
         return err->status;

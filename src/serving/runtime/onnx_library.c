@@ -12,6 +12,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const OrtApi *the_api;
 static OrtEnv *the_env;
+static const char *the_version;
 
 void onnx_library_forbid_telemetry(void)
 {
@@ -82,11 +83,12 @@ static enum status load(const OrtApi **out, struct error *err)
     symbol = dlsym(handle, "OrtGetApiBase");
     memcpy(&get_base, &symbol, sizeof(symbol));
     *out = get_base == NULL ? NULL : get_base()->GetApi(API_WANTED);
+    the_version = get_base == NULL ? NULL : get_base()->GetVersionString();
     if (*out == NULL)
         /* NOLINTNEXTLINE(cppcheck-resourceLeak): it stays loaded, of the wrong version too */
-        return error_set(
-            err, STATUS_UNAVAILABLE, FILE_NAME " is version %s; 1.%d or later is needed",
-            get_base == NULL ? "unknown" : get_base()->GetVersionString(), API_WANTED);
+        return error_set(err, STATUS_UNAVAILABLE,
+                         FILE_NAME " is version %s; 1.%d or later is needed",
+                         the_version == NULL ? "unknown" : the_version, API_WANTED);
     return STATUS_OK; /* NOLINT(cppcheck-resourceLeak): it stays loaded */
 }
 
@@ -101,6 +103,11 @@ static enum status open_once(struct error *err)
     TRY(onnx_status(api, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "onggi", &the_env), err));
     the_api = api;
     return onnx_status(api, api->DisableTelemetryEvents(the_env), err);
+}
+
+const char *onnx_library_version(void)
+{
+    return the_version;
 }
 
 enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err)

@@ -15,5 +15,7 @@
 void onnx_library_forbid_telemetry(void);
 /* The one environment of the process; both are good until it ends. UNAVAILABLE tells how to get the library. */
 MUST_USE enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err);
+/* "1.30.0"; once onnx_library_get() has succeeded. */
+const char *onnx_library_version(void);
 /* OK for NULL; else releases the status and says what it said. */
 MUST_USE enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err);

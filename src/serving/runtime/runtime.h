@@ -12,9 +12,10 @@
 #include "base/status.h"
 #include "serving/tensor.h"
 
-/* The driver's own structs begin with these three. */
+/* The driver's own structs begin with these. */
 struct runtime {
     const struct runtime_driver *driver;
+    const char *version; /* of the library that does the work */
 };
 
 struct runtime_runner {
@@ -38,9 +39,9 @@ struct runtime_driver {
     /* UNAVAILABLE if what it needs is not installed. On failure nothing is left open. */
     enum status (*open)(struct runtime **out, struct error *err);
     void (*close)(struct runtime *runtime); /* its models are unloaded */
-    /* The bytes need not outlive the call. */
+    /* The bytes need not outlive the call. Runners that share hold the model's memory once. */
     enum status (*load)(struct runtime *runtime, struct str bytes, size_t runner_count,
-                        struct runtime_model **out, struct error *err);
+                        bool shares, struct runtime_model **out, struct error *err);
     void (*unload)(struct runtime_model *model);
     /*
      * Makes the tensors of one row, once: specs are the model's inputs without TENSOR_ANY. Ends
