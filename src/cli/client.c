@@ -231,6 +231,7 @@ static enum status ask_local(struct cli *cli, const struct cli_request *request,
         .body = request->body,
         .body_file = request->body_file,
         .identity = { .user = STR("local"), .role = PERMIT_ADMIN },
+        .is_cancelled = cli_interrupted,
     };
 
     /* Whoever can write the project's files can do all but what needs a name under it. */

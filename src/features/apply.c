@@ -235,7 +235,8 @@ static enum status review(struct definition_store *store, const struct definitio
 }
 
 static enum status load_and_record(struct definition_store *store, struct arena *arena,
-                                   enum apply_mode mode, struct definition_changes *out,
+                                   const struct definition_apply *how,
+                                   struct definition_changes *out,
                                    struct definition_errors *errors, struct error *err)
 {
     const struct definitions *before = definition_store_current(store);
@@ -243,6 +244,8 @@ static enum status load_and_record(struct definition_store *store, struct arena 
                                       .kinds = store->config.kinds,
                                       .describe = store->config.describe,
                                       .describe_context = store->config.describe_context,
+                                      .is_cancelled = how->is_cancelled,
+                                      .cancel_context = how->context,
                                       .recorded = before };
     struct definition_changes changes = { .revision = before->revision,
                                           .warnings = { .arena = arena } };
@@ -254,8 +257,8 @@ static enum status load_and_record(struct definition_store *store, struct arena 
     if (status == STATUS_OK) {
         comparison.after = loaded;
         compare(&comparison);
-        status = review(store, before, loaded, mode, errors, &changes.warnings, err);
-        if (status == STATUS_OK && mode != APPLY_DRY_RUN)
+        status = review(store, before, loaded, how->mode, errors, &changes.warnings, err);
+        if (status == STATUS_OK && how->mode != APPLY_DRY_RUN)
             status = record(store, loaded, &changes, err);
     }
     done = loaded;
@@ -267,13 +270,14 @@ static enum status load_and_record(struct definition_store *store, struct arena 
 }
 
 enum status definition_store_apply(struct definition_store *store, struct arena *arena,
-                                   enum apply_mode mode, struct definition_changes *out,
+                                   const struct definition_apply *how,
+                                   struct definition_changes *out,
                                    struct definition_errors *errors, struct error *err)
 {
     enum status status;
 
     pthread_mutex_lock(&store->applying);
-    status = load_and_record(store, arena, mode, out, errors, err);
+    status = load_and_record(store, arena, how, out, errors, err);
     pthread_mutex_unlock(&store->applying);
     return status;
 }

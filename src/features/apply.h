@@ -67,13 +67,20 @@ enum apply_mode {
     APPLY_FORCED, /* what the review calls an error is a warning */
 };
 
+struct definition_apply {
+    enum apply_mode mode;
+    /* Ends it with UNAVAILABLE while nothing is recorded yet; both may be NULL. */
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
+
 /*
  * Loads the files and compares them with what is recorded; unless it is a dry run, records them
  * in one transaction and puts the new snapshot in force. INVALID with `errors` filled when they
  * are wrong, or when the review finds that they break something: nothing changes.
  */
 MUST_USE enum status definition_store_apply(struct definition_store *store, struct arena *arena,
-                                            enum apply_mode mode,
+                                            const struct definition_apply *how,
                                             struct definition_changes *out,
                                             struct definition_errors *errors,
                                             struct error *err);

@@ -44,15 +44,21 @@ static yyjson_mut_val *errors_json(yyjson_mut_doc *doc, const struct definition_
     return array;
 }
 
+static bool is_gone(void *context)
+{
+    return request_is_abandoned(context);
+}
+
 /* Mistakes in the files are the answer, not a failure of the question. */
 static enum status answer_apply(struct request *req, struct response *res, enum apply_mode mode,
                                 struct error *err)
 {
     struct definition_errors errors = { .arena = req->arena };
+    const struct definition_apply how = { mode, is_gone, req };
     struct definition_changes changes = { 0 };
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     yyjson_mut_val *answer = yyjson_mut_obj(doc);
-    enum status status = definition_store_apply(req->context, req->arena, mode, &changes,
+    enum status status = definition_store_apply(req->context, req->arena, &how, &changes,
                                                 &errors, err);
 
     if (status != STATUS_OK && errors.count == 0)

@@ -19,16 +19,13 @@ struct project {
 static struct error err;
 
 static enum status fake_describe(void *context, struct arena *arena,
-                                 const struct definitions *all,
-                                 const struct source *const *sources, size_t count,
+                                 const struct source_question *question,
                                  struct source_description *out, struct error *error)
 {
     const struct project *project = context;
 
-    (void)all;
-    (void)sources;
     (void)error;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < question->count; i++) {
         out[i].columns = ARENA_ARRAY(arena, struct source_column, 4);
         out[i].columns[0] = (struct source_column){ STR("k"), STR("BIGINT"), true, TYPE_INT64 };
         out[i].columns[1] = (struct source_column){ STR("v"), STR("DOUBLE"), true,
@@ -118,9 +115,10 @@ static void project_free(struct project *project)
 
 static enum status apply(struct project *project, bool dry_run)
 {
+    const struct definition_apply how = { .mode = dry_run ? APPLY_DRY_RUN : APPLY_RECORD };
+
     project->errors = (struct definition_errors){ .arena = project->arena };
-    return definition_store_apply(project->store, project->arena,
-                                  dry_run ? APPLY_DRY_RUN : APPLY_RECORD, &project->changes,
+    return definition_store_apply(project->store, project->arena, &how, &project->changes,
                                   &project->errors, &err);
 }
 

@@ -7,7 +7,7 @@
 struct asking {
     const struct job_limits *limits;
     struct arena *arena;
-    const struct definitions *all;
+    const struct source_question *question;
 };
 
 static enum status take_column(struct arena *arena, const yyjson_val *json,
@@ -45,13 +45,15 @@ static enum status ask(const struct asking *asking, const struct source *const *
 {
     yyjson_mut_doc *doc = json_mut_doc(asking->arena);
     yyjson_mut_val *spec = yyjson_mut_obj(doc);
-    struct job_spec job = { .name = "describe" };
+    struct job_spec job = { .name = "describe",
+                            .is_cancelled = asking->question->is_cancelled,
+                            .context = asking->question->context };
     struct str result;
     yyjson_val *answer;
 
     if (asking->limits != NULL)
         job.limits = *asking->limits;
-    json_add_str(doc, spec, "project", definitions_project(asking->all));
+    json_add_str(doc, spec, "project", definitions_project(asking->question->all));
     yyjson_mut_obj_add_val(doc, spec, "sources",
                            source_specs_json(doc, asking->arena, sources, count));
     job.spec = json_mut_write(asking->arena, spec);
@@ -82,12 +84,13 @@ static bool is_the_sources_fault(enum status status)
     return status == STATUS_INVALID || status == STATUS_NOT_FOUND || status == STATUS_CONFLICT;
 }
 
-static bool reads_a_broken_one(const struct source *source, const struct source *const *sources,
-                               size_t count, const struct source_description *out)
+static bool reads_a_broken_one(const struct source *source,
+                               const struct source_question *question,
+                               const struct source_description *out)
 {
     for (size_t r = 0; r < source->read_count; r++) {
-        for (size_t i = 0; i < count; i++) {
-            if (sources[i] == source->reads[r] && out[i].error.len > 0)
+        for (size_t i = 0; i < question->count; i++) {
+            if (question->sources[i] == source->reads[r] && out[i].error.len > 0)
                 return true;
         }
     }
@@ -95,37 +98,39 @@ static bool reads_a_broken_one(const struct source *source, const struct source 
 }
 
 /* Something is wrong with one of several: one by one, to learn of each what. */
-static enum status ask_each(const struct asking *asking, const struct source *const *sources,
-                            size_t count, struct source_description *out, struct error *err)
+static enum status ask_each(const struct asking *asking, struct source_description *out,
+                            struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
+    const struct source_question *question = asking->question;
+
+    for (size_t i = 0; i < question->count; i++) {
+        const struct source *const *source = &question->sources[i];
         yyjson_val *answer;
-        enum status status = ask(asking, &sources[i], 1, &answer, err);
+        enum status status = ask(asking, source, 1, &answer, err);
 
         if (status == STATUS_OK)
-            status = take_answer(asking, answer, &sources[i], 1, &out[i], err);
+            status = take_answer(asking, answer, source, 1, &out[i], err);
         if (status != STATUS_OK && !is_the_sources_fault(status))
             return status;
         if (status != STATUS_OK)
             out[i].error = arena_str(asking->arena, str_from(err->message));
     }
-    for (size_t i = 0; i < count; i++) {
-        if (out[i].error.len > 0 && reads_a_broken_one(sources[i], sources, count, out))
+    for (size_t i = 0; i < question->count; i++) {
+        if (out[i].error.len > 0 && reads_a_broken_one(question->sources[i], question, out))
             out[i].error = STR("a source that it reads is broken");
     }
     return STATUS_OK;
 }
 
 enum status definition_describe_by_job(void *context, struct arena *arena,
-                                       const struct definitions *all,
-                                       const struct source *const *sources, size_t count,
+                                       const struct source_question *question,
                                        struct source_description *out, struct error *err)
 {
-    struct asking asking = { .limits = context, .arena = arena, .all = all };
+    struct asking asking = { .limits = context, .arena = arena, .question = question };
     yyjson_val *answer;
-    enum status status = ask(&asking, sources, count, &answer, err);
+    enum status status = ask(&asking, question->sources, question->count, &answer, err);
 
     if (status == STATUS_OK)
-        return take_answer(&asking, answer, sources, count, out, err);
-    return is_the_sources_fault(status) ? ask_each(&asking, sources, count, out, err) : status;
+        return take_answer(&asking, answer, question->sources, question->count, out, err);
+    return is_the_sources_fault(status) ? ask_each(&asking, out, err) : status;
 }

@@ -5,7 +5,6 @@
 
 /* A source_describe for definition_input; the context is a const struct job_limits * or NULL. */
 MUST_USE enum status definition_describe_by_job(void *context, struct arena *arena,
-                                                const struct definitions *all,
-                                                const struct source *const *sources,
-                                                size_t count, struct source_description *out,
+                                                const struct source_question *question,
+                                                struct source_description *out,
                                                 struct error *err);

@@ -165,7 +165,7 @@ static void put_source(struct arena *arena, const struct definitions *definition
         buffer_printf(out, STR_FMT " %s\n", STR_ARG(source->overrides[i].name),
                       value_type_name(source->overrides[i].type));
     for (size_t i = 0; i < source->read_count; i++)
-        put_source(arena, definitions, source->reads[i], out);
+        buffer_printf(out, "reads " STR_FMT "\n", STR_ARG(source->reads[i]->fingerprint));
     if (source->kind == SOURCE_FILES &&
         list_files(arena, definitions, source, &paths, &count, &err) == STATUS_OK) {
         for (size_t i = 0; i < count; i++)

@@ -40,6 +40,8 @@ struct build {
     struct definition_errors *errors;
     struct draft *drafts;
     size_t draft_count, draft_capacity;
+    struct source **source_order; /* each behind those that it reads; by build_link_sources */
+    size_t source_order_count;
 };
 
 /* Empty, with one reference and its own arena. */
@@ -66,7 +68,12 @@ const void *build_reference(struct build *build, struct draft *draft,
 
 /* definition_parse.c: all documents of ours into structs; nothing is linked yet. */
 void build_parse(struct build *build);
-/* definition_source.c: which sources an SQL names; cycles are errors. */
+/*
+ * definition_sql.c: the words of an SQL that stand where a table can, without quotes. They point
+ * into the SQL.
+ */
+struct str *definition_sql_tables(struct arena *arena, struct str sql, size_t *count);
+/* definition_source.c: which sources an SQL names, in which order; circles are errors. */
 void build_link_sources(struct build *build);
 /* The columns are known now: are time, created and the overrides among them? Sets the hashes. */
 void build_check_sources(struct build *build);
@@ -90,7 +97,7 @@ MUST_USE enum status build_read_files(struct build *build,
                                       struct error *err);
 /* Are there files where the sources say? */
 void build_check_files(struct build *build);
-/* What the files of a source are right now, and of those that it reads. */
+/* What the files of a source are right now; what it reads must have its fingerprint already. */
 struct str source_fingerprint(struct arena *arena, const struct definitions *definitions,
                               const struct source *source);
 

@@ -72,13 +72,14 @@ static struct str retold(struct build *build, struct str message)
 static enum status ask_columns(struct build *build, const struct definition_input *input,
                                const struct source **asked, size_t count, struct error *err)
 {
+    const struct source_question question = { build->definitions, asked, count,
+                                              input->is_cancelled, input->cancel_context };
     struct source_description *found = ARENA_ARRAY(build->arena, struct source_description,
                                                    count);
 
     if (input->describe == NULL)
         return error_set(err, STATUS_UNAVAILABLE, "nothing here can read the files of sources");
-    TRY(input->describe(input->describe_context, build->arena, build->definitions, asked, count,
-                        found, err));
+    TRY(input->describe(input->describe_context, build->arena, &question, found, err));
     for (size_t i = 0; i < count; i++) {
         struct draft *draft = build_find(build, "source", asked[i]->name);
         struct source *source = draft->object;
@@ -101,8 +102,8 @@ static enum status find_columns(struct build *build, const struct definition_inp
                                               defs->source_count);
     size_t count = 0;
 
-    for (size_t i = 0; i < defs->source_count; i++) {
-        struct source *source = &defs->sources[i];
+    for (size_t i = 0; i < build->source_order_count; i++) {
+        struct source *source = build->source_order[i];
 
         if (build_find(build, "source", source->name)->is_broken)
             continue;

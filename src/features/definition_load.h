@@ -35,16 +35,23 @@ enum status definition_errors_set(const struct definition_errors *errors, struct
 /*
  * What columns a source has: asked of the offline store, which alone can open the files. Fills
  * out[i] for sources[i]; one that cannot be read gets a message there and is no failure of the
- * call. `all` has every source, since SQL names others.
+ * call.
  */
+struct source_question {
+    const struct definitions *all; /* has every source, since SQL names others */
+    const struct source *const *sources;
+    size_t count;
+    /* Whether nobody waits for the answer any more; may be NULL. */
+    bool (*is_cancelled)(void *context);
+    void *context;
+};
 struct source_description {
     struct source_column *columns; /* in the arena */
     size_t count;
     struct str error; /* empty: fine */
 };
 typedef enum status (*source_describe)(void *context, struct arena *arena,
-                                       const struct definitions *all,
-                                       const struct source *const *sources, size_t count,
+                                       const struct source_question *question,
                                        struct source_description *out, struct error *err);
 
 /*
@@ -70,6 +77,9 @@ struct definition_input {
     const struct definition_kind *const *kinds; /* NULL-terminated; may be NULL */
     source_describe describe;
     void *describe_context;
+    /* Of the source_question; both may be NULL. */
+    bool (*is_cancelled)(void *context);
+    void *cancel_context;
     /* Whose columns are taken where a source's files did not change since; or NULL. */
     const struct definitions *recorded;
 };

@@ -4,22 +4,11 @@
 
 #include "base/hash.h"
 
-static bool is_word(char c)
+/* In any case of letters, as SQL has it. */
+static bool is_among(struct str name, const struct str *words, size_t count)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_';
-}
-
-/*
- * Whether the name stands in the SQL as a word of its own, in any case, as SQL has it. That finds a
- * column of that name as well, which costs nothing but an order among the sources.
- */
-static bool mentions(struct str sql, struct str name)
-{
-    for (size_t i = 0; i + name.len <= sql.len; i++) {
-        if (str_equal_nocase(str_slice(sql, i, i + name.len), name) &&
-            (i == 0 || !is_word(sql.data[i - 1])) &&
-            (i + name.len == sql.len || !is_word(sql.data[i + name.len])))
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal_nocase(words[i], name))
             return true;
     }
     return false;
@@ -28,54 +17,158 @@ static bool mentions(struct str sql, struct str name)
 static void find_reads(struct build *build, struct source *source)
 {
     struct definitions *defs = build->definitions;
+    struct arena *scratch;
+    struct str *words;
+    size_t count;
 
     if (source->kind != SOURCE_SQL)
         return;
+    scratch = arena_new();
+    words = definition_sql_tables(scratch, source->text, &count);
     source->reads = ARENA_ARRAY(build->arena, const struct source *, defs->source_count);
     for (size_t i = 0; i < defs->source_count; i++) {
         const struct source *other = &defs->sources[i];
 
-        if (other != source && mentions(source->text, other->name))
+        if (other != source && is_among(other->name, words, count))
             source->reads[source->read_count++] = other;
     }
+    arena_free(scratch);
 }
 
-/* Whether `from` reads `wanted`, directly or not. Every source is entered once. */
-static bool reaches(const struct definitions *defs, const struct source *from,
-                    const struct source *wanted, bool *seen)
-{
-    size_t index = (size_t)(from - defs->sources);
+/* --- the order of sources, and circles ------------------------------------- */
 
-    if (seen[index])
-        return false;
-    seen[index] = true;
-    for (size_t i = 0; i < from->read_count; i++) {
-        if (from->reads[i] == wanted || reaches(defs, from->reads[i], wanted, seen))
-            return true;
+/*
+ * Tarjan's walk: sources that reach one another come out together, and what a source reads comes
+ * out before it. The way is kept here and not on the stack, which a long chain would exhaust.
+ */
+struct node {
+    size_t number;   /* 1 for the first one met, and so on; 0: not yet met */
+    size_t low;      /* the first met of those on the pile that it reaches */
+    size_t next;     /* the read that is looked at next */
+    size_t caller;   /* the node that the walk came from */
+    bool is_waiting; /* on the pile */
+};
+
+struct ordering {
+    struct build *build;
+    struct node *nodes; /* as the sources */
+    size_t *pile;       /* met, but not yet put out */
+    size_t pile_count, met;
+    bool *is_in_circle;
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void meet(struct ordering *ordering, size_t index, size_t caller)
+{
+    ordering->met++;
+    ordering->nodes[index] = (struct node){ ordering->met, ordering->met, 0, caller, true };
+    ordering->pile[ordering->pile_count++] = index;
+}
+
+/* All that lie on the pile above the node reach it, and it reaches them. */
+static void put_out(struct ordering *ordering, size_t index)
+{
+    struct build *build = ordering->build;
+    bool is_circle = ordering->pile[ordering->pile_count - 1] != index;
+    size_t member;
+
+    do {
+        member = ordering->pile[--ordering->pile_count];
+        ordering->nodes[member].is_waiting = false;
+        ordering->is_in_circle[member] = is_circle;
+        build->source_order[build->source_order_count++] = &build->definitions->sources[member];
+    } while (member != index);
+}
+
+/* The next node of the walk: one that it reads, or, when that is done, where it came from. */
+static size_t step(struct ordering *ordering, size_t index)
+{
+    const struct definitions *defs = ordering->build->definitions;
+    const struct source *source = &defs->sources[index];
+    struct node *node = &ordering->nodes[index];
+
+    while (node->next < source->read_count) {
+        size_t read = (size_t)(source->reads[node->next++] - defs->sources);
+        const struct node *other = &ordering->nodes[read];
+
+        if (other->number == 0) {
+            meet(ordering, read, index);
+            return read;
+        }
+        if (other->is_waiting)
+            node->low = least(node->low, other->number);
     }
-    return false;
+    if (node->low == node->number)
+        put_out(ordering, index);
+    if (node->caller != SIZE_MAX)
+        ordering->nodes[node->caller].low = least(ordering->nodes[node->caller].low, node->low);
+    return node->caller;
+}
+
+static void order_sources(struct build *build, bool *is_in_circle)
+{
+    size_t count = build->definitions->source_count;
+    struct arena *scratch = arena_new();
+    struct ordering ordering = { .build = build,
+                                 .nodes = ARENA_ARRAY(scratch, struct node, count),
+                                 .pile = ARENA_ARRAY(scratch, size_t, count),
+                                 .is_in_circle = is_in_circle };
+
+    build->source_order = ARENA_ARRAY(build->arena, struct source *, count);
+    for (size_t first = 0; first < count; first++) {
+        if (ordering.nodes[first].number != 0)
+            continue;
+        meet(&ordering, first, SIZE_MAX);
+        for (size_t at = first; at != SIZE_MAX;)
+            at = step(&ordering, at);
+    }
+    arena_free(scratch);
+}
+
+static struct draft *draft_of(struct build *build, const struct source *source)
+{
+    return build_find(build, "source", source->name);
+}
+
+/* What a source reads stands before it in the order, so that one walk hands it up all the way. */
+static void break_readers(struct build *build, struct draft *const *drafts)
+{
+    const struct source *sources = build->definitions->sources;
+
+    for (size_t i = 0; i < build->source_order_count; i++) {
+        const struct source *source = build->source_order[i];
+
+        for (size_t r = 0; r < source->read_count; r++) {
+            if (drafts[source->reads[r] - sources]->is_broken)
+                drafts[source - sources]->is_broken = true;
+        }
+    }
 }
 
 void build_link_sources(struct build *build)
 {
     struct definitions *defs = build->definitions;
+    struct arena *scratch = arena_new();
+    bool *is_in_circle = ARENA_ARRAY(scratch, bool, defs->source_count);
+    struct draft **drafts = arena_array(scratch, defs->source_count, sizeof(*drafts));
 
-    for (size_t i = 0; i < defs->source_count; i++)
-        find_reads(build, &defs->sources[i]);
     for (size_t i = 0; i < defs->source_count; i++) {
-        struct source *source = &defs->sources[i];
-        struct draft *draft = build_find(build, "source", source->name);
-        bool *seen = ARENA_ARRAY(build->arena, bool, defs->source_count);
-
-        if (reaches(defs, source, source, seen))
-            build_error(build, draft, draft->node,
-                        "source '" STR_FMT "' reads itself by way of other sources",
-                        STR_ARG(source->name));
-        for (size_t r = 0; r < source->read_count; r++) {
-            if (build_find(build, "source", source->reads[r]->name)->is_broken)
-                draft->is_broken = true;
-        }
+        find_reads(build, &defs->sources[i]);
+        drafts[i] = draft_of(build, &defs->sources[i]);
     }
+    order_sources(build, is_in_circle);
+    for (size_t i = 0; i < defs->source_count; i++) {
+        if (is_in_circle[i])
+            build_error(build, drafts[i], drafts[i]->node,
+                        "source '" STR_FMT "' reads itself by way of other sources",
+                        STR_ARG(defs->sources[i].name));
+    }
+    break_readers(build, drafts);
+    arena_free(scratch);
 }
 
 static const struct source_column *need_column(struct build *build, struct draft *draft,
@@ -171,26 +264,18 @@ static void hash_source(struct build *build, struct source *source)
     buffer_free(&text);
 }
 
-/* What a source reads is checked before it, since its hash goes into the hash. */
-static void check_source(struct build *build, struct source *source)
-{
-    struct draft *draft = build_find(build, "source", source->name);
-
-    if (draft->is_broken || source->hash.len > 0)
-        return;
-    for (size_t i = 0; i < source->read_count; i++) {
-        struct source *read = build_find(build, "source", source->reads[i]->name)->object;
-
-        check_source(build, read);
-    }
-    apply_overrides(build, draft, source);
-    check_time(build, draft, source, "time");
-    check_time(build, draft, source, "created");
-    hash_source(build, source);
-}
-
 void build_check_sources(struct build *build)
 {
-    for (size_t i = 0; i < build->definitions->source_count; i++)
-        check_source(build, &build->definitions->sources[i]);
+    /* In their order: the hash of what a source reads goes into its own. */
+    for (size_t i = 0; i < build->source_order_count; i++) {
+        struct source *source = build->source_order[i];
+        struct draft *draft = draft_of(build, source);
+
+        if (draft->is_broken)
+            continue;
+        apply_overrides(build, draft, source);
+        check_time(build, draft, source, "time");
+        check_time(build, draft, source, "created");
+        hash_source(build, source);
+    }
 }

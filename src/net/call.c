@@ -99,6 +99,7 @@ static void fill_exchange(struct local_call *local, struct arena *arena,
     exchange->request.arena = arena;
     exchange->request.start_ns = clock_monotonic_ns();
     exchange->request.identity = call->identity;
+    exchange->is_cancelled = call->is_cancelled;
     exchange->headers = ARENA_ARRAY(arena, struct header, 2);
     add_header(exchange, "Content-Type", call->content_type);
     add_header(exchange, "Accept", call->accept);

@@ -67,7 +67,8 @@ struct exchange {
     struct route_stats *stats;
     const struct stream_sink *sink;
     atomic_bool abandoned;
-    bool is_head; /* the answer's body stays here */
+    bool (*is_cancelled)(void); /* of a call without a socket; may be NULL */
+    bool is_head;               /* the answer's body stays here */
 };
 
 static inline struct exchange *exchange_of(const struct request *req)

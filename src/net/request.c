@@ -99,7 +99,10 @@ enum status request_hand_over(struct request *req, struct response *res, route_h
 
 bool request_is_abandoned(const struct request *req)
 {
-    if (atomic_load_explicit(&exchange_of(req)->abandoned, memory_order_relaxed))
+    const struct exchange *exchange = exchange_of(req);
+
+    if (atomic_load_explicit(&exchange->abandoned, memory_order_relaxed) ||
+        (exchange->is_cancelled != NULL && exchange->is_cancelled()))
         return true;
     return req->deadline_ns != 0 && clock_monotonic_ns() > req->deadline_ns;
 }

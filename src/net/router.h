@@ -39,6 +39,7 @@ struct call {
     struct str body;
     const char *body_file; /* instead of body; the caller keeps it */
     struct identity identity;
+    bool (*is_cancelled)(void); /* what request_is_abandoned() asks here; may be NULL */
 };
 struct answer {
     int code;

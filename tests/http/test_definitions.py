@@ -3,11 +3,15 @@
 """Definitions from outside: validate, apply, look at them; and what mistakes are answered with."""
 
 import json
+import os
+import signal
 import sys
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import jobs  # noqa: E402
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -164,6 +168,33 @@ class Definitions(onggi.ProjectCase):
         shops = DEFINITIONS.replace("key: customer_id", "key: shop")
         self.assertIn("key 'shop' of entity 'customer' is bytes, but it is VARCHAR",
                       self.mistakes(shops.replace("int64\n", "bytes\n", 1)))
+
+    def test_sources_in_a_circle(self):
+        self.project.serve()
+        self.define("source: x\nsql: SELECT * FROM a\n---\nsource: a\nsql: SELECT * FROM b\n---\n"
+                    "source: b\nsql: SELECT * FROM a\n")
+        for path in ("validate", "apply"):
+            code, answer = self.ask(f"/api/v1/{path}", {})
+            self.assertEqual(code, 200, answer)
+            self.assertEqual([(e["file"], e["line"], e["message"]) for e in answer["errors"]],
+                             [("features/all.yaml", 4, "source 'a' reads itself by way of other sources"),
+                              ("features/all.yaml", 7, "source 'b' reads itself by way of other sources")])
+        self.assertNotIn("crash", self.project.log())
+
+    def test_an_interrupt_ends_the_job_too(self):
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            process = self.project.start("validate")
+            job = jobs.await_one(self.path, "describe")
+            self.assertIsNotNone(job)
+            os.kill(job, signal.SIGSTOP)  # it would never end by itself
+            time.sleep(0.2)
+            self.assertIsNone(process.poll(), "it ought to wait for its job")
+            began = time.monotonic()
+            process.send_signal(sign)
+            process.communicate(timeout=30)
+            self.assertLess(time.monotonic() - began, 2)
+            self.assertEqual(process.returncode, 130)
+            self.assertTrue(jobs.await_none(self.path, "describe"))
 
     def test_applying_on_a_running_server_takes_effect_at_once(self):
         self.project.must("apply")
