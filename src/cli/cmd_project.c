@@ -129,16 +129,24 @@ static void print_problems(struct cli *cli, yyjson_val *problems, const char *wh
     }
 }
 
+/* What is served of a view was built by its definition, and waits for the next time. */
+static void print_unbuilt(struct cli *cli, yyjson_val *view)
+{
+    print_note("view '%s' wants 'onggi features materialize' before requests can read it",
+               arena_cstr(cli->arena, json_str(view)));
+}
+
 static enum status check_definitions(struct cli *cli, struct str target, bool recording,
                                      struct error *err)
 {
-    yyjson_val *answer, *plan, *problems, *warnings, *item;
+    yyjson_val *answer, *plan, *problems, *warnings, *unbuilt, *item;
     size_t index, max;
 
     TRY(cli_post(cli, target, STR_EMPTY, &answer, err));
     plan = json_find(answer, STR("plan"));
     problems = json_find(answer, STR("errors"));
     warnings = json_find(answer, STR("warnings"));
+    unbuilt = json_find(answer, STR("materialize"));
     if (cli->json)
         print_json(cli, answer);
     else
@@ -160,6 +168,10 @@ static enum status check_definitions(struct cli *cli, struct str target, bool re
         print_note(recording ? "%zu change%s recorded"
                              : "%zu change%s; 'onggi apply' records them",
                    yyjson_arr_size(plan), yyjson_arr_size(plan) == 1 ? "" : "s");
+    yyjson_arr_foreach(unbuilt, index, max, item)
+    {
+        print_unbuilt(cli, item);
+    }
     return STATUS_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "features/apply_record.h"
+#include "features/feature_store_view.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -188,6 +189,35 @@ static void compare(struct comparison *comparison)
     }
 }
 
+/* A view is named also where only what it is made from has changed. */
+static bool is_unbuilt(const struct comparison *comparison, const struct view *view)
+{
+    const struct view *old = definitions_view_find(comparison->before, view->name);
+    struct stored_view before, after;
+
+    if (view->kind == VIEW_REQUEST)
+        return false;
+    if (old == NULL || old->kind == VIEW_REQUEST)
+        return true;
+    stored_view_init(&before, comparison->arena, old);
+    stored_view_init(&after, comparison->arena, view);
+    return !str_equal(before.layout, after.layout);
+}
+
+static void list_unbuilt(struct comparison *comparison)
+{
+    struct definition_changes *changes = comparison->changes;
+    size_t count;
+    const struct view *views = definitions_views(comparison->after, &count);
+
+    changes->unbuilt = ARENA_ARRAY(comparison->arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        if (is_unbuilt(comparison, &views[i]))
+            changes->unbuilt[changes->unbuilt_count++] = arena_str(comparison->arena,
+                                                                   views[i].name);
+    }
+}
+
 /* --- applying --------------------------------------------------------------- */
 
 static void put_in_force(struct definition_store *store, const struct definitions *definitions)
@@ -257,6 +287,7 @@ static enum status load_and_record(struct definition_store *store, struct arena 
     if (status == STATUS_OK) {
         comparison.after = loaded;
         compare(&comparison);
+        list_unbuilt(&comparison);
         status = review(store, before, loaded, how->mode, errors, &changes.warnings, err);
         if (status == STATUS_OK && how->mode != APPLY_DRY_RUN)
             status = record(store, loaded, &changes, err);

@@ -56,6 +56,9 @@ struct definition_change {
 struct definition_changes {
     struct definition_change *items;
     size_t count;
+    struct str
+        *unbuilt; /* views for which nothing in the online store can be good any more, or yet */
+    size_t unbuilt_count;
     bool applied;
     int64_t revision;                  /* now in force */
     struct definition_errors warnings; /* of the review */

@@ -28,6 +28,16 @@ static yyjson_mut_val *changes_json(yyjson_mut_doc *doc,
     return array;
 }
 
+static yyjson_mut_val *unbuilt_json(yyjson_mut_doc *doc,
+                                    const struct definition_changes *changes)
+{
+    yyjson_mut_val *array = yyjson_mut_arr(doc);
+
+    for (size_t i = 0; i < changes->unbuilt_count; i++)
+        yyjson_mut_arr_add_strn(doc, array, changes->unbuilt[i].data, changes->unbuilt[i].len);
+    return array;
+}
+
 static yyjson_mut_val *errors_json(yyjson_mut_doc *doc, const struct definition_errors *errors)
 {
     yyjson_mut_val *array = yyjson_mut_arr(doc);
@@ -64,6 +74,7 @@ static enum status answer_apply(struct request *req, struct response *res, enum 
     if (status != STATUS_OK && errors.count == 0)
         return status;
     yyjson_mut_obj_add_val(doc, answer, "plan", changes_json(doc, &changes));
+    yyjson_mut_obj_add_val(doc, answer, "materialize", unbuilt_json(doc, &changes));
     yyjson_mut_obj_add_bool(doc, answer, "applied", changes.applied);
     yyjson_mut_obj_add_int(doc, answer, "revision", definition_store_revision(req->context));
     yyjson_mut_obj_add_val(doc, answer, "errors", errors_json(doc, &errors));
@@ -355,9 +366,9 @@ static enum status on_show(struct request *req, struct response *res, struct err
 }
 
 #define PLAN_SCHEMA \
-    "{\"type\":\"object\",\"properties\":{\"plan\":{\"type\":\"array\"},\"applied\":{\"type\":" \
-    "\"boolean\"},\"revision\":{\"type\":\"integer\"},\"errors\":{\"type\":\"array\"}," \
-    "\"warnings\":{\"type\":\"array\"}}}"
+    "{\"type\":\"object\",\"properties\":{\"plan\":{\"type\":\"array\"},\"materialize\":{\"type\":" \
+    "\"array\"},\"applied\":{\"type\":\"boolean\"},\"revision\":{\"type\":\"integer\"},\"errors\":{\"type\":" \
+    "\"array\"},\"warnings\":{\"type\":\"array\"}}}"
 
 static const struct route routes[] = {
     { .method = "POST",

@@ -10,7 +10,10 @@ struct stored_view {
     const struct view *view;
     struct window_layout
         *windows; /* NULL: the row carries the view's columns, in their order */
-    /* What a generation must say so that this can read it. */
+    /*
+     * What a generation must say so that this can read it: how its rows lie, and by which definition
+     * they were made. Equal layouts, equal rows, as long as the files stay.
+     */
     struct str layout;
 };
 

@@ -305,5 +305,77 @@ class OnlineErrors(onggi.ProjectCase):
         return False
 
 
+STALE = """\
+entity: shop
+key: shop
+type: string
+---
+source: raw
+path: data/sales.csv
+---
+source: sales
+sql: SELECT * FROM raw WHERE amount > 0
+time: at
+---
+view: takings
+entity: shop
+source: sales
+features:
+  count: {count: "*"}
+---
+service: now
+time: at
+features: [takings]
+"""
+
+
+class ChangedSources(onggi.ProjectCase):
+    """What a view is made from decides whether its rows are served, not its own text alone."""
+    files = {"onggi.yaml": "", "features/all.yaml": STALE, "data/sales.csv": SALES,
+             "data/other.csv": "at,late,shop,amount\n2020-01-01,2020-01-02,north,9\n"}
+
+    def values(self):
+        return self.good(GET, {"service": "now", "entities": {"shop": ["north"]},
+                               "request": {"at": ["2020-01-03T12:00:00Z"]}})["rows"]
+
+    def test_every_change_of_a_source_wants_a_materialisation(self):
+        self.project.must("apply")
+        self.project.must("features", "materialize")
+        self.project.serve()
+        self.assertEqual(self.values(), [[2]])
+        text = STALE
+        for old, new, count in (("amount > 0", "amount > 5", 1),
+                                ("data/sales.csv", "data/other.csv", 1),
+                                ("time: at\n---\nview", "time: late\n---\nview", 1),
+                                ("data/other.csv\n", "data/other.csv\ntypes: {amount: float64}\n", 1),
+                                ("time: late\n", "time: late\ncreated: at\n", 1)):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+            (self.path / "features" / "all.yaml").write_text(text)
+            self.assertEqual(self.good("/api/v1/validate", {})["materialize"], ["takings"], new)
+            self.assertEqual(self.good("/api/v1/apply", {})["materialize"], ["takings"], new)
+            self.refused(503, ["'takings'", "changed", "materialize --view takings"], GET,
+                         {"service": "now", "entities": {"shop": ["north"]},
+                          "request": {"at": ["2020-01-03T12:00:00Z"]}})
+            self.good("/api/v1/features/materialize", {})
+            self.assertEqual(self.values(), [[count]], new)
+
+    def test_what_does_not_decide_the_rows_leaves_them_served(self):
+        self.project.must("apply")
+        self.project.must("features", "materialize")
+        self.project.serve()
+        for new in ("time: at\ndescription: sold\n---\nview", "time: at\nowner: me\n---\nsource: amount\n"
+                    "path: data/other.csv\n---\nview"):  # 'amount' is a column of the SQL as well
+            text = STALE.replace("time: at\n---\nview", new)
+            (self.path / "features" / "all.yaml").write_text(text)
+            self.assertEqual(self.good("/api/v1/apply", {})["materialize"], [])
+            self.assertEqual(self.values(), [[2]])
+
+    def test_a_plan_says_so_in_words(self):
+        self.project.must("apply")
+        (self.path / "features" / "all.yaml").write_text(STALE.replace("> 0", "> 1"))
+        self.assertIn("view 'takings' wants 'onggi features materialize'", self.project.run("apply").stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
