@@ -53,6 +53,7 @@ struct response {
     bool remove_file;
     bool cut;                  /* the stream ends without its proper end */
     route_handler handed_over; /* to run on a worker instead */
+    route_handler refused;     /* and when none has time for it; NULL: a 503 */
 };
 
 struct exchange {

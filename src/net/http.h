@@ -23,12 +23,9 @@ typedef enum status (*route_handler)(struct request *req, struct response *res,
 enum route_mode {
     INLINE,   /* on the loop thread: must not block, and should take microseconds */
     DEFERRED, /* on a worker: may block on disk, SQL, a job */
-};
-
-/* Which workers run a DEFERRED handler, and one that was handed over. */
-enum route_lane {
-    LANE_CONTROL,  /* those of all the others, first come first served */
-    LANE_DECISION, /* these and some of its own, which whatever takes long cannot fill */
+    /* The same for decisions, which have some workers of their own that other work cannot fill. */
+    INLINE_DECISION,
+    DEFERRED_DECISION,
 };
 
 /* Roles hold these; each one includes those before it. There is no zero: a route without one is a mistake. */
@@ -59,9 +56,6 @@ struct route {
     const char *response; /* JSON Schema of the 200 answer as text, or NULL */
     unsigned
         timeout_ms; /* of the handler; 0: the server's default; UINT_MAX: none (it streams) */
-    enum route_lane lane;
-    /* On the loop thread, in the place of a 503 when too many wait for a worker already; or NULL. */
-    route_handler refused;
 };
 #define ROUTES_END { 0 }
 
@@ -111,6 +105,10 @@ struct str request_raw_query(const struct request *req);
 /* From an INLINE handler: `return request_hand_over(req, res, handler, err);` runs it on a worker instead. */
 MUST_USE enum status request_hand_over(struct request *req, struct response *res,
                                        route_handler handler, struct error *err);
+/* The same; where too many wait for a worker already, `refused` answers on the loop thread instead of a 503. */
+MUST_USE enum status request_hand_over_or(struct request *req, struct response *res,
+                                          route_handler handler, route_handler refused,
+                                          struct error *err);
 /* True once nobody waits any more: the client left, or the deadline passed. Cheap; any thread. */
 bool request_is_abandoned(const struct request *req);
 

@@ -97,6 +97,14 @@ enum status request_hand_over(struct request *req, struct response *res, route_h
     return STATUS_OK;
 }
 
+enum status request_hand_over_or(struct request *req, struct response *res,
+                                 route_handler handler, route_handler refused,
+                                 struct error *err)
+{
+    res->refused = refused;
+    return request_hand_over(req, res, handler, err);
+}
+
 bool request_is_abandoned(const struct request *req)
 {
     const struct exchange *exchange = exchange_of(req);

@@ -158,6 +158,11 @@ static enum status on_refused(struct request *req, struct response *res, struct 
     return response_bytes(res, 200, "text/plain", STR("in its place"));
 }
 
+static enum status on_decide(struct request *req, struct response *res, struct error *err)
+{
+    return request_hand_over_or(req, res, on_slow, on_refused, err);
+}
+
 static const struct route routes[] = {
     { "GET", "/echo", on_echo, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/echo", on_echo, INLINE, PERMIT_ANYONE, .body_max = BODY_SMALL },
@@ -171,9 +176,9 @@ static const struct route routes[] = {
     { "GET", "/large", on_large, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/events", on_events, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "GET", "/stream", on_stream, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
-    { "GET", "/decide", on_slow, DEFERRED, PERMIT_ANYONE, .lane = LANE_DECISION },
-    { "GET", "/decide-or-not", on_hand_over, INLINE, PERMIT_ANYONE, .lane = LANE_DECISION,
-      .refused = on_refused },
+    { "GET", "/decide", on_slow, DEFERRED_DECISION, PERMIT_ANYONE, .body_max = BODY_NONE },
+    { "GET", "/decide-or-not", on_decide, INLINE_DECISION, PERMIT_ANYONE,
+      .body_max = BODY_NONE },
     { "GET", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },
     { "POST", "/results/{name}", on_result, DEFERRED, PERMIT_ANYONE, .body_max = BODY_SMALL },
     { "GET", "/file", on_file, DEFERRED, PERMIT_ANYONE, .body_max = BODY_NONE },

@@ -146,7 +146,9 @@ static void answer_too_many(struct turn *turn)
 static void lend(struct turn *turn)
 {
     struct connection *connection = turn->connection;
-    const struct route *route = turn->exchange.request.route;
+    enum route_mode mode = turn->exchange.request.route->mode;
+    bool is_decision = mode == INLINE_DECISION || mode == DEFERRED_DECISION;
+    struct response *res = &turn->exchange.response;
 
     turn->at_worker = true;
     turn->loop->turns_at_workers++;
@@ -154,13 +156,14 @@ static void lend(struct turn *turn)
     turn->done.run = on_done;
     connection->state = CONNECTION_RUNNING;
     connection_deadline(connection, handler_timeout_ms(turn));
-    if (workers_submit(turn->loop->server->workers, route->lane, &turn->work))
+    if (workers_submit(turn->loop->server->workers, is_decision ? LANE_DECISION : LANE_CONTROL,
+                       &turn->work))
         return;
     turn->at_worker = false;
     turn->loop->turns_at_workers--;
-    turn->exchange.response.handed_over = NULL;
-    if (route->refused != NULL)
-        router_run(&turn->exchange, route->refused);
+    res->handed_over = NULL;
+    if (res->refused != NULL)
+        router_run(&turn->exchange, res->refused);
     else
         answer_too_many(turn);
     file_reply_open(turn);
@@ -180,7 +183,7 @@ void turn_dispatch(struct turn *turn)
     if (timeout_ms != UINT_MAX)
         req->deadline_ns = (turn->body_came_late ? clock_monotonic_ns() : req->start_ns) +
                            timeout_ms * UINT64_C(1000000);
-    if (req->route->mode == INLINE) {
+    if (req->route->mode == INLINE || req->route->mode == INLINE_DECISION) {
         router_run(&turn->exchange, NULL);
         if (turn->exchange.response.handed_over == NULL) {
             file_reply_open(turn);

@@ -180,7 +180,7 @@ void workers_free(struct workers **pointer)
     *pointer = NULL;
 }
 
-bool workers_submit(struct workers *workers, enum route_lane which, struct work *work)
+bool workers_submit(struct workers *workers, enum work_lane which, struct work *work)
 {
     struct lane *lane = &workers->lanes[which];
     bool fits;
@@ -222,7 +222,7 @@ bool workers_begin_long(struct workers *workers)
     return allowed;
 }
 
-size_t workers_waiting(struct workers *workers, enum route_lane lane)
+size_t workers_waiting(struct workers *workers, enum work_lane lane)
 {
     size_t waiting;
 

@@ -490,9 +490,9 @@ static const struct route routes[] = {
       "List endpoints and what they serve", NULL, NULL, 0 },
     { "GET", "/api/v1/endpoints/{endpoint}", on_show, INLINE, PERMIT_VIEW, BODY_NONE,
       "One endpoint: rules, fallback, time-out", NULL, NULL, 0 },
-    { "POST", "/api/v1/endpoints/{endpoint}/predict", on_predict, INLINE, PERMIT_VIEW,
+    { "POST", "/api/v1/endpoints/{endpoint}/predict", on_predict, INLINE_DECISION, PERMIT_VIEW,
       PREDICT_BODY_MAX, "Ask for a prediction and a decision", PREDICT_SCHEMA,
-      PREDICTION_SCHEMA, 0, LANE_DECISION },
+      PREDICTION_SCHEMA, 0 },
     ROUTES_END,
 };
 

@@ -366,9 +366,8 @@ static const struct route routes[] = {
     /* What is decided is on disk at once; an endpoint that serves it again loads it before the answer. */
     { "POST", "/api/v1/models/{model}/versions/{version}/approve", on_approve, DEFERRED,
       PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, UINT_MAX },
-    { "POST", "/api/v1/models/{model}/versions/{version}/reject", on_reject, DEFERRED,
-      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, UINT_MAX,
-      LANE_DECISION },
+    { "POST", "/api/v1/models/{model}/versions/{version}/reject", on_reject, DEFERRED_DECISION,
+      PERMIT_APPROVE, BODY_SMALL, "Reject a version", REASON_SCHEMA, NULL, UINT_MAX },
     ROUTES_END,
 };
 

@@ -242,12 +242,12 @@ static const struct route routes[] = {
       .body_max = BODY_NONE, .summary = "Inputs and outputs of a model's version" },
     { "GET", "/v2/models/{model}/versions/{version}/ready", on_model_ready, INLINE, PERMIT_VIEW,
       .body_max = BODY_NONE, .summary = "Whether a model's version is loaded" },
-    { "POST", "/v2/models/{model}/infer", on_infer, INLINE, PERMIT_VIEW, .body_max = BODY_BATCH,
-      .summary = "Run a model on tensors", .request = INFER_REQUEST, .response = INFER_RESPONSE,
-      .lane = LANE_DECISION },
-    { "POST", "/v2/models/{model}/versions/{version}/infer", on_infer, INLINE, PERMIT_VIEW,
-      .body_max = BODY_BATCH, .summary = "Run a model's version on tensors",
-      .request = INFER_REQUEST, .response = INFER_RESPONSE, .lane = LANE_DECISION },
+    { "POST", "/v2/models/{model}/infer", on_infer, INLINE_DECISION, PERMIT_VIEW,
+      .body_max = BODY_BATCH, .summary = "Run a model on tensors", .request = INFER_REQUEST,
+      .response = INFER_RESPONSE },
+    { "POST", "/v2/models/{model}/versions/{version}/infer", on_infer, INLINE_DECISION,
+      PERMIT_VIEW, .body_max = BODY_BATCH, .summary = "Run a model's version on tensors",
+      .request = INFER_REQUEST, .response = INFER_RESPONSE },
     ROUTES_END,
 };
 

@@ -357,12 +357,12 @@ class Lanes(unittest.TestCase):
     def test_each_lane_is_full_by_itself_and_may_say_it_otherwise(self):
         with Server(workers=1, queue=1) as server:
             clients = [server.connect() for _ in range(8)]
-            for client in clients[:4]:
-                client.send(request("GET", "/slow?ms=600"))
-            time.sleep(0.1)
-            # The workers for both lanes are busy; of these one runs, one waits, two are refused.
-            for client in clients[4:]:
-                client.send(request("GET", "/decide-or-not?ms=600"))
+            # Of each four one runs, one waits, two are refused.
+            for lane, target in ((clients[:4], "/slow?ms=1500"), (clients[4:], "/decide-or-not?ms=1500")):
+                lane[0].send(request("GET", target))
+                time.sleep(0.2)
+                for client in lane[1:]:
+                    client.send(request("GET", target))
             self.assertEqual(sorted(client.reply().code for client in clients[:4]), [200, 200, 503, 503])
             self.assertEqual(sorted(client.reply().body for client in clients[4:]),
                              [b"in its place"] * 2 + [b"slept"] * 2)
