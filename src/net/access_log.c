@@ -2,6 +2,7 @@
 #include "net/access_log.h"
 
 #include "base/clock.h"
+#include "base/crash_stack.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -76,6 +77,7 @@ static void *log_main(void *argument)
     struct buffer writing = { 0 };
     bool ending = false;
 
+    crash_stack_ready();
     while (!ending) {
         struct buffer empty = writing;
         uint64_t dropped;

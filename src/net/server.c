@@ -7,6 +7,7 @@
 #include "net/tls.h"
 
 #include "base/clock.h"
+#include "base/crash_stack.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -175,6 +176,7 @@ static void *loop_main(void *argument)
 {
     struct loop *loop = argument;
 
+    crash_stack_ready();
     loop->swept_ns = clock_monotonic_ns();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     /* No connection is left, and no worker holds a turn. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/workers.h"
 
+#include "base/crash_stack.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -90,6 +92,7 @@ static void *worker_main(void *argument)
     bool counted = true;
     struct work *work;
 
+    crash_stack_ready();
     my_crew = crew;
     pthread_mutex_lock(&workers->lock);
     while (counted && (work = take(crew)) != NULL) {

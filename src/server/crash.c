@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/crash.h"
 
-#include <dirent.h>
+#include "base/clock.h"
+#include "base/crash_stack.h"
+#include "base/file.h"
+
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,7 +14,7 @@
 #include <unistd.h>
 
 #define FRAMES_MAX 64
-#define STACK_BYTES (64 * 1024)
+#define TRACES_KEPT 20
 
 static const int fatal[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL };
 
@@ -80,36 +83,67 @@ void crash_trace_into(const char *folder)
 {
     struct sigaction action = { .sa_sigaction = on_crash,
                                 .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_ONSTACK) };
-    static char stack_bytes[STACK_BYTES];
-    const stack_t stack = { .ss_sp = stack_bytes, .ss_size = STACK_BYTES };
     void *frame[1];
 
     snprintf(trace_folder, sizeof(trace_folder), "%s", folder);
     /* The first call loads libgcc, which a handler must not. */
     (void)backtrace(frame, 1);
-    sigaltstack(&stack, NULL); /* a stack that overflowed cannot hold the handler */
+    crash_stack_ready();
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
         sigaction(fatal[i], &action, NULL);
 }
 
-const char *crash_trace_of(const char *folder, long pid)
+/* ---- what was left */
+
+/* "crash-SECONDS-PID.txt" */
+static bool read_name(const char *name, long long *seconds, long *pid)
 {
-    static char path[4096];
-    char tail[40];
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
+    int used = 0;
 
-    path[0] = '\0';
-    snprintf(tail, sizeof(tail), "-%ld.txt", pid);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        size_t len = strlen(entry->d_name);
+    return sscanf(name, "crash-%lld-%ld.txt%n", seconds, pid, &used) == 2 && used > 0 &&
+           name[used] == '\0';
+}
 
-        if (strncmp(entry->d_name, "crash-", 6) == 0 && len > strlen(tail) &&
-            strcmp(entry->d_name + len - strlen(tail), tail) == 0)
-            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+bool crash_trace_find(struct arena *arena, const char *folder, long pid, int64_t since_us,
+                      const char **out)
+{
+    struct error ignored;
+    struct str *names;
+    size_t count;
+    bool found = false;
+
+    if (folder_list(arena, folder, &names, &count, &ignored) != STATUS_OK)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        long long seconds;
+        long whose;
+
+        /* Process numbers come again: an old trace is another one's. */
+        if (!read_name(names[i].data, &seconds, &whose) || whose != pid ||
+            seconds < since_us / US_PER_SECOND)
+            continue;
+        *out = arena_printf(arena, "%s/%s", folder, names[i].data).data;
+        found = true;
     }
-    if (dir != NULL)
-        closedir(dir);
-    return path[0] == '\0' ? NULL : path;
+    return found;
+}
+
+void crash_traces_prune(const char *folder)
+{
+    struct arena *arena = arena_new();
+    struct str *names = NULL;
+    struct error ignored;
+    size_t count = 0, kept = 0;
+    long long seconds;
+    long pid;
+
+    if (folder_list(arena, folder, &names, &count, &ignored) != STATUS_OK)
+        count = 0;
+    /* By name, which is by time for the next two centuries: from the newest on. */
+    for (size_t i = count; i-- > 0;) {
+        if (read_name(names[i].data, &seconds, &pid) && ++kept > TRACES_KEPT)
+            unlink(arena_printf(arena, "%s/%s", folder, names[i].data).data);
+    }
+    arena_free(arena);
 }

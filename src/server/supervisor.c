@@ -34,6 +34,7 @@ struct child {
     int ready; /* its end of the pipe has not spoken yet; -1: it has, or has gone */
     bool has_answered;
     uint64_t start_ns;
+    int64_t start_us; /* the same by the wall clock */
 };
 
 struct state {
@@ -202,8 +203,10 @@ static void start_child(struct state *state)
     close(ends[1]);
     if (pid < 0)
         return;
-    state->current =
-        (struct child){ .pid = pid, .ready = ends[0], .start_ns = clock_monotonic_ns() };
+    state->current = (struct child){ .pid = pid,
+                                     .ready = ends[0],
+                                     .start_ns = clock_monotonic_ns(),
+                                     .start_us = clock_now_us() };
 }
 
 static void on_ready(struct state *state)
@@ -234,11 +237,15 @@ static const char *describe_end(int status, char *text, size_t size)
 
 static void plan_restart(struct state *state, const struct child *dead, int status)
 {
-    const char *trace = crash_trace_of(state->config->logs, dead->pid);
+    struct arena *arena = arena_new();
+    const char *trace = NULL;
     bool steady = clock_monotonic_ns() - dead->start_ns > STEADY_NS;
     char text[96];
     unsigned pause = steady ? 0 : state->pause_ms;
 
+    crash_traces_prune(state->config->logs);
+    if (!crash_trace_find(arena, state->config->logs, dead->pid, dead->start_us, &trace))
+        trace = NULL;
     log_error("server: the serving process %ld %s%s%s; starting another one in %u ms",
               (long)dead->pid, describe_end(status, text, sizeof(text)),
               trace == NULL ? "" : "; its stack is in ", trace == NULL ? "" : trace, pause);
@@ -246,6 +253,7 @@ static void plan_restart(struct state *state, const struct child *dead, int stat
     state->pause_ms = steady || pause == 0 ? PAUSE_FIRST_MS : pause * 2;
     if (state->pause_ms > PAUSE_MAX_MS)
         state->pause_ms = PAUSE_MAX_MS;
+    arena_free(arena);
 }
 
 static void on_current_end(struct state *state, int status)

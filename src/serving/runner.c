@@ -2,6 +2,7 @@
 #include "serving/runner.h"
 
 #include "base/clock.h"
+#include "base/crash_stack.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -189,6 +190,7 @@ static void *keep(void *context)
     struct keeper *keeper = context;
     unsigned idle = 0;
 
+    crash_stack_ready();
     pthread_mutex_lock(&keeper->lock);
     for (;;) {
         do_tasks(keeper);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sql/sql.h"
+
+#include "base/crash_stack.h"
 #include "sql/sql_driver.h"
 
 #include <assert.h>
@@ -115,6 +117,7 @@ static void *writer_main(void *context)
 {
     struct sql *db = context;
 
+    crash_stack_ready();
     pthread_mutex_lock(&db->lock);
     for (;;) {
         struct write_request *batch = db->first;

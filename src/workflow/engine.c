@@ -2,6 +2,7 @@
 #include "workflow/engine.h"
 
 #include "base/clock.h"
+#include "base/crash_stack.h"
 #include "base/log.h"
 #include "workflow/retention.h"
 #include "workflow/store.h"
@@ -586,6 +587,7 @@ void *engine_main(void *context)
     int64_t wake_us = 0;
     bool over = false;
 
+    crash_stack_ready();
     while (!over) {
         struct message *messages;
 

@@ -2,6 +2,7 @@
 #include "workflow/retention.h"
 
 #include "base/clock.h"
+#include "base/crash_stack.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -60,6 +61,7 @@ static void *retention_main(void *context)
     struct retention *retention = context;
     struct arena *arena = arena_new();
 
+    crash_stack_ready();
     while (!is_closing(retention)) {
         remove_gone(retention, arena, retention->runs);
         remove_gone(retention, arena, retention->logs);

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/crash_stack.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -211,6 +212,7 @@ static void *try_main(void *context)
     struct message message = { .kind = MESSAGE_DONE, .id = try->task.execution, .try = try };
     struct error err;
 
+    crash_stack_ready();
     message.text = STR("{}");
     message.result = make_folders(try, &err);
     if (message.result == STATUS_OK)

@@ -88,6 +88,17 @@ class Supervisor(onggi.ProjectCase):
         self.assertIn("signal 11", traces[0].read_text())
         self.assertIn(traces[0].name, self.project.log())
 
+    def test_of_the_stacks_of_crashes_the_newest_stay(self):
+        child = self.start()
+        logs = self.path / ".onggi" / "logs"
+        for number in range(25):
+            (logs / f"crash-{1700000000 + number}-{child}.txt").write_text("of another process with this number")
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: "ended by signal 9" in self.project.log())
+        self.assertNotIn("its stack is in", self.project.log())
+        self.assertEqual(sorted(path.name for path in logs.glob("crash-*")),
+                         [f"crash-{1700000000 + number}-{child}.txt" for number in range(5, 25)])
+
     def test_kill_9_again_and_again_is_survived(self):
         child = self.start()
         for _ in range(3):

@@ -11,6 +11,7 @@
  */
 #include "features/online/online_lmdb.h"
 
+#include "base/crash_stack.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "features/online/online_folder.h"
@@ -365,6 +366,7 @@ static void *watch(void *context)
                              { .fd = store->stop_fd, .events = POLLIN } };
     char events[4096];
 
+    crash_stack_ready();
     while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
         if (fds[1].revents != 0)
             break;
