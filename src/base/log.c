@@ -11,13 +11,32 @@
 #include <unistd.h>
 
 static _Atomic int least = LOG_INFO;
+static _Atomic bool is_forced;
 static _Atomic bool as_json;
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 void log_set_level(enum log_level level)
 {
+    if (!is_forced)
+        least = (int)level;
+}
+
+void log_force_level(enum log_level level)
+{
+    is_forced = true;
     least = (int)level;
+}
+
+bool log_level_parse(struct str name, enum log_level *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+        if (str_equal(name, str_from(level_names[i]))) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 void log_set_json(bool json)

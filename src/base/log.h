@@ -9,7 +9,10 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-void log_set_level(enum log_level level); /* LOG_INFO at start */
+void log_set_level(enum log_level level);   /* LOG_INFO at start */
+void log_force_level(enum log_level level); /* from then on log_set_level does nothing */
+/* "debug", "info", "warn", "error". */
+bool log_level_parse(struct str name, enum log_level *out);
 void log_set_json(bool json);
 /* log_warn("proxy: replica %s is away; trying %s", …): the folder first, then what follows. */
 void log_write(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -267,9 +267,10 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
         STR_INIT("listen"),      STR_INIT("threads"), STR_INIT("workers"),
         STR_INIT("connections"), STR_INIT("hosts"),   STR_INIT("access_log"),
         STR_INIT("deadlines"),   STR_INIT("tls"),     STR_INIT("log"),
+        STR_INIT("log_level"),
     };
     const struct yaml_node *map;
-    struct str log = STR_EMPTY;
+    struct str log = STR_EMPTY, level = STR_EMPTY;
 
     TRY(want_map(root, "server", known, ARRAY_LEN(known), &map, err));
     TRY(read_listen(arena, map, out, err));
@@ -282,6 +283,10 @@ static enum status read_server(struct arena *arena, const struct yaml_node *root
     if (log.len > 0 && !str_equal(log, STR("json")) && !str_equal(log, STR("text")))
         return yaml_error(yaml_find(map, "log"), STATUS_INVALID, err, "expected text or json");
     out->log_json = str_equal(log, STR("json"));
+    TRY(yaml_want_str(map, "log_level", &level, err));
+    if (level.len > 0 && !log_level_parse(level, &out->log_level))
+        return yaml_error(yaml_find(map, "log_level"), STATUS_INVALID, err,
+                          "expected debug, info, warn or error");
     TRY(read_deadlines(map, out, err));
     return read_tls(arena, map, out, err);
 }
@@ -362,7 +367,8 @@ static void defaults(struct config *out)
                     .body_ms = 30000,
                     .idle_ms = 75000,
                     .handler_ms = 60000,
-                    .drain_ms = 30000 },
+                    .drain_ms = 30000,
+                    .log_level = LOG_INFO },
     };
 }
 

@@ -6,6 +6,7 @@
  * lists the keys.
  */
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "net/http.h"
 
@@ -33,6 +34,7 @@ struct config_server {
     struct str *hosts; /* names that Host and Origin may carry besides loopback's */
     size_t host_count;
     bool log_json;
+    enum log_level log_level;
 };
 
 struct config {
@@ -55,11 +57,13 @@ MUST_USE enum status config_parse(struct arena *arena, struct str file_name, str
 struct str config_python(struct arena *arena, const struct config *config, const char *folder);
 /*
  * Takes from `fresh` what a running server can take over: users, and of the server's section deadlines,
- * connections, hosts, access_log, log, and other files for tls. *waiting names the keys that differ
+ * connections, hosts, access_log, log, log_level, and other files for tls. *waiting names the keys that differ
  * otherwise ("server.listen, python"); empty if none. Strings are those of `fresh` or in the arena.
  */
 void config_take(struct arena *arena, struct config *running, const struct config *fresh,
                  struct str *waiting);
+/* How and how much is logged, from now on, in this process. */
+void config_apply_log(const struct config_server *server);
 /* The users of `from`, copied, become those of `to`. */
 void config_copy_users(struct arena *arena, struct config *to, const struct config *from);
 /* "127.0.0.1:8470", "[::1]:8470", ":8470" (all addresses), "8470" (loopback). */

@@ -58,6 +58,7 @@ static void take_server(struct config_server *running, const struct config_serve
     running->hosts = fresh->hosts;
     running->host_count = fresh->host_count;
     running->log_json = fresh->log_json;
+    running->log_level = fresh->log_level;
 }
 
 void config_take(struct arena *arena, struct config *running, const struct config *fresh,
@@ -85,4 +86,10 @@ void config_copy_users(struct arena *arena, struct config *to, const struct conf
     }
     to->users = users;
     to->user_count = from->user_count;
+}
+
+void config_apply_log(const struct config_server *server)
+{
+    log_set_json(server->log_json);
+    log_set_level(server->log_level);
 }

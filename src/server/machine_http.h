@@ -4,12 +4,14 @@
 #include "cli/project.h"
 #include "net/router.h"
 #include "server/config.h"
+#include "server/users.h"
 
 struct machine {
     struct router *router; /* status asks the other doors */
     const struct project *project;
-    const struct config *config;
-    struct str url; /* empty: no server, a command asks */
+    const struct config *config; /* of the start */
+    struct users *users;         /* of now */
+    struct str url;              /* empty: no server, a command asks */
     /* For the doctor alone, who also looks at a machine without a project (its folder is NULL): */
     const char *problem; /* why the project cannot be opened; NULL: it can */
 };

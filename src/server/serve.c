@@ -109,6 +109,7 @@ static enum status take_settings(struct serve *serve, struct arena *arena,
     TRY(read_tls(serve, arena, &next.server, &tls, err));
     TRY(check_log(serve, arena, &next.server, err));
     serve->config = next;
+    config_apply_log(&next.server);
     serve->process.tls = tls;
     serve->supervisor.drain_ms = (unsigned)next.server.drain_ms;
     return STATUS_OK;
@@ -326,6 +327,7 @@ static enum status run_serve(struct cli *cli, struct error *err)
     TRY(read_config(&serve, err));
     if (cli_has(cli, "check"))
         return check_config(&serve, err);
+    config_apply_log(&serve.config.server);
     TRY(folder_create(logs, err));
     TRY(take_or_make_sockets(&serve, err));
     TRY(first_tls(&serve, &tls, err));

@@ -193,7 +193,7 @@ static enum status reload_held(struct serving_state *state, struct arena *arena,
     config = server_config_of(state, arena, &next.server);
     TRY(server_reload(state->server, &config, err));
     state->config = next;
-    log_set_json(next.server.log_json);
+    config_apply_log(&next.server);
     users_take(wiring_users(state->wiring), &next);
     return STATUS_OK;
 }
@@ -285,7 +285,7 @@ int serving_process_run(const struct serving_process *process, int ready)
     struct error err = { 0 };
     enum status status;
 
-    log_set_json(process->config->server.log_json);
+    config_apply_log(&process->config->server);
     status = start(&state, &err);
     if (status != STATUS_OK) {
         fprintf(stderr, "onggi: %s\n", err.message);

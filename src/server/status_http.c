@@ -68,15 +68,15 @@ static const char *text_of(struct page *page, yyjson_val *object, const char *ke
 static void fill_server(struct page *page)
 {
     const struct machine *machine = page->machine;
+    size_t users = users_count(machine->users);
 
     section(page, "server");
     line(page, STR("version"), STR(ONGGI_VERSION));
     line(page, STR("project"), str_from(machine->project->folder));
     line(page, STR("address"), machine->url.len > 0 ? machine->url : STR("no server runs"));
     line(page, STR("users"),
-         machine->config->user_count > 0
-             ? arena_printf(page->req->arena, "%zu", machine->config->user_count)
-             : STR("none: loopback only, everything allowed"));
+         users > 0 ? arena_printf(page->req->arena, "%zu", users)
+                   : STR("none: loopback only, everything allowed"));
 }
 
 static void fill_definitions(struct page *page)

@@ -95,14 +95,19 @@ void users_on_change(struct users *users, void (*changed)(void *context), void *
     pthread_mutex_unlock(&users->writing);
 }
 
-bool users_exist(struct users *users)
+size_t users_count(struct users *users)
 {
-    bool exist;
+    size_t count;
 
     pthread_rwlock_rdlock(&users->lock);
-    exist = users->count > 0;
+    count = users->count;
     pthread_rwlock_unlock(&users->lock);
-    return exist;
+    return count;
+}
+
+bool users_exist(struct users *users)
+{
+    return users_count(users) > 0;
 }
 
 /* ---- who asks */

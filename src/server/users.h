@@ -22,6 +22,7 @@ void users_hold(struct users *users);
 void users_take(struct users *users, const struct config *config);
 void users_release(struct users *users);
 bool users_exist(struct users *users);
+size_t users_count(struct users *users);
 /* Called in the thread that changed them, once at once. */
 void users_on_change(struct users *users, void (*changed)(void *context), void *context);
 

@@ -243,6 +243,7 @@ static enum status wire_machine(struct wiring *wiring, struct error *err)
     wiring->machine = (struct machine){ .router = wiring->router,
                                         .project = wiring->given.project,
                                         .config = wiring->given.config,
+                                        .users = wiring->users,
                                         .url = wiring->given.url };
     router_mount(wiring->router, &machine_door, &wiring->machine);
     return STATUS_OK;

@@ -237,6 +237,20 @@ class Settings(Case):
         time.sleep(0.5)
         self.assertEqual((self.path / "two.log").stat().st_size, size)
 
+    def test_how_much_is_logged(self):
+        self.start(self.BASE)
+        read_again = "configuration read again"
+        self.config.write_text("server: {threads: 2, log_level: error, hosts: [onggi.example.com]}\n")
+        os.kill(self.pid, signal.SIGHUP)
+        self.assertTrue(wait_until(lambda: self.code("/readyz", host="onggi.example.com") == 200))
+        time.sleep(0.2)
+        self.assertNotIn(read_again, self.log())
+        self.reload(self.BASE, read_again)
+        self.reload("server: {threads: 2, log_level: loud}\n", "onggi.yaml:1:33: expected debug, info, warn or error")
+        done = self.project.run("status", env={"ONGGI_LOG": "loud"})
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("ONGGI_LOG is 'loud'", done.stderr)
+
     def test_what_has_to_wait_is_named(self):
         self.start(self.BASE)
         self.reload("python: python4\nserver: {threads: 3, workers: 7, listen: '127.0.0.1:1', access_log: one.log,\n"

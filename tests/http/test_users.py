@@ -58,6 +58,7 @@ class Users(onggi.ProjectCase):
         self.assertEqual(self.ask("/api/v1/users", viewer)[0], 403)
         self.assertEqual(self.ask("/api/v1/apply", viewer, "POST", b"")[0], 403)
         self.assertEqual(self.ask("/api/v1/users", admin)[0], 200)
+        self.assertRegex(self.command(admin, "status").stdout, r"users +2\n")
         # Takes effect at once, without a restart.
         self.assertEqual(self.command(admin, "users", "remove", "vera").returncode, 0)
         self.assertEqual(self.ask("/api/v1/status", viewer)[0], 401)
