@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct folder_store {
@@ -22,6 +23,32 @@ struct folder_store {
 static const char *root_of(const struct blob_store *base)
 {
     return container_of(base, struct folder_store, base)->root;
+}
+
+#define NEW_START "new-"
+/* Whoever still writes has touched its file since. */
+#define ABANDONED_SECONDS 3600
+
+/* What a process left that was killed while it wrote. */
+static void sweep(const char *root)
+{
+    struct arena *arena = arena_new();
+    struct str *names = NULL;
+    struct error ignored;
+    time_t now = time(NULL);
+    size_t count = 0;
+
+    if (folder_list(arena, root, &names, &count, &ignored) != STATUS_OK)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *path = arena_printf(arena, "%s/" STR_FMT, root, STR_ARG(names[i])).data;
+        struct stat about;
+
+        if (str_starts(names[i], STR(NEW_START)) && lstat(path, &about) == 0 &&
+            S_ISREG(about.st_mode) && now - about.st_mtime > ABANDONED_SECONDS)
+            unlink(path);
+    }
+    arena_free(arena);
 }
 
 static enum status folder_open(struct str location, struct blob_store **out, struct error *err)
@@ -38,6 +65,7 @@ static enum status folder_open(struct str location, struct blob_store **out, str
     store = calloc(1, sizeof(*store));
     if (store == NULL)
         abort();
+    sweep(root);
     store->base.driver = &blob_folder;
     store->root = root;
     *out = &store->base;
@@ -66,7 +94,7 @@ static enum status path_of(const char *root, const char *hash, char path[PATH_SI
 
 static enum status begin(const char *root, char path[PATH_SIZE], int *fd, struct error *err)
 {
-    if (snprintf(path, PATH_SIZE, "%s/new-XXXXXX", root) >= PATH_SIZE)
+    if (snprintf(path, PATH_SIZE, "%s/" NEW_START "XXXXXX", root) >= PATH_SIZE)
         return error_set(err, STATUS_LIMIT, "blob store: the path is too long");
     *fd = mkostemp(path, O_CLOEXEC);
     if (*fd < 0)

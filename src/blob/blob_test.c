@@ -4,6 +4,7 @@
 #include "blob/blob.h"
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,22 @@ TEST(bytes_come_back_by_their_hash)
     assert_ok(blob_get(store, arena, str_from(blob.hash), 100, &text, &err));
     assert_str_equal(text, STR("model"));
     assert_fails(STATUS_LIMIT, blob_get(store, arena, str_from(blob.hash), 4, &text, &err));
+}
+
+TEST(what_a_killed_writer_left_is_swept_when_it_is_old)
+{
+    const char *old = arena_printf(arena, "%s/blobs/new-Abc123", folder).data;
+    const char *young = arena_printf(arena, "%s/blobs/new-Def456", folder).data;
+    const struct timespec long_ago[2] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
+    struct blob_store *another;
+
+    assert_ok(file_write(old, STR("half a mod"), &err));
+    assert_ok(file_write(young, STR("half a mod"), &err));
+    assert_int_equal(utimensat(AT_FDCWD, old, long_ago, 0), 0);
+    assert_ok(blob_store_open(arena_printf(arena, "folder:%s/blobs", folder), &another, &err));
+    blob_store_close(&another);
+    assert_false(file_exists(old));
+    assert_true(file_exists(young)); /* somebody may be writing it */
 }
 
 TEST(a_file_is_the_same_as_its_bytes)
@@ -158,6 +175,8 @@ int main(void)
                                         close_store),
         cmocka_unit_test_setup_teardown(only_a_regular_file_is_put, open_store, close_store),
         cmocka_unit_test_setup_teardown(nothing_half_written_stays, open_store, close_store),
+        cmocka_unit_test_setup_teardown(what_a_killed_writer_left_is_swept_when_it_is_old,
+                                        open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
