@@ -134,54 +134,99 @@ static void interrupt(struct workflow *workflow, struct live *live)
     arena_free(arena);
 }
 
+static struct live *adopt(struct workflow *workflow, struct execution *execution)
+{
+    struct live *live = live_add(workflow, execution);
+
+    if (execution->cursor.phase == PHASE_STARTED)
+        interrupt(workflow, live);
+    return live;
+}
+
 static enum status on_load(struct workflow *workflow, struct message *message)
 {
     struct execution *execution;
-    struct live *live;
 
     if (live_find(workflow, message->id) != NULL)
         return STATUS_OK;
     TRY(store_load(workflow->db, message->id, &execution, &message->err));
-    live = live_add(workflow, execution);
-    if (execution->cursor.phase == PHASE_STARTED)
-        interrupt(workflow, live);
+    (void)adopt(workflow, execution);
     return STATUS_OK;
+}
+
+static void tell(const struct workflow *workflow, struct str id, struct str pipeline,
+                 enum execution_status status)
+{
+    if (workflow->on_change != NULL)
+        workflow->on_change(workflow->on_change_context, id, pipeline, status);
+}
+
+/* RUNNING on disk, but what happened to it cannot be read: it ends there. */
+static enum status stop_unreadable(struct workflow *workflow, struct message *message)
+{
+    struct arena *arena = arena_new();
+    struct str pipeline;
+    enum status status = store_abort(workflow->db, arena, message->id, &message->fault,
+                                     message->user, clock_now_us(), &pipeline, &message->err);
+
+    if (status == STATUS_OK)
+        tell(workflow, message->id, pipeline, EXECUTION_ABORTED);
+    arena_free(arena);
+    return status;
 }
 
 static enum status on_stop(struct workflow *workflow, struct message *message)
 {
     struct live *live = live_find(workflow, message->id);
+    struct execution *execution = live == NULL ? NULL : live->execution;
 
-    if (live == NULL || live->execution->status != EXECUTION_RUNNING)
+    if (live == NULL &&
+        store_load(workflow->db, message->id, &execution, &message->err) != STATUS_OK)
+        return stop_unreadable(workflow, message);
+    if (execution->status != EXECUTION_RUNNING) {
+        if (live == NULL)
+            execution_free(execution);
         return error_set(&message->err, STATUS_CONFLICT,
                          "execution " STR_FMT " does not run any more", STR_ARG(message->id));
-    execution_abort(live->execution, &message->fault, clock_now_us());
+    }
+    if (live == NULL)
+        live = adopt(workflow, execution);
+    execution_abort(live->execution, &message->fault, message->user, clock_now_us());
     cancel(live, CANCEL_STOPPED);
     live->changed = true;
     return STATUS_OK;
 }
 
+static enum status check_redrive(const struct workflow *workflow,
+                                 const struct execution *execution, struct error *err)
+{
+    if (execution->status == EXECUTION_RUNNING)
+        return error_set(err, STATUS_CONFLICT, "execution " STR_FMT " still runs",
+                         STR_ARG(execution->id));
+    if (execution->status == EXECUTION_SUCCEEDED)
+        return error_set(err, STATUS_CONFLICT,
+                         "execution " STR_FMT " has succeeded; there is nothing to do again",
+                         STR_ARG(execution->id));
+    return execution->pipeline.len == 0 ? STATUS_OK
+                                        : retention_check(workflow, execution->id, err);
+}
+
 static enum status on_redrive(struct workflow *workflow, struct message *message)
 {
     struct execution *execution;
+    enum status status;
 
     if (live_find(workflow, message->id) != NULL)
         return error_set(&message->err, STATUS_CONFLICT, "execution " STR_FMT " still runs",
                          STR_ARG(message->id));
     TRY(store_load(workflow->db, message->id, &execution, &message->err));
-    if (execution->pipeline.len > 0 && execution->status != EXECUTION_SUCCEEDED &&
-        retention_check(workflow, message->id, &message->err) != STATUS_OK) {
+    status = check_redrive(workflow, execution, &message->err);
+    if (status != STATUS_OK) {
         execution_free(execution);
-        return message->err.status;
+        return status;
     }
-    if (execution->status == EXECUTION_SUCCEEDED) {
-        execution_free(execution);
-        return error_set(&message->err, STATUS_CONFLICT,
-                         "execution " STR_FMT " has succeeded; there is nothing to do again",
-                         STR_ARG(message->id));
-    }
-    execution_redrive(execution, clock_now_us());
-    (void)live_add(workflow, execution);
+    execution_redrive(execution, message->user, clock_now_us());
+    live_add(workflow, execution)->redriven = true;
     return STATUS_OK;
 }
 
@@ -285,22 +330,51 @@ static enum status handle(struct workflow *workflow, struct message *message)
     return STATUS_OK;
 }
 
+static int64_t monotonic_us(void)
+{
+    return (int64_t)(clock_monotonic_ns() / 1000);
+}
+
+/*
+ * Of a try that runs here the time that really passed counts, from its beginning: the wall clock may
+ * be set, and a task may have queued. A submitted one outlives engines.
+ */
+static bool is_late(const struct live *live, int64_t now_us)
+{
+    const struct cursor *cursor = &live->execution->cursor;
+
+    if (cursor->timeout_us == 0)
+        return false;
+    if (live->try != NULL)
+        return monotonic_us() - live->begun_us >= cursor->timeout_us;
+    return cursor->phase == PHASE_SUBMITTED && now_us >= cursor->begun_us + cursor->timeout_us;
+}
+
+static bool is_silent(const struct live *live, int64_t now_us)
+{
+    const struct cursor *cursor = &live->execution->cursor;
+
+    if (cursor->heartbeat_us == 0)
+        return false;
+    if (live->try != NULL)
+        return monotonic_us() - atomic_load(&live->try->heartbeat_us) > cursor->heartbeat_us;
+    return cursor->phase == PHASE_SUBMITTED && now_us >= cursor->beat_us + cursor->heartbeat_us;
+}
+
 static void check_task_time(struct live *live, int64_t now_us)
 {
     const struct cursor *cursor = &live->execution->cursor;
-    const struct fault late = { ERROR_TIMEOUT, STR_EMPTY };
-    bool over = cursor->timeout_us > 0 && now_us >= cursor->begun_us + cursor->timeout_us;
+    bool late = is_late(live, now_us);
+    const struct fault fault = { late ? ERROR_TIMEOUT : ERROR_HEARTBEAT, STR_EMPTY };
 
-    if (cursor->phase < PHASE_SCHEDULED || cursor->phase > PHASE_SUBMITTED)
+    if (cursor->phase < PHASE_SCHEDULED || cursor->phase > PHASE_SUBMITTED ||
+        (!late && !is_silent(live, now_us)))
         return;
-    if (over && live->try == NULL)
-        (void)execution_task_failed(live->execution, cursor->token, &late, now_us);
-    else if (over)
-        cancel(live, CANCEL_TIMEOUT); /* recorded when the try has really ended */
-    if (live->try != NULL && cursor->heartbeat_us > 0 &&
-        (int64_t)(clock_monotonic_ns() / 1000) - atomic_load(&live->try->heartbeat_us) >
-            cursor->heartbeat_us)
-        cancel(live, CANCEL_HEARTBEAT);
+    if (live->try == NULL)
+        (void)execution_task_failed(live->execution, cursor->token, &fault, now_us);
+    else
+        /* Recorded when the try has really ended. */
+        cancel(live, late ? CANCEL_TIMEOUT : CANCEL_HEARTBEAT);
     live->changed = live->changed || live->execution->fresh_count > 0;
 }
 
@@ -373,18 +447,16 @@ static void decide_all(struct workflow *workflow)
     rotate(workflow);
 }
 
-/* Tells what the fresh events, now on disk, have changed. */
-static void tell_changes(struct workflow *workflow, const struct execution *execution)
+/* What is on disk now is told: that a redriven one runs again, before how it ended. */
+static void tell_of(const struct workflow *workflow, struct live *live)
 {
-    if (workflow->on_change == NULL)
-        return;
-    for (size_t i = 0; i < execution->fresh_count; i++)
-        if (str_equal(execution->fresh[i].type, STR("ExecutionRedriven")))
-            workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
-                                EXECUTION_RUNNING);
+    const struct execution *execution = live->execution;
+
+    if (live->redriven)
+        tell(workflow, execution->id, execution->pipeline, EXECUTION_RUNNING);
     if (execution->status != EXECUTION_RUNNING)
-        workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
-                            execution->status);
+        tell(workflow, execution->id, execution->pipeline, execution->status);
+    live->redriven = false;
 }
 
 /* Brings the fresh events of all executions to disk. */
@@ -396,13 +468,16 @@ static enum status commit(struct workflow *workflow, struct error *err)
     enum status status = STATUS_OK;
 
     for (struct live *live = workflow->live; live != NULL; live = live->next)
-        if (live->changed && live->execution->fresh_count > 0)
+        if (live->execution->fresh_count > 0)
             ARENA_PUSH(arena, changed, count, capacity) = live->execution;
     if (count > 0)
         status = store_append(workflow->db, changed, count, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        tell_changes(workflow, changed[i]);
-        execution_clear_fresh(changed[i]);
+    for (struct live *live = workflow->live; status == STATUS_OK && live != NULL;
+         live = live->next) {
+        if (live->execution->fresh_count == 0)
+            continue;
+        execution_clear_fresh(live->execution);
+        tell_of(workflow, live);
     }
     arena_free(arena);
     return status;
@@ -432,6 +507,8 @@ static void begin_try(struct workflow *workflow, struct live *live)
     if (known == NULL) {
         fail_unknown(live);
     } else if (workflow->tries_begun < TRIES_MAX && !workflow->draining) {
+        live->begun_us = monotonic_us();
+        execution_task_begun(live->execution, clock_now_us());
         live->try = try_begin(workflow, live->execution, known);
         workflow->tries_begun++;
     }
@@ -523,6 +600,21 @@ static bool turn(struct workflow *workflow, struct message *messages)
     return committed;
 }
 
+/* When the try that runs is to be looked at. */
+static int64_t try_due_us(const struct live *live, int64_t now_us)
+{
+    const struct cursor *cursor = &live->execution->cursor;
+    int64_t due = INT64_MAX;
+
+    if (live->try == NULL)
+        return due;
+    if (cursor->timeout_us > 0)
+        due = now_us + cursor->timeout_us - (monotonic_us() - live->begun_us);
+    if (cursor->heartbeat_us > 0 && now_us + US_PER_SECOND < due)
+        due = now_us + US_PER_SECOND;
+    return due;
+}
+
 static int64_t next_wake_us(const struct workflow *workflow, bool committed)
 {
     int64_t now_us = clock_now_us(), wake = committed ? INT64_MAX : now_us + COMMIT_RETRY_US;
@@ -530,10 +622,10 @@ static int64_t next_wake_us(const struct workflow *workflow, bool committed)
     for (const struct live *live = workflow->live; committed && live != NULL;
          live = live->next) {
         int64_t due = live->changed ? now_us : execution_wake_us(live->execution);
+        int64_t try_due = try_due_us(live, now_us);
 
-        if (live->try != NULL && live->execution->cursor.heartbeat_us > 0 &&
-            now_us + US_PER_SECOND < due)
-            due = now_us + US_PER_SECOND;
+        if (try_due < due)
+            due = try_due;
         /* What is late already waits for its try to end; looking once a second is enough. */
         if (live->try != NULL && due <= now_us)
             due = now_us + US_PER_SECOND;

@@ -41,9 +41,11 @@ try {
 /* A running execution, as the engine's thread knows it. */
 struct live {
     struct execution *execution;
-    struct try *try; /* the one that runs, or NULL */
-    bool changed;    /* something is to be decided or committed */
-    bool undecided;  /* the turn was full; this one goes first in the next */
+    struct try *try;  /* the one that runs, or NULL */
+    int64_t begun_us; /* when that began, of the monotonic clock */
+    bool changed;     /* something is to be decided or committed */
+    bool undecided;   /* the turn was full; this one goes first in the next */
+    bool redriven;    /* and that is yet to be told */
     struct live *next;
 };
 
@@ -63,6 +65,7 @@ struct message {
     struct str id;    /* of the execution */
     struct str token; /* instead, for SUCCEED and FAIL */
     struct str text;  /* output or private part */
+    struct str user;  /* who wants to stop or redrive */
     struct fault fault;
     struct try *try;
     enum status result; /* of a DONE try */

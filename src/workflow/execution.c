@@ -384,8 +384,11 @@ int64_t execution_wake_us(const struct execution *execution)
         return INT64_MAX;
     if (cursor->phase == PHASE_RETRYING && cursor->wake_us < wake)
         wake = cursor->wake_us;
-    if (cursor->phase >= PHASE_SCHEDULED && cursor->phase <= PHASE_SUBMITTED &&
-        cursor->timeout_us > 0 && cursor->begun_us + cursor->timeout_us < wake)
+    if (cursor->phase != PHASE_SUBMITTED)
+        return wake;
+    if (cursor->timeout_us > 0 && cursor->begun_us + cursor->timeout_us < wake)
         wake = cursor->begun_us + cursor->timeout_us;
+    if (cursor->heartbeat_us > 0 && cursor->beat_us + cursor->heartbeat_us < wake)
+        wake = cursor->beat_us + cursor->heartbeat_us;
     return wake;
 }

@@ -42,7 +42,8 @@ struct cursor {
     struct str parameters;            /* of the task, JSON */
     struct str token;                 /* of the try that is scheduled, runs or was submitted */
     int64_t scheduled_id;             /* of the event that scheduled it */
-    int64_t begun_us;                 /* when that try was scheduled or started */
+    int64_t begun_us;                 /* when that try began, as far as is known */
+    int64_t beat_us;                  /* when a submitted one last gave a sign of life */
     int64_t timeout_us, heartbeat_us; /* of the task; 0: none */
     struct str started;               /* the private part of its start */
     struct str result;                /* of the task, or of the last state, JSON */
@@ -56,6 +57,7 @@ struct execution {
     struct arena *arena;   /* owned; holds the machine and what follows */
     struct arena *scratch; /* of one event being made or applied */
     struct str id, pipeline, user, definition;
+    struct str stopped_by, redriven_by; /* users; empty: nobody */
     struct machine *machine;
     struct str input;
     int64_t start_us, redrive_us, redrive_count;
@@ -95,6 +97,8 @@ bool execution_advance(struct execution *execution, int64_t now_us, size_t event
 /* What became of the try with this token. False, and nothing happens, if it is not the current one. */
 bool execution_task_started(struct execution *execution, struct str token,
                             struct str private_part, int64_t now_us);
+/* The time at which a try began goes to disk only with its submission. */
+void execution_task_begun(struct execution *execution, int64_t now_us);
 bool execution_task_submitted(struct execution *execution, struct str token, struct str output,
                               int64_t now_us);
 bool execution_task_succeeded(struct execution *execution, struct str token, struct str output,
@@ -102,11 +106,15 @@ bool execution_task_succeeded(struct execution *execution, struct str token, str
 bool execution_task_failed(struct execution *execution, struct str token,
                            const struct fault *fault, int64_t now_us);
 
-void execution_abort(struct execution *execution, const struct fault *fault, int64_t now_us);
+void execution_abort(struct execution *execution, const struct fault *fault, struct str user,
+                     int64_t now_us);
 void execution_time_out(struct execution *execution, int64_t now_us);
 /* Only of one that FAILED, was ABORTED or TIMED_OUT. */
-void execution_redrive(struct execution *execution, int64_t now_us);
-/* When something is to be done without anybody asking: retry, time-outs. INT64_MAX: never. */
+void execution_redrive(struct execution *execution, struct str user, int64_t now_us);
+/*
+ * When something is to be done without anybody asking: retry, time-outs but those of tries that
+ * run here. INT64_MAX: never.
+ */
 int64_t execution_wake_us(const struct execution *execution);
 int64_t execution_deadline_us(
     const struct execution *execution); /* TimeoutSeconds of the machine */

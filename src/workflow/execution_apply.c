@@ -116,7 +116,12 @@ static bool apply_task_started(const struct application *a)
 
 static bool apply_task_submitted(const struct application *a)
 {
+    yyjson_val *begun = yyjson_obj_get(a->private_part, "begun_us");
+
     a->cursor->phase = PHASE_SUBMITTED;
+    a->cursor->beat_us = a->event->time_us;
+    if (begun != NULL)
+        a->cursor->begun_us = yyjson_get_sint(begun);
     return true;
 }
 
@@ -169,6 +174,8 @@ static bool apply_execution_failed(const struct application *a)
 static bool apply_execution_aborted(const struct application *a)
 {
     end_execution(a, EXECUTION_ABORTED);
+    a->execution->stopped_by = arena_str(a->execution->arena,
+                                         text_field(a->private_part, "user"));
     return true;
 }
 
@@ -189,6 +196,8 @@ static bool apply_execution_redriven(const struct application *a)
     execution->fault = (struct fault){ STR_EMPTY, STR_EMPTY };
     execution->redrive_count++;
     execution->redrive_us = a->event->time_us;
+    execution->stopped_by = STR_EMPTY;
+    execution->redriven_by = arena_str(execution->arena, text_field(a->private_part, "user"));
     cursor->retries = 0;
     if (cursor->phase != PHASE_NEXT && cursor->phase != PHASE_ENDED)
         cursor->phase = PHASE_ENTERED;

@@ -146,6 +146,16 @@ void execution_make_end(struct execution *execution, struct str type, const char
     emit(execution, type, name, doc, details, STR_EMPTY);
 }
 
+/* Who asked for it is no client's affair, but the operator's. */
+static struct str asked_by(struct execution *execution, struct str user)
+{
+    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
+    yyjson_mut_val *private_part = yyjson_mut_obj(doc);
+
+    json_add_str(doc, private_part, "user", user);
+    return json_mut_write(execution->scratch, private_part);
+}
+
 static void add_resource(yyjson_mut_doc *doc, yyjson_mut_val *details,
                          const struct state *state)
 {
@@ -207,6 +217,11 @@ static void add_output(yyjson_mut_doc *doc, yyjson_mut_val *details, struct str 
     add_truncated(doc, details, "outputDetails");
 }
 
+void execution_task_begun(struct execution *execution, int64_t now_us)
+{
+    execution->cursor.begun_us = now_us;
+}
+
 bool execution_task_submitted(struct execution *execution, struct str token, struct str output,
                               int64_t now_us)
 {
@@ -218,7 +233,8 @@ bool execution_task_submitted(struct execution *execution, struct str token, str
     execution->now_us = now_us;
     add_output(doc, details, output);
     emit_task(execution, STR("TaskSubmitted"), "taskSubmittedEventDetails", doc, details,
-              STR_EMPTY);
+              arena_printf(execution->scratch, "{\"begun_us\":%lld}",
+                           (long long)execution->cursor.begun_us));
     return true;
 }
 
@@ -333,11 +349,16 @@ bool execution_task_failed(struct execution *execution, struct str token,
     return true;
 }
 
-void execution_abort(struct execution *execution, const struct fault *fault, int64_t now_us)
+void execution_abort(struct execution *execution, const struct fault *fault, struct str user,
+                     int64_t now_us)
 {
+    yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
+    yyjson_mut_val *details = yyjson_mut_obj(doc);
+
     execution->now_us = now_us;
-    execution_make_end(execution, STR("ExecutionAborted"), "executionAbortedEventDetails",
-                       fault);
+    add_fault(doc, details, fault);
+    emit(execution, STR("ExecutionAborted"), "executionAbortedEventDetails", doc, details,
+         asked_by(execution, user));
 }
 
 void execution_time_out(struct execution *execution, int64_t now_us)
@@ -349,7 +370,7 @@ void execution_time_out(struct execution *execution, int64_t now_us)
                        &fault);
 }
 
-void execution_redrive(struct execution *execution, int64_t now_us)
+void execution_redrive(struct execution *execution, struct str user, int64_t now_us)
 {
     yyjson_mut_doc *doc = json_mut_doc(execution->scratch);
     yyjson_mut_val *details = yyjson_mut_obj(doc);
@@ -357,5 +378,5 @@ void execution_redrive(struct execution *execution, int64_t now_us)
     execution->now_us = now_us;
     yyjson_mut_obj_add_int(doc, details, "redriveCount", execution->redrive_count + 1);
     emit(execution, STR("ExecutionRedriven"), "executionRedrivenEventDetails", doc, details,
-         STR_EMPTY);
+         asked_by(execution, user));
 }

@@ -274,12 +274,13 @@ TEST(a_redriven_execution_goes_on_at_the_failed_state)
     struct execution *execution = run_new(FLAKY(1, ""), "{'a':1}");
 
     assert_int_equal(execution->status, EXECUTION_FAILED);
-    execution_redrive(execution, START_US + US_PER_DAY);
+    execution_redrive(execution, STR("ann"), START_US + US_PER_DAY);
     (void)execution_advance(execution, START_US + US_PER_DAY, 1000000, SIZE_MAX);
     assert_int_equal(execution->cursor.phase, PHASE_SCHEDULED);
     assert_str_equal(execution->cursor.state->name, STR("A"));
     assert_str_equal(execution->cursor.input, STR("{\"a\":1}"));
     assert_int_equal(execution->redrive_count, 1);
+    assert_str_equal(execution->redriven_by, STR("ann"));
     execution_free(execution);
 }
 

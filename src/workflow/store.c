@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workflow/store.h"
 
+#include "workflow/execution_internal.h"
+
 static const char *const steps[] = {
     "CREATE TABLE workflow_execution ("
     " id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, user TEXT NOT NULL, status TEXT NOT NULL,"
@@ -17,6 +19,12 @@ static const char *const steps[] = {
     "ALTER TABLE workflow_event ADD COLUMN state TEXT NOT NULL DEFAULT '';",
     "CREATE INDEX workflow_execution_by_end ON workflow_execution (pipeline, stop_us, id);",
     "ALTER TABLE workflow_execution ADD COLUMN code_sha256 TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE workflow_execution ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE workflow_execution ADD COLUMN redriven_by TEXT NOT NULL DEFAULT '';",
+    /* What its starter calls it, so that starting twice starts once. */
+    "ALTER TABLE workflow_execution ADD COLUMN name TEXT NOT NULL DEFAULT '';"
+    "CREATE UNIQUE INDEX workflow_execution_by_name ON workflow_execution (pipeline, name)"
+    " WHERE name <> '';",
 };
 
 enum status store_migrate(struct sql *db, struct error *err)
@@ -56,22 +64,60 @@ static enum status insert_events(struct sql_tx *tx, const struct execution *exec
 static enum status update_summary(struct sql_tx *tx, const struct execution *execution,
                                   struct error *err)
 {
-    return sql_run(tx,
-                   "UPDATE workflow_execution SET status = ?2, state = ?3, stop_us = ?4,"
-                   " redrives = ?5, last_event = ?6, output = ?7, error = ?8, cause = ?9"
-                   " WHERE id = ?1",
-                   SQL_ARGS(sql_arg_str(execution->id), status_arg(execution->status),
-                            sql_arg_str(state_of(execution)), sql_arg_int64(execution->stop_us),
-                            sql_arg_int64(execution->redrive_count),
-                            sql_arg_int64(execution->last_id), sql_arg_str(execution->output),
-                            sql_arg_str(execution->fault.error),
-                            sql_arg_str(execution->fault.cause)),
-                   err);
+    return sql_run(
+        tx,
+        "UPDATE workflow_execution SET status = ?2, state = ?3, stop_us = ?4,"
+        " redrives = ?5, last_event = ?6, output = ?7, error = ?8, cause = ?9,"
+        " stopped_by = ?10, redriven_by = ?11 WHERE id = ?1",
+        SQL_ARGS(sql_arg_str(execution->id), status_arg(execution->status),
+                 sql_arg_str(state_of(execution)), sql_arg_int64(execution->stop_us),
+                 sql_arg_int64(execution->redrive_count), sql_arg_int64(execution->last_id),
+                 sql_arg_str(execution->output), sql_arg_str(execution->fault.error),
+                 sql_arg_str(execution->fault.cause), sql_arg_str(execution->stopped_by),
+                 sql_arg_str(execution->redriven_by)),
+        err);
+}
+
+struct naming {
+    struct arena *arena;
+    struct str pipeline, name;
+    struct named_execution *out;
+};
+
+static enum status read_named(struct sql_tx *tx, void *context, struct error *err)
+{
+    const struct naming *naming = context;
+    struct sql_rows *rows;
+    enum status status;
+
+    naming->out->id = STR_EMPTY;
+    TRY(sql_query(tx,
+                  "SELECT id, input, definition FROM workflow_execution"
+                  " WHERE pipeline = ?1 AND name = ?2 AND name <> ''",
+                  SQL_ARGS(sql_arg_str(naming->pipeline), sql_arg_str(naming->name)), &rows,
+                  err));
+    status = sql_next(rows, err);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    *naming->out = (struct named_execution){ sql_str(rows, naming->arena, 0),
+                                             sql_str(rows, naming->arena, 1),
+                                             sql_str(rows, naming->arena, 2) };
+    sql_rows_close(rows);
+    return STATUS_OK;
+}
+
+enum status store_named(struct sql *db, struct arena *arena, struct str pipeline,
+                        struct str name, struct named_execution *out, struct error *err)
+{
+    struct naming naming = { arena, pipeline, name, out };
+
+    return sql_read(db, read_named, &naming, err);
 }
 
 struct creation {
     const struct execution *execution;
-    struct str code_sha256;
+    struct str name, code_sha256;
 };
 
 static enum status create(struct sql_tx *tx, void *context, struct error *err)
@@ -81,25 +127,107 @@ static enum status create(struct sql_tx *tx, void *context, struct error *err)
 
     TRY(sql_run(tx,
                 "INSERT INTO workflow_execution (id, pipeline, user, status, state, start_us,"
-                " stop_us, redrives, last_event, input, output, error, cause, definition,"
+                " stop_us, redrives, last_event, input, output, error, cause, definition, name,"
                 " code_sha256)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, '', '', '', ?9, ?10)",
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, '', '', '', ?9, ?10, ?11)"
+                " ON CONFLICT DO NOTHING",
                 SQL_ARGS(sql_arg_str(execution->id), sql_arg_str(execution->pipeline),
                          sql_arg_str(execution->user), status_arg(execution->status),
                          sql_arg_str(state_of(execution)), sql_arg_int64(execution->start_us),
                          sql_arg_int64(execution->last_id), sql_arg_str(execution->input),
-                         sql_arg_str(execution->definition),
+                         sql_arg_str(execution->definition), sql_arg_str(creation->name),
                          sql_arg_str(creation->code_sha256)),
                 err));
+    if (sql_changes(tx) == 0)
+        return error_set(err, STATUS_CONFLICT, "there is an execution '" STR_FMT "' already",
+                         STR_ARG(creation->name));
     return insert_events(tx, execution, err);
 }
 
-enum status store_create(struct sql *db, const struct execution *execution,
+enum status store_create(struct sql *db, const struct execution *execution, struct str name,
                          struct str code_sha256, struct error *err)
 {
-    struct creation creation = { execution, code_sha256 };
+    struct creation creation = { execution, name, code_sha256 };
 
     return sql_write(db, create, &creation, err);
+}
+
+struct abortion {
+    struct arena *arena;
+    struct str id, user;
+    const struct fault *fault;
+    int64_t now_us;
+    struct str pipeline;
+};
+
+static struct str aborted_details(const struct abortion *work)
+{
+    const struct fault clipped = fault_clipped(work->fault);
+    yyjson_mut_doc *doc = json_mut_doc(work->arena);
+    yyjson_mut_val *outer = yyjson_mut_obj(doc);
+    yyjson_mut_val *details = yyjson_mut_obj_add_obj(doc, outer,
+                                                     "executionAbortedEventDetails");
+
+    if (clipped.error.len > 0)
+        json_add_str(doc, details, "error", clipped.error);
+    if (clipped.cause.len > 0)
+        json_add_str(doc, details, "cause", clipped.cause);
+    return json_mut_write(work->arena, outer);
+}
+
+static enum status read_running(struct sql_tx *tx, struct abortion *work, int64_t *last_event,
+                                struct error *err)
+{
+    struct sql_rows *rows;
+    enum status status;
+
+    TRY(sql_query(tx,
+                  "SELECT last_event, pipeline FROM workflow_execution"
+                  " WHERE id = ?1 AND status = 'RUNNING'",
+                  SQL_ARGS(sql_arg_str(work->id)), &rows, err));
+    status = sql_next(rows, err);
+    if (status == STATUS_NOT_FOUND)
+        return error_set(err, STATUS_CONFLICT, "execution " STR_FMT " does not run any more",
+                         STR_ARG(work->id));
+    TRY(status);
+    *last_event = sql_int64(rows, 0);
+    work->pipeline = sql_str(rows, work->arena, 1);
+    sql_rows_close(rows);
+    return STATUS_OK;
+}
+
+static enum status abort_execution(struct sql_tx *tx, void *context, struct error *err)
+{
+    struct abortion *work = context;
+    const struct fault clipped = fault_clipped(work->fault);
+    int64_t last;
+
+    TRY(read_running(tx, work, &last, err));
+    TRY(sql_run(
+        tx,
+        "INSERT INTO workflow_event (execution, id, previous_id, time_us, type, details,"
+        " private_part) VALUES (?1, ?2, ?3, ?4, 'ExecutionAborted', ?5, '')",
+        SQL_ARGS(sql_arg_str(work->id), sql_arg_int64(last + 1), sql_arg_int64(last),
+                 sql_arg_int64(work->now_us), sql_arg_str(aborted_details(work))),
+        err));
+    return sql_run(tx,
+                   "UPDATE workflow_execution SET status = 'ABORTED', stop_us = ?2,"
+                   " last_event = ?3, error = ?4, cause = ?5, stopped_by = ?6 WHERE id = ?1",
+                   SQL_ARGS(sql_arg_str(work->id), sql_arg_int64(work->now_us),
+                            sql_arg_int64(last + 1), sql_arg_str(clipped.error),
+                            sql_arg_str(clipped.cause), sql_arg_str(work->user)),
+                   err);
+}
+
+enum status store_abort(struct sql *db, struct arena *arena, struct str id,
+                        const struct fault *fault, struct str user, int64_t now_us,
+                        struct str *pipeline, struct error *err)
+{
+    struct abortion work = { arena, id, user, fault, now_us, STR_EMPTY };
+
+    TRY(sql_write(db, abort_execution, &work, err));
+    *pipeline = work.pipeline;
+    return STATUS_OK;
 }
 
 struct batch {

@@ -3,10 +3,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "workflow/engine.h"
-#include "workflow/pipeline.h"
 #include "workflow/retention.h"
 #include "workflow/runners/script.h"
 #include "workflow/store.h"
@@ -199,81 +197,12 @@ void workflow_on_change(struct workflow *workflow, execution_changed callback, v
     workflow->on_change_context = context;
 }
 
-static enum status start_execution(struct workflow *workflow, struct arena *arena,
-                                   struct execution *execution, struct str definition,
-                                   struct str input, struct str code_sha256, struct error *err)
+enum status workflow_execution_stop(struct workflow *workflow, struct str id, struct str user,
+                                    struct str error, struct str cause, struct error *err)
 {
-    struct message message = { .kind = MESSAGE_LOAD, .id = arena_str(arena, execution->id) };
-    yyjson_val *json;
-
-    if (input.len > DATA_MAX)
-        return error_set(err, STATUS_LIMIT, "an input may have %zu bytes, this one has %zu",
-                         DATA_MAX, input.len);
-    if (json_parse(arena, input, &json, err) != STATUS_OK)
-        return error_wrap(err, "input");
-    TRY(execution_define(execution, definition, engine_check_resource, workflow, err));
-    execution_start(execution, input, clock_now_us());
-    TRY(store_create(workflow->db, execution, code_sha256, err));
-    if (workflow->on_change != NULL)
-        workflow->on_change(workflow->on_change_context, execution->id, execution->pipeline,
-                            EXECUTION_RUNNING);
-    return engine_send(workflow, &message, err);
-}
-
-enum status workflow_start_definition(struct workflow *workflow, struct arena *arena,
-                                      struct str definition, struct str input, struct str user,
-                                      struct str *id, struct error *err)
-{
-    struct execution *execution;
-    enum status status;
-
-    TRY(workflow_resume(workflow, err));
-    execution = execution_new(id_new(arena), STR_EMPTY, user);
-    status = start_execution(workflow, arena, execution, definition,
-                             input.len == 0 ? STR("{}") : input, STR_EMPTY, err);
-    if (status == STATUS_OK)
-        *id = arena_str(arena, execution->id);
-    execution_free(execution);
-    return status;
-}
-
-enum status workflow_start_pipeline(struct workflow *workflow, struct arena *arena,
-                                    struct str name, struct str params, struct str user,
-                                    struct str *id, struct error *err)
-{
-    struct execution *execution;
-    struct pipeline pipeline;
-    struct str input, folder, hash;
-    enum status status;
-
-    TRY(pipeline_load(arena, workflow->project, name, &pipeline, err));
-    TRY(pipeline_input(arena, &pipeline, params, STR_EMPTY, &input, err));
-    TRY(workflow_resume(workflow, err));
-    execution = execution_new(id_new(arena), pipeline.name, user);
-    folder = run_folder(arena, workflow->project, execution->id);
-    status = pipeline_copy_code(arena, workflow->project, pipeline.name,
-                                arena_printf(arena, STR_FMT "/code", STR_ARG(folder)), &hash,
-                                err);
-    /* The event that says so comes to disk after what it starts with. */
-    if (status == STATUS_OK)
-        status = folder_sync(folder.data, err);
-    if (status == STATUS_OK)
-        status = folder_sync(arena_printf(arena, STR_FMT "/..", STR_ARG(folder)).data, err);
-    if (status == STATUS_OK)
-        status = pipeline_input(arena, &pipeline, params, hash, &input, err);
-    if (status == STATUS_OK)
-        status = start_execution(workflow, arena, execution, pipeline.definition, input, hash,
-                                 err);
-    if (status == STATUS_OK)
-        *id = arena_str(arena, execution->id);
-    execution_free(execution);
-    return status;
-}
-
-enum status workflow_execution_stop(struct workflow *workflow, struct str id, struct str error,
-                                    struct str cause, struct error *err)
-{
-    struct message message = { .kind = MESSAGE_STOP, .id = id, .fault = { error, cause } };
+    struct message message = {
+        .kind = MESSAGE_STOP, .id = id, .user = user, .fault = { error, cause }
+    };
     struct arena *arena = arena_new();
     struct execution_info info;
     enum status status = workflow_execution_get(workflow, arena, id, &info, err);
@@ -287,9 +216,9 @@ enum status workflow_execution_stop(struct workflow *workflow, struct str id, st
 }
 
 enum status workflow_execution_redrive(struct workflow *workflow, struct str id,
-                                       struct error *err)
+                                       struct str user, struct error *err)
 {
-    struct message message = { .kind = MESSAGE_REDRIVE, .id = id };
+    struct message message = { .kind = MESSAGE_REDRIVE, .id = id, .user = user };
 
     TRY(workflow_resume(workflow, err));
     return engine_send(workflow, &message, err);

@@ -48,8 +48,8 @@ enum execution_status {
 const char *execution_status_name(enum execution_status status); /* "RUNNING", … */
 
 /*
- * Called when an execution has started, was redriven, or has ended, on disk: on the thread that
- * starts it or the engine's, which waits meanwhile. After a crash in between it is not called again. Before
+ * Called when an execution has started, goes on after a redrive, or has ended, on disk: on the
+ * thread that starts it or the engine's, which waits meanwhile. After a crash in between it is not called again. Before
  * workflow_resume().
  */
 typedef void (*execution_changed)(void *context, struct str id, struct str pipeline,
@@ -70,23 +70,38 @@ struct execution_info {
     int64_t stop_us; /* 0 while it runs */
     int64_t redrive_count;
     int64_t last_event;
-    struct str user;
-    struct str input;  /* JSON */
-    struct str output; /* JSON; empty unless SUCCEEDED */
+    struct str user, stopped_by, redriven_by; /* the last two are empty if nobody did */
+    struct str name;                          /* that its starter gave it; or empty */
+    struct str input;                         /* JSON */
+    struct str output;                        /* JSON; empty unless SUCCEEDED */
     struct str error, cause;
     struct str code_sha256; /* of the code that was copied for it; whatever its input says */
     struct str definition;  /* ASL; only from workflow_execution_get() */
 };
 
+/*
+ * With a name, starting twice starts once: the same name with the same parameters (or definition
+ * and input) gives the execution that is there already, with others CONFLICT. OK means that the
+ * execution is on disk: it runs, or will when the next engine does.
+ */
+struct execution_starter {
+    struct str user;
+    struct str name; /* or empty; of the pipeline's executions no other has it */
+};
+struct started_execution {
+    struct str id;
+    bool existed;
+};
 /* params is a JSON object, or empty; names and types are checked against the pipeline's. */
 MUST_USE enum status workflow_start_pipeline(struct workflow *workflow, struct arena *arena,
                                              struct str pipeline, struct str params,
-                                             struct str user, struct str *id,
-                                             struct error *err);
+                                             const struct execution_starter *starter,
+                                             struct started_execution *out, struct error *err);
 /* Any ASL; input is a JSON text. */
 MUST_USE enum status workflow_start_definition(struct workflow *workflow, struct arena *arena,
                                                struct str definition, struct str input,
-                                               struct str user, struct str *id,
+                                               const struct execution_starter *starter,
+                                               struct started_execution *out,
                                                struct error *err);
 MUST_USE enum status workflow_execution_get(struct workflow *workflow, struct arena *arena,
                                             struct str id, struct execution_info *out,
@@ -101,11 +116,11 @@ MUST_USE enum status workflow_execution_list(struct workflow *workflow, struct a
                                              size_t *count, struct error *err);
 /* Returns when the execution is ABORTED on disk. CONFLICT if it has ended already. */
 MUST_USE enum status workflow_execution_stop(struct workflow *workflow, struct str id,
-                                             struct str error, struct str cause,
-                                             struct error *err);
-/* From the state that failed, with the input it had and the definition of then. */
+                                             struct str user, struct str error,
+                                             struct str cause, struct error *err);
+/* From the state that failed, with the input it had and the definition of then. CONFLICT while it runs. */
 MUST_USE enum status workflow_execution_redrive(struct workflow *workflow, struct str id,
-                                                struct error *err);
+                                                struct str user, struct error *err);
 
 struct workflow_event {
     int64_t id, previous_id, time_us;

@@ -73,6 +73,9 @@ static yyjson_mut_val *summary_json(yyjson_mut_doc *doc, const struct execution_
         json_add_time(doc, json, "stopped", info->stop_us);
     json_add_seconds(doc, json, info->start_us, over ? info->stop_us : clock_now_us());
     json_add_str(doc, json, "by", info->user);
+    add_text(doc, json, "name", info->name);
+    add_text(doc, json, "stopped_by", info->stopped_by);
+    add_text(doc, json, "redriven_by", info->redriven_by);
     if (info->redrive_count > 0)
         yyjson_mut_obj_add_int(doc, json, "redrives", info->redrive_count);
     add_text(doc, json, "error", info->error);
@@ -167,16 +170,20 @@ static enum status on_asl(struct request *req, struct response *res, struct erro
     return response_json(res, 200, pipeline.definition);
 }
 
-static enum status answer_started(struct request *req, struct response *res, struct str id,
-                                  struct str pipeline)
+/* 201 for a new one, 200 for the one that has the name already. */
+static enum status answer_started(struct request *req, struct response *res,
+                                  const struct started_execution *started, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     yyjson_mut_val *json = yyjson_mut_obj(doc);
+    struct execution_info info = { .status = EXECUTION_RUNNING };
 
-    json_add_str(doc, json, "execution", id);
-    json_add_str(doc, json, "pipeline", pipeline);
-    yyjson_mut_obj_add_str(doc, json, "status", "RUNNING");
-    return answer(req, res, 201, json);
+    TRY(workflow_execution_get(req->context, req->arena, started->id, &info, err));
+    json_add_str(doc, json, "execution", started->id);
+    json_add_str(doc, json, "pipeline", info.pipeline);
+    yyjson_mut_obj_add_str(doc, json, "status",
+                           started->existed ? execution_status_name(info.status) : "RUNNING");
+    return answer(req, res, started->existed ? 200 : 201, json);
 }
 
 /* An empty body is an empty object. */
@@ -190,34 +197,39 @@ static enum status body_object(const struct request *req, yyjson_val **out, stru
 
 static enum status on_run(struct request *req, struct response *res, struct error *err)
 {
-    static const struct str known[] = { STR_INIT("params") };
-    struct str pipeline = request_path_param(req, "name"), id;
+    static const struct str known[] = { STR_INIT("params"), STR_INIT("name") };
+    struct execution_starter starter = { req->identity.user, STR_EMPTY };
+    struct started_execution started;
     yyjson_val *body, *params = NULL;
 
     TRY(body_object(req, &body, err));
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(json_want_object(body, "params", &params, err));
-    TRY(workflow_start_pipeline(req->context, req->arena, pipeline,
+    TRY(json_want_str(body, "name", &starter.name, err));
+    TRY(workflow_start_pipeline(req->context, req->arena, request_path_param(req, "name"),
                                 params == NULL ? STR_EMPTY : json_write(req->arena, params),
-                                req->identity.user, &id, err));
-    return answer_started(req, res, id, pipeline);
+                                &starter, &started, err));
+    return answer_started(req, res, &started, err);
 }
 
 static enum status on_run_definition(struct request *req, struct response *res,
                                      struct error *err)
 {
-    static const struct str known[] = { STR_INIT("definition"), STR_INIT("input") };
+    static const struct str known[] = { STR_INIT("definition"), STR_INIT("input"),
+                                        STR_INIT("name") };
+    struct execution_starter starter = { req->identity.user, STR_EMPTY };
+    struct started_execution started;
     yyjson_val *body, *definition, *input;
-    struct str id;
 
     TRY(body_object(req, &body, err));
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(json_need_object(body, "definition", &definition, err));
+    TRY(json_want_str(body, "name", &starter.name, err));
     input = json_find(body, STR("input"));
     TRY(workflow_start_definition(req->context, req->arena, json_write(req->arena, definition),
                                   input == NULL ? STR("{}") : json_write(req->arena, input),
-                                  req->identity.user, &id, err));
-    return answer_started(req, res, id, STR_EMPTY);
+                                  &starter, &started, err));
+    return answer_started(req, res, &started, err);
 }
 
 static enum status on_executions(struct request *req, struct response *res, struct error *err)
@@ -348,7 +360,7 @@ static enum status on_stop(struct request *req, struct response *res, struct err
     TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
     TRY(json_want_str(body, "cause", &cause, err));
     TRY(json_want_str(body, "error", &error, err));
-    TRY(workflow_execution_stop(req->context, id, error, cause, err));
+    TRY(workflow_execution_stop(req->context, id, req->identity.user, error, cause, err));
     return answer_status(req, res, id, err);
 }
 
@@ -356,7 +368,7 @@ static enum status on_redrive(struct request *req, struct response *res, struct 
 {
     struct str id = request_path_param(req, "id");
 
-    TRY(workflow_execution_redrive(req->context, id, err));
+    TRY(workflow_execution_redrive(req->context, id, req->identity.user, err));
     return answer_status(req, res, id, err);
 }
 
@@ -368,12 +380,14 @@ static const struct route routes[] = {
     { "GET", "/api/v1/pipelines/{name}/asl", on_asl, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "A pipeline as Amazon States Language", NULL, NULL, 0 },
     { "POST", "/api/v1/pipelines/{name}/executions", on_run, DEFERRED, PERMIT_EDIT, BODY_SMALL,
-      "Start an execution of a pipeline",
-      "{\"type\":\"object\",\"properties\":{\"params\":{\"type\":\"object\"}}}", NULL, 0 },
+      "Start an execution of a pipeline; with a name, starting twice starts once",
+      "{\"type\":\"object\",\"properties\":{\"params\":{\"type\":\"object\"},\"name\":{\"type\":"
+      "\"string\"}}}",
+      NULL, 0 },
     { "POST", "/api/v1/executions", on_run_definition, DEFERRED, PERMIT_EDIT, 2 * BODY_SMALL,
       "Start an execution of a definition in Amazon States Language",
       "{\"type\":\"object\",\"required\":[\"definition\"],\"properties\":{\"definition\":{\"type\":"
-      "\"object\"},\"input\":{}}}",
+      "\"object\"},\"input\":{},\"name\":{\"type\":\"string\"}}}",
       NULL, 0 },
     { "GET", "/api/v1/executions", on_executions, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "Executions, newest first; ?pipeline=, ?limit=, ?before=ID", NULL, NULL, 0 },

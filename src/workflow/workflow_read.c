@@ -5,7 +5,8 @@
 #include "workflow/engine.h"
 
 #define COLUMNS \
-    "SELECT id, pipeline, status, state, start_us, stop_us, redrives, last_event, user, error"
+    "SELECT id, pipeline, status, state, start_us, stop_us, redrives, last_event, user, error," \
+    " stopped_by, redriven_by, name"
 
 static enum execution_status status_of(struct str name)
 {
@@ -28,6 +29,9 @@ static struct execution_info info_of(const struct sql_rows *rows, struct arena *
         .last_event = sql_int64(rows, 7),
         .user = sql_str(rows, arena, 8),
         .error = sql_str(rows, arena, 9),
+        .stopped_by = sql_str(rows, arena, 10),
+        .redriven_by = sql_str(rows, arena, 11),
+        .name = sql_str(rows, arena, 12),
     };
 }
 
@@ -58,11 +62,11 @@ static enum status read_one(struct sql_tx *tx, void *context, struct error *err)
         return err->status;
     }
     *reading->infos = info_of(rows, reading->arena);
-    reading->infos->input = sql_str(rows, reading->arena, 10);
-    reading->infos->output = sql_str(rows, reading->arena, 11);
-    reading->infos->cause = sql_str(rows, reading->arena, 12);
-    reading->infos->definition = sql_str(rows, reading->arena, 13);
-    reading->infos->code_sha256 = sql_str(rows, reading->arena, 14);
+    reading->infos->input = sql_str(rows, reading->arena, 13);
+    reading->infos->output = sql_str(rows, reading->arena, 14);
+    reading->infos->cause = sql_str(rows, reading->arena, 15);
+    reading->infos->definition = sql_str(rows, reading->arena, 16);
+    reading->infos->code_sha256 = sql_str(rows, reading->arena, 17);
     sql_rows_close(rows);
     return STATUS_OK;
 }

@@ -161,6 +161,7 @@ class PipelineTest(onggi.ProjectCase):
         self.good(f"/api/v1/executions/{execution}/stop", {"cause": "enough"})
         answer = self.project.wait(execution)
         self.assertEqual((answer["status"], answer["cause"]), ("ABORTED", "enough"))
+        self.assertEqual(answer["stopped_by"], answer["by"])
         self.refused(409, "does not run any more", f"/api/v1/executions/{execution}/stop", {})
         for _ in range(100):  # the script is still being ended
             code, answer = self.ask(f"/api/v1/executions/{execution}/redrive", {})
@@ -168,7 +169,24 @@ class PipelineTest(onggi.ProjectCase):
                 break
             self.assertEqual(code, 409, answer)
             time.sleep(0.1)
-        self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
+        self.refused(409, "still runs", f"/api/v1/executions/{execution}/redrive", {})
+        answer = self.project.wait(execution)
+        self.assertEqual((answer["status"], answer["redriven_by"]), ("SUCCEEDED", answer["by"]))
+        self.assertNotIn("stopped_by", answer)
+
+    def test_a_name_starts_once(self):
+        path, body = "/api/v1/pipelines/chain/executions", {"params": {"word": "x"}, "name": "nightly-2026-11-28"}
+        code, first = self.ask(path, body)
+        self.assertEqual((code, first["status"]), (201, "RUNNING"))
+        code, second = self.ask(path, body)
+        self.assertEqual((code, second["execution"]), (200, first["execution"]))
+        self.refused(409, ["is called 'nightly-2026-11-28' already", first["execution"]], path,
+                     {**body, "params": {"word": "y"}})
+        self.refused(400, "name: expected at most 80", path, {"name": "a b"})
+        answer = self.project.wait(first["execution"])
+        self.assertEqual((answer["status"], answer["name"]), ("SUCCEEDED", body["name"]))
+        code, again = self.ask(path, body)
+        self.assertEqual((code, again["status"]), (200, "SUCCEEDED"))
 
     def folders(self, kind):
         """Of executions, oldest first."""

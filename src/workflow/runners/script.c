@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define LOG_MAX ((uint64_t)256 << 20)
 
@@ -108,9 +109,23 @@ static enum status check(yyjson_val *parameters, struct error *err)
     return read_script(parameters, &script, err);
 }
 
-static bool wants_to_end(void *task)
+struct watched {
+    struct task *task;
+    const char *log;
+    off_t bytes;
+};
+
+/* A script that prints is alive. */
+static bool wants_to_end(void *context)
 {
-    return task_is_cancelled(task);
+    struct watched *watched = context;
+    struct stat log;
+
+    if (stat(watched->log, &log) == 0 && log.st_size != watched->bytes) {
+        watched->bytes = log.st_size;
+        task_heartbeat(watched->task);
+    }
+    return task_is_cancelled(watched->task);
 }
 
 static void log_command(struct task *task, const struct surroundings *around)
@@ -190,7 +205,8 @@ static enum status run(struct task *task, void *context, struct str *output, str
                       &(struct process_spec){ around.program, around.argv, around.envp,
                                               task->code.data, log.data },
                       &process, err));
-    process_wait(&process, &limits, wants_to_end, task, &end);
+    process_wait(&process, &limits, wants_to_end,
+                 &(struct watched){ .task = task, .log = log.data }, &end);
     /* Nothing is left, unless the script has killed its keeper. */
     process_end_marked(STR("ONGGI_TASK_FOLDER"), task->folder);
     if (end.kind != PROCESS_EXITED || end.code != 0)
