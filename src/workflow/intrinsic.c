@@ -51,16 +51,26 @@ static void skip_spaces(struct call_reader *reader)
         reader->at++;
 }
 
+static size_t end_of_text(const struct call_reader *reader)
+{
+    size_t end = reader->at + 1;
+
+    while (end < reader->text.len && reader->text.data[end] != '\'')
+        end += reader->text.data[end] == '\\' ? 2 : 1;
+    return end;
+}
+
+/* \' is a quote; other backslashes mean more to States.Format than elsewhere. */
 static enum status read_text(struct call_reader *reader, struct term *out)
 {
-    char *text = arena_alloc(reader->arena, reader->text.len);
-    size_t len = 0;
+    size_t end = end_of_text(reader), len = 0;
+    char *text;
 
-    for (reader->at++; peek(reader) != '\''; reader->at++) {
-        if (reader->at >= reader->text.len)
-            return call_error(reader, "the quote is not closed");
-        /* \' is a quote; other backslashes mean more to States.Format than elsewhere. */
-        if (peek(reader) == '\\' && reader->at + 1 < reader->text.len) {
+    if (end >= reader->text.len)
+        return call_error(reader, "the quote is not closed");
+    text = arena_alloc(reader->arena, end - reader->at);
+    for (reader->at++; reader->at < end; reader->at++) {
+        if (peek(reader) == '\\') {
             if (reader->text.data[reader->at + 1] != '\'')
                 text[len++] = peek(reader);
             reader->at++;
@@ -161,6 +171,8 @@ static enum status read_args(struct call_reader *reader, unsigned depth, struct 
     while (peek(reader) != ')') {
         struct term term = { .kind = TERM_TEXT };
 
+        if (out->count == INTRINSIC_ARGS_MAX)
+            return call_error(reader, "too many arguments");
         TRY(read_term(reader, depth, &term));
         ARENA_PUSH(reader->arena, out->args, out->count, out->capacity) = term;
         skip_spaces(reader);

@@ -133,11 +133,29 @@ static bool call_length(const struct scope *scope, yyjson_mut_val **args, size_t
     return true;
 }
 
-/* The hash of what is equal is equal: of objects the keys in any order, of 1 and 1.0 the number. */
-static uint64_t hash_of(yyjson_mut_val *value)
+static uint64_t hash_of(yyjson_mut_val *value);
+
+/* Of the keys in any order, but of each with its own value. */
+static uint64_t hash_of_object(yyjson_mut_val *object)
 {
     yyjson_mut_val *key, *item;
+    uint64_t hash = 0;
+    size_t i, max;
+
+    yyjson_mut_obj_foreach(object, i, max, key, item)
+    {
+        const uint64_t pair[] = { hash_of(key), hash_of(item) };
+
+        hash += hash64(pair, sizeof(pair), 0);
+    }
+    return hash;
+}
+
+/* The hash of what is equal is equal. */
+static uint64_t hash_of(yyjson_mut_val *value)
+{
     uint64_t hash = yyjson_mut_get_type(value);
+    yyjson_mut_val *item;
     double number;
     size_t i, max;
 
@@ -149,11 +167,15 @@ static uint64_t hash_of(yyjson_mut_val *value)
     }
     if (yyjson_mut_is_bool(value))
         return hash + yyjson_mut_get_bool(value);
+    if (yyjson_mut_is_obj(value))
+        return hash_of_object(value);
     if (yyjson_mut_is_arr(value))
-        yyjson_mut_arr_foreach(value, i, max, item) hash = hash * 31 + hash_of(item);
-    else if (yyjson_mut_is_obj(value))
-        yyjson_mut_obj_foreach(value, i, max, key, item)
-            hash += hash_of(key) ^ (hash_of(item) * 31);
+        yyjson_mut_arr_foreach(value, i, max, item)
+        {
+            const uint64_t pair[] = { hash, hash_of(item) };
+
+            hash = hash64(pair, sizeof(pair), 0);
+        }
     return hash;
 }
 

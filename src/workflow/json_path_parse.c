@@ -79,17 +79,29 @@ static enum status read_dotted(struct path_reader *reader)
                                     .name = str_slice(reader->text, start, reader->at) });
 }
 
+/* Behind the last byte of a name in quotes; the text's end if the quote is not closed. */
+static size_t end_of_quoted(const struct path_reader *reader, char quote)
+{
+    size_t end = reader->at + 1;
+
+    while (end < reader->text.len && reader->text.data[end] != quote)
+        end += reader->text.data[end] == '\\' && end + 1 < reader->text.len &&
+                       reader->text.data[end + 1] == quote
+                   ? 2
+                   : 1;
+    return end;
+}
+
 /* Only the quote itself is escaped; any other backslash is part of the name. */
 static enum status read_quoted(struct path_reader *reader, char quote, struct path_step *out)
 {
-    char *name = arena_alloc(reader->arena, reader->text.len);
-    size_t len = 0;
+    size_t end = end_of_quoted(reader, quote), len = 0;
+    char *name = arena_alloc(reader->arena, end - reader->at);
 
-    for (reader->at++; peek(reader) != quote; reader->at++) {
-        if (reader->at >= reader->text.len)
-            return path_error(reader, "the quote is not closed");
-        if (peek(reader) == '\\' && reader->at + 1 < reader->text.len &&
-            reader->text.data[reader->at + 1] == quote)
+    if (end >= reader->text.len)
+        return path_error(reader, "the quote is not closed");
+    for (reader->at++; reader->at < end; reader->at++) {
+        if (peek(reader) == '\\' && reader->text.data[reader->at + 1] == quote)
             reader->at++;
         name[len++] = peek(reader);
     }
@@ -157,7 +169,7 @@ static enum status read_choices(struct path_reader *reader)
     if (peek(reader) != ',')
         return push(reader, first);
     ARENA_PUSH(reader->arena, all.choices, all.choice_count, capacity) = first;
-    while (peek(reader) == ',') {
+    while (peek(reader) == ',' && all.choice_count <= PATH_WAYS_MAX) {
         reader->at++;
         TRY(read_choice(reader, &first));
         ARENA_PUSH(reader->arena, all.choices, all.choice_count, capacity) = first;

@@ -179,6 +179,32 @@ TEST(expressions_that_make_too_much_data_fail)
     execution_free(execution);
 }
 
+/* Each name or text would otherwise take as much memory as the whole line. */
+TEST(long_paths_and_calls_are_read_in_little_memory)
+{
+    struct arena *arena = arena_new();
+    struct buffer path = { 0 }, call = { 0 };
+    struct json_path parsed;
+    struct error err;
+    size_t before;
+
+    buffer_append(&path, STR("$['a'"));
+    buffer_append(&call, STR("States.Array('a'"));
+    while (path.len < 500000) {
+        buffer_append(&path, STR(",'a'"));
+        buffer_append(&call, STR(",'a'"));
+    }
+    buffer_append(&path, STR("]"));
+    buffer_append(&call, STR(")"));
+    before = arena_size(arena);
+    assert_fails(STATUS_INVALID, json_path_parse(arena, buffer_str(&path), &parsed, &err));
+    assert_fails(STATUS_INVALID, expression_check(arena, buffer_str(&call), &err));
+    assert_in_range(arena_size(arena) - before, 0, 4000000);
+    buffer_free(&path);
+    buffer_free(&call);
+    arena_free(arena);
+}
+
 TEST(variables_are_assigned_together_and_seen_by_later_states)
 {
     static const char chain[] =
@@ -352,6 +378,7 @@ TEST_MAIN(TEST_CASE(paths_and_templates_shape_the_data),
           TEST_CASE(intrinsic_functions_do_as_step_functions_does),
           TEST_CASE(an_intrinsic_that_cannot_be_computed_names_the_whole_expression),
           TEST_CASE(expressions_that_make_too_much_data_fail),
+          TEST_CASE(long_paths_and_calls_are_read_in_little_memory),
           TEST_CASE(variables_are_assigned_together_and_seen_by_later_states),
           TEST_CASE(variables_keep_to_their_limit),
           TEST_CASE(a_path_that_finds_nothing_fails_in_the_known_words),
