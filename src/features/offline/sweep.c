@@ -80,87 +80,38 @@ static const struct bounds *bounds_of(const struct segment *segment,
     return bounds;
 }
 
-/* --- as known ------------------------------------------------------------- */
-
-static const uint32_t *find_known(const struct segment *segment)
-{
-    uint32_t *known = ARENA_ARRAY(segment->arena, uint32_t, segment->question_count);
-    uint32_t row = 0;
-
-    for (uint32_t i = 0; i < segment->question_count; i++) {
-        while (row < segment->row_count &&
-               segment->sweep->created[segment->rows[row]] <= segment->question_times[i])
-            row++;
-        known[i] = row;
-    }
-    return known;
-}
-
-/* Row by row: for the questions at whose time a row of their window was not yet known. */
-static enum status ask_one(const struct segment *segment, const struct sweep_feature *feature,
-                           uint32_t low, uint32_t high, uint32_t question, struct error *err)
-{
-    const struct sweep *sweep = segment->sweep;
-    struct aggregate_partial partial;
-    struct value value;
-
-    aggregate_init(&feature->spec, &partial);
-    for (uint32_t i = low; i < high; i++) {
-        uint32_t row = segment->rows[i];
-        struct aggregate_row one = { .time_us = segment->times[i],
-                                     .created_us = sweep->created[row],
-                                     .order = row };
-
-        if (one.created_us > segment->question_times[question])
-            continue;
-        if (!feature->spec.counts_rows)
-            one.value = segment_value(segment, feature, i);
-        aggregate_add(&feature->spec, segment->arena, &partial, &one);
-    }
-    if (aggregate_finish(&feature->spec, &partial, &value, err) != STATUS_OK)
-        return segment_failed(segment, feature, err);
-    column_set(feature->out, segment->questions[question], value);
-    return STATUS_OK;
-}
-
-static enum status correct_unknown(const struct segment *segment,
-                                   const struct sweep_feature *feature,
-                                   const struct bounds *bounds, struct error *err)
-{
-    for (uint32_t i = 0; segment->known != NULL && i < segment->question_count; i++) {
-        struct arena_mark mark = arena_mark(segment->arena);
-
-        if (bounds->high[i] <= segment->known[i])
-            continue;
-        TRY(ask_one(segment, feature, bounds->low[i], bounds->high[i], i, err));
-        arena_rewind(segment->arena, mark);
-    }
-    return STATUS_OK;
-}
-
 /* --- columns -------------------------------------------------------------- */
+
+/* The rows that may be the newest at each question, by time alone: the last of them is. */
+static struct bounds newest_bounds(const struct segment *segment)
+{
+    struct sweep_feature like = { .window_us = segment->sweep->ttl_us,
+                                  .include_current = true };
+    struct bounds bounds = {
+        .like = &like,
+        .low = ARENA_ARRAY(segment->arena, uint32_t, segment->question_count),
+        .high = ARENA_ARRAY(segment->arena, uint32_t, segment->question_count)
+    };
+
+    find_bounds(segment, &bounds);
+    bounds.like = NULL;
+    return bounds;
+}
 
 /* The newest row for each question, or NO_ROW. */
 static const uint32_t *find_newest(const struct segment *segment)
 {
-    const struct sweep *sweep = segment->sweep;
     uint32_t *newest = ARENA_ARRAY(segment->arena, uint32_t, segment->question_count);
-    uint32_t high = 0;
+    struct bounds bounds = newest_bounds(segment);
 
-    for (uint32_t i = 0; i < segment->question_count; i++) {
-        int64_t now = segment->question_times[i];
-        int64_t oldest = sweep->ttl_us == 0 ? INT64_MIN : minus(now, sweep->ttl_us);
-        uint32_t row;
-
-        while (high < segment->row_count && segment->times[high] <= now)
-            high++;
-        row = high;
-        while (segment->known != NULL && row > 0 && segment->times[row - 1] >= oldest &&
-               sweep->created[segment->rows[row - 1]] > now)
-            row--;
-        newest[i] = row > 0 && segment->times[row - 1] >= oldest ? segment->rows[row - 1]
-                                                                 : NO_ROW;
+    if (known_differs(segment, &bounds)) {
+        known_last(segment, &bounds, newest);
+    } else {
+        for (uint32_t i = 0; i < segment->question_count; i++)
+            newest[i] = bounds.low[i] < bounds.high[i] ? bounds.high[i] - 1 : NO_ROW;
     }
+    for (uint32_t i = 0; i < segment->question_count; i++)
+        newest[i] = newest[i] == NO_ROW ? NO_ROW : segment->rows[newest[i]];
     return newest;
 }
 
@@ -195,6 +146,16 @@ static const sweep_function functions[AGGREGATE_FUNCTION_COUNT] = {
     [AGGREGATE_LAST] = sweep_end,
 };
 
+static enum status sweep_window(const struct segment *segment,
+                                const struct sweep_feature *feature,
+                                const struct bounds *bounds, struct column_work *work,
+                                struct error *err)
+{
+    if (known_differs(segment, bounds))
+        return sweep_known(segment, feature, bounds, err);
+    return functions[feature->spec.function](segment, feature, bounds, work, err);
+}
+
 static enum status sweep_features(const struct segment *segment, struct bounds *all,
                                   struct column_work *works, struct error *err)
 {
@@ -212,9 +173,7 @@ static enum status sweep_features(const struct segment *segment, struct bounds *
             continue;
         }
         bounds = bounds_of(segment, feature, all, &window_count);
-        TRY(functions[feature->spec.function](segment, feature, bounds, &works[feature->input],
-                                              err));
-        TRY(correct_unknown(segment, feature, bounds, err));
+        TRY(sweep_window(segment, feature, bounds, &works[feature->input], err));
     }
     return STATUS_OK;
 }
@@ -259,7 +218,7 @@ static enum status sweep_key(const struct sweep *sweep, struct arena *arena, uin
     segment.question_times = times_of(arena, sweep->question_times, segment.questions,
                                       segment.question_count);
     if (sweep->as_known && sweep->created != NULL)
-        segment.known = find_known(&segment);
+        known_prepare(&segment);
     return sweep_features(&segment, ARENA_ARRAY(arena, struct bounds, sweep->feature_count),
                           ARENA_ARRAY(arena, struct column_work, columns_used(sweep)), err);
 }

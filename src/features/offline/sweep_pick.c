@@ -5,8 +5,8 @@
 
 /* Aggregates that pick one of the window's values: min, max, first, last. */
 
-static void put(const struct segment *segment, const struct sweep_feature *feature,
-                uint32_t question, uint32_t row)
+void sweep_put_picked(const struct segment *segment, const struct sweep_feature *feature,
+                      uint32_t question, uint32_t row)
 {
     struct value value = segment_value(segment, feature, row);
     bool is_extreme = feature->spec.function == AGGREGATE_MIN ||
@@ -51,7 +51,7 @@ enum status sweep_extreme(const struct segment *segment, const struct sweep_feat
         while (front < back && queue[front] < bounds->low[i])
             front++;
         if (front < back)
-            put(segment, feature, i, queue[front]);
+            sweep_put_picked(segment, feature, i, queue[front]);
     }
     return STATUS_OK;
 }
@@ -88,7 +88,7 @@ enum status sweep_end(const struct segment *segment, const struct sweep_feature 
         uint32_t row = first ? work->next_valid[low] : work->last_valid[high];
 
         if (row != NO_ROW && row >= low && row < high)
-            put(segment, feature, i, row);
+            sweep_put_picked(segment, feature, i, row);
     }
     return STATUS_OK;
 }

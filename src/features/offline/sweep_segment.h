@@ -15,8 +15,9 @@ struct segment {
     const uint32_t *questions; /* question numbers, in order of time */
     const int64_t *question_times;
     uint32_t question_count;
-    /* as_known: how many rows from the first on were all created by then; else NULL. */
+    /* as_known, else NULL: for each question, how many rows from the first on were all created by then; */
     const uint32_t *known;
+    const uint32_t *by_created; /* and the rows in the order in which they were created */
 };
 
 /* The rows of one window, for each question: from low to below high, both only grow. */
@@ -60,6 +61,27 @@ MUST_USE enum status sweep_extreme(const struct segment *segment,
 MUST_USE enum status sweep_end(const struct segment *segment,
                                const struct sweep_feature *feature, const struct bounds *bounds,
                                struct column_work *work, struct error *err);
+
+/* One value in units of the column's scale, which is not wide; a null is 0. */
+int128 sweep_units(const struct column *column, const struct sum_scale *scale, uint32_t row);
+/* The sum of count values in these units, as the feature's value. */
+MUST_USE enum status sweep_put_sum(const struct segment *segment,
+                                   const struct sweep_feature *feature, uint32_t question,
+                                   int128 sum, int64_t count, struct error *err);
+/* Row `row` of the segment is what min, max, first or last picked for a question. */
+void sweep_put_picked(const struct segment *segment, const struct sweep_feature *feature,
+                      uint32_t question, uint32_t row);
+
+/* as_known: fills known and by_created. */
+void known_prepare(struct segment *segment);
+/* Whether some question's window has a row that was not yet created then. */
+bool known_differs(const struct segment *segment, const struct bounds *bounds);
+/* Any aggregate over the rows of the windows that were created by then. */
+MUST_USE enum status sweep_known(const struct segment *segment,
+                                 const struct sweep_feature *feature,
+                                 const struct bounds *bounds, struct error *err);
+/* The last row within the bounds that was created by then, or NO_ROW. */
+void known_last(const struct segment *segment, const struct bounds *bounds, uint32_t *rows);
 
 /* Puts feature and key in front of a message. */
 enum status segment_failed(const struct segment *segment, const struct sweep_feature *feature,

@@ -128,8 +128,7 @@ static int64_t units_64(const struct column *column, const struct sum_scale *sca
     return column->int64s[row];
 }
 
-static int128 units_128(const struct column *column, const struct sum_scale *scale,
-                        uint32_t row)
+int128 sweep_units(const struct column *column, const struct sum_scale *scale, uint32_t row)
 {
     if (column_is_null(column, row) || !is_float(column->type))
         return units_64(column, scale, row);
@@ -155,7 +154,7 @@ void column_work_sums(const struct segment *segment, size_t input, struct column
         int128 *sums = ARENA_ARRAY(segment->arena, int128, segment->row_count + 1u);
 
         for (uint32_t i = 0; i < segment->row_count; i++)
-            sums[i + 1] = sums[i] + units_128(column, scale, segment->rows[i]);
+            sums[i + 1] = sums[i] + sweep_units(column, scale, segment->rows[i]);
         work->sums_128 = sums;
     }
 }
@@ -199,7 +198,29 @@ static void put_number(const struct sweep_feature *feature, uint32_t question, d
     feature->out->valid[question] = 1;
 }
 
+static enum status put_integer(const struct segment *segment,
+                               const struct sweep_feature *feature, uint32_t question,
+                               int128 sum, int64_t count, struct error *err)
+{
+    struct value value;
+
+    if (aggregate_finish_sum(sum, count, &value, err) != STATUS_OK)
+        return segment_failed(segment, feature, err);
+    column_set(feature->out, segment->questions[question], value);
+    return STATUS_OK;
+}
+
 /* A conversion rounds once, a power of two times it not at all. */
+enum status sweep_put_sum(const struct segment *segment, const struct sweep_feature *feature,
+                          uint32_t question, int128 sum, int64_t count, struct error *err)
+{
+    if (feature->out->type == TYPE_INT64)
+        return put_integer(segment, feature, question, sum, count, err);
+    put_number(feature, segment->questions[question],
+               (double)sum * segment->sweep->scales[feature->input].unit, count);
+    return STATUS_OK;
+}
+
 static void sum_to_floats(const struct segment *segment, const struct sweep_feature *feature,
                           const struct bounds *bounds, const struct column_work *work)
 {
@@ -224,14 +245,8 @@ static enum status sum_to_integers(const struct segment *segment,
         uint32_t low = bounds->low[i], high = bounds->high[i];
         int128 sum = work->sums_64 != NULL ? work->sums_64[high] - work->sums_64[low]
                                            : work->sums_128[high] - work->sums_128[low];
-        struct value value;
 
-        /* What is not known yet is summed again without it: no error before that. */
-        if (segment->known != NULL && high > segment->known[i])
-            continue;
-        if (aggregate_finish_sum(sum, count_between(work, low, high), &value, err) != STATUS_OK)
-            return segment_failed(segment, feature, err);
-        column_set(feature->out, segment->questions[i], value);
+        TRY(put_integer(segment, feature, i, sum, count_between(work, low, high), err));
     }
     return STATUS_OK;
 }

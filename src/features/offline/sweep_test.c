@@ -327,6 +327,80 @@ TEST(as_known_leaves_out_what_was_created_later)
     }
 }
 
+#define LATE 20000
+
+/* A row a minute, every other one a week late, and the first one known last of all. */
+struct late {
+    int64_t times[LATE], created[LATE];
+    uint32_t keys[LATE];
+    struct column inputs[2]; /* that are summed as integers, and that cannot be */
+    struct sum_scale scales[2];
+    struct row_order order;
+};
+
+static void late_init(struct late *late)
+{
+    const struct row_order_input input = { late->keys, late->times, late->created, LATE, 1 };
+
+    for (int i = 0; i < 2; i++)
+        column_init(&late->inputs[i], TYPE_FLOAT64);
+    for (int row = 0; row < LATE; row++) {
+        struct value value = { .type = TYPE_FLOAT64, .number = row };
+
+        late->times[row] = row * US_PER_MINUTE;
+        late->created[row] = late->times[row] + (row % 2 == 0 ? 0 : US_PER_DAY * 7);
+        assert_ok(column_append(&late->inputs[0], value, &err));
+        value.number = row == 0 ? 1e300 : row;
+        assert_ok(column_append(&late->inputs[1], value, &err));
+    }
+    late->created[0] = LATE * US_PER_MINUTE * 2;
+    assert_ok(row_order_make(&input, 1, &late->order, &err));
+    for (int i = 0; i < 2; i++)
+        late->scales[i] = sum_scale_of(&late->inputs[i]);
+}
+
+/* What is known is no first part of the rows here: met again for each question they are a billion steps. */
+TEST(as_known_takes_no_longer_the_more_is_late)
+{
+    struct column outs[5];
+    struct sweep_feature features[5] = {
+        { .spec = { AGGREGATE_COUNT, TYPE_FLOAT64, true } },
+        { .spec = { AGGREGATE_SUM, TYPE_FLOAT64, false } },
+        { .spec = { AGGREGATE_SUM, TYPE_FLOAT64, false }, .input = 1 },
+        { .spec = { AGGREGATE_MIN, TYPE_FLOAT64, false } },
+        { .is_column = true },
+    };
+    struct late *late = test_calloc(1, sizeof(*late));
+    struct sweep sweep = { .columns = late->inputs,
+                           .scales = late->scales,
+                           .times = late->times,
+                           .created = late->created,
+                           .rows = &late->order,
+                           .question_times = late->times,
+                           .questions = &late->order,
+                           .as_known = true,
+                           .features = features,
+                           .feature_count = 5 };
+    uint64_t started;
+
+    late_init(late);
+    for (int i = 0; i < 5; i++) {
+        assert_ok(column_make(&outs[i], i == 0 ? TYPE_INT64 : TYPE_FLOAT64, LATE, &err));
+        features[i].out = &outs[i];
+    }
+    started = clock_monotonic_ns();
+    assert_ok(sweep_run(&sweep, 1, &err));
+    assert_true(clock_monotonic_ns() - started < UINT64_C(3000000000));
+    /* Of the rows before the last one, every other one of a week is not there yet, and not the first. */
+    assert_int_equal(outs[0].int64s[LATE - 1], LATE - 1 - 7 * 24 * 60 / 2);
+    for (int i = 0; i < 5; i++)
+        column_free(&outs[i]);
+    column_free(&late->inputs[0]);
+    column_free(&late->inputs[1]);
+    row_order_free(&late->order);
+    test_free(late);
+}
+
 TEST(a_sum_beyond_int64_names_feature_and_key)
 {
     struct world *world = test_malloc(sizeof(*world));
@@ -394,5 +468,6 @@ TEST(many_keys_without_rows_are_asked_about)
 
 TEST_MAIN(TEST_CASE(every_cell_is_what_the_definition_gives),
           TEST_CASE(as_known_leaves_out_what_was_created_later),
+          TEST_CASE(as_known_takes_no_longer_the_more_is_late),
           TEST_CASE(a_sum_beyond_int64_names_feature_and_key),
           TEST_CASE(many_keys_without_rows_are_asked_about))
