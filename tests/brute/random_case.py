@@ -29,7 +29,10 @@ WINDOWS = [MINUTE * 5, MINUTE * 7, 90_000_000, HOUR, 12 * HOUR - MINUTE, 12 * HO
            12 * DAY - HOUR, 12 * DAY, 30 * DAY]
 DELAYS = [0, 0, 0, 5 * MINUTE, HOUR, 7 * DAY]
 NUMBERS = ["i", "big", "f", "wild", "g", "b"]
-TEXT_FEATURES = [("count", "shop"), ("last", "s"), ("max", "shop"), ("count", "s")]
+# Some texts of a source are only counted: each order lets another one come first.
+TEXTS = [order for features in ([("count", "shop"), ("last", "s")], [("count", "s"), ("last", "shop")],
+                                [("count", "shop"), ("count", "s"), ("max", "shop")])
+         for order in itertools.permutations(features)]
 HOPS = [5 * MINUTE, HOUR, DAY]
 UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1_000_000, "s"), (1000, "ms"))
 
@@ -60,8 +63,7 @@ class Case:
                       self.window_view("shop_activity", "shop", "events", 10),
                       self.window_view("card_activity", "card", "visits", 10),
                       self.window_view("silence", "shop", "nothing", 5)]
-        self.views += [self.text_view(place, order)
-                       for place, order in enumerate(itertools.permutations(TEXT_FEATURES))]
+        self.views += [self.text_view(f"texts_{place}", order) for place, order in enumerate(TEXTS)]
         self.entity_rows = [self.entity_row(place) for place in range(entity_rows)]
         self.drop_overflows()
 
@@ -134,7 +136,7 @@ class Case:
     # --- Definitions --------------------------------------------------------------------------
 
     def view(self, name, entity, source, **more):
-        created = "created" if source == "events" else None
+        created = "created" if self.sources[source] is self.sources["events"] else None
         return View(name, list(ENTITIES[entity]), self.sources[source], "at", created, **more)
 
     def column_view(self, name, entity, source):
@@ -146,11 +148,11 @@ class Case:
         features = [self.feature(f"{name}_{place}") for place in range(count)]
         return self.view(name, entity, source, features=features), entity, source
 
-    def text_view(self, place, order):
-        """Several texts of one source, some only counted: each order lets another come first."""
-        name, source = f"texts_{place}", ["events", "visits"][place % 2]
+    def text_view(self, name, order):
+        """Over a source of its own, so that nothing else asks for these columns."""
+        self.sources[name] = self.sources["events"]
         features = [Feature(f"{name}_{function}_{column}", function, column) for function, column in order]
-        return self.view(name, "customer", source, features=features), "customer", source
+        return self.view(name, "customer", name, features=features), "customer", name
 
     def feature(self, name):
         choose = self.random
@@ -219,10 +221,9 @@ class Case:
         return f"entity: {name}\nkeys: {{{inside}}}\n"
 
     def source_yaml(self, name):
-        path = {"events": "data/events/*.parquet", "visits": "data/visits.csv",
-                "nothing": "data/nothing.parquet"}[name]
+        path = {"visits": "data/visits.csv", "nothing": "data/nothing.parquet"}.get(name, "data/events/*.parquet")
         text = f"source: {name}\npath: {path}\ntime: at\n"
-        if name == "events":
+        if path.startswith("data/events"):
             text += "created: created\n"
         if name == "visits":
             # A CSV file does not say what it holds.
