@@ -4,81 +4,14 @@
 
 import gzip
 import sys
-import tempfile
 import unittest
-from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-import onggi  # noqa: E402
-
-try:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-except ImportError:
-    pq = None
-
-ROWS = "SELECT i AS id, TIMESTAMP '2020-01-05' AS t FROM range(6) r(i)"
+from training_case import TrainingCase, onggi, pa, table  # noqa: E402
 
 
-def definitions(path, columns="x", more="", sql=None):
-    return (f"entity: c\nkey: id\ntype: int64\n---\nsource: ev\n{'sql: ' + sql if sql else 'path: ' + path}\n"
-            f"time: t\n{more}\n---\nview: v\nentity: c\nsource: ev\ncolumns: [{columns}]\n"
-            "---\nservice: s\ntime: t\nfeatures: [v]\n")
-
-
-def table(**columns):
-    rows = len(columns["x"])
-    columns = {"t": pa.array([datetime(2020, 1, 1)] * rows, pa.timestamp("us")), **columns}
-    return pa.table(columns)
-
-
-@unittest.skipIf(pq is None, "pyarrow is missing: dev/setup makes build/venv/test")
-@unittest.skipUnless(onggi.BINARY, "ONGGI_BINARY does not name the binary to test")
-class Files(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.top = Path(folder.name)
-
-    def project(self, files, name="p", path=None, **how):
-        """Text, bytes, or tables by their names, all of one ending."""
-        folder = self.top / name
-        path = path or "data/*" + next(end for end in (".parquet", ".csv", ".csv.gz") if list(files)[0].endswith(end))
-        project = onggi.Project(folder, {"onggi.yaml": "", "features/f.yaml": definitions(path, **how)})
-        for file, content in files.items():
-            path = folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, (str, bytes)):
-                path.write_bytes(content if isinstance(content, bytes) else content.encode())
-            else:
-                pq.write_table(content, path)
-        return project
-
-    def build(self, project, rows=ROWS):
-        """What x is for each id."""
-        project.must("features", "training-set", "--service", "s", "--entities-sql", rows, "--out", "o.parquet")
-        got = pq.read_table(project.folder / "o.parquet").to_pylist()
-        return {row["id"]: row["x"] for row in got if row["x"] is not None}
-
-    def gives(self, wanted, files, **how):
-        project = self.project(files, **how)
-        project.must("apply")
-        got = self.build(project)
-        self.assertEqual(got, wanted)
-        self.assertEqual({key: type(value) for key, value in got.items()},
-                         {key: type(value) for key, value in wanted.items()})
-
-    def is_refused(self, words, files, **how):
-        """By apply already, since it asks for the columns; without advice on settings that nobody has here."""
-        done = self.project(files, **how).run("apply")
-        said = done.stdout + done.stderr
-        self.assertNotEqual(done.returncode, 0, said)
-        for word in words:
-            self.assertIn(word, said)
-        for advice in ("union_by_name", "Potential", "Possible", "sample_size", "nullstr"):
-            self.assertNotIn(advice, said)
-
+class Files(TrainingCase):
     # ---- types of several files
 
     def test_narrow_and_wide_numbers_become_the_wide_ones(self):
@@ -178,11 +111,8 @@ class Files(unittest.TestCase):
         project = self.project({"data/a.csv": "id,t,x\n0,2020-01-01,7\n", "labels.csv": "id,t\n0,2020-01-05\n"})
         project.must("apply")
         for place in ("labels.csv", project.folder / "labels.csv", "data/*.csv"):
-            done = project.run("features", "training-set", "--service", "s", "--out", "o.csv",
-                               "--entities-sql", f"SELECT id, t FROM '{place}'")
-            self.assertNotEqual(done.returncode, 0)
-            self.assertIn("SQL opens no files itself: give '", done.stderr)
-            self.assertIn("a source", done.stderr)
+            self.not_asked(["SQL opens no files itself: give '", "a source"], project,
+                           f"SELECT id, t FROM '{place}'")
 
 
 if __name__ == "__main__":
