@@ -222,6 +222,34 @@ static enum status take(struct reading *reading, struct offline_query *query,
     return status;
 }
 
+uint64_t entity_rows_memory(const struct training_set_spec *spec,
+                            const struct entity_rows *rows)
+{
+    uint64_t bytes = column_memory(&rows->times);
+
+    for (size_t i = 0; i < spec->key_count; i++)
+        bytes += column_memory(&rows->keys[i]);
+    for (size_t i = 0; i < spec->request_count; i++)
+        bytes += column_memory(&rows->request[i]);
+    return bytes;
+}
+
+static enum status check_size(const struct reading *reading, struct error *err)
+{
+    uint64_t most = ROWS_SHARE(job_limits(reading->job)->memory_bytes);
+
+    if (reading->rows->count >= UINT32_MAX)
+        return error_set(err, STATUS_LIMIT, "more than %u rows are too many for one job",
+                         UINT32_MAX - 1);
+    if (entity_rows_memory(reading->spec, reading->rows) > most)
+        return error_set(
+            err, STATUS_LIMIT,
+            "more than %zu rows need over %llu MiB in memory; raise the jobs' memory "
+            "limit (job.memory), or ask for fewer rows at a time",
+            reading->rows->count, (unsigned long long)(most >> 20));
+    return STATUS_OK;
+}
+
 static enum status take_chunk(void *context, struct offline_query *query,
                               duckdb_data_chunk chunk, struct error *err)
 {
@@ -239,10 +267,7 @@ static enum status take_chunk(void *context, struct offline_query *query,
     TRY(take(reading, query, chunk, &index, &rows->times, err));
     rows->count += reading->offline->duckdb->data_chunk_get_size(chunk);
     job_progress(reading->job, "read entity rows", rows->count, 0);
-    if (rows->count >= UINT32_MAX)
-        return error_set(err, STATUS_LIMIT, "more than %u rows are too many for one job",
-                         UINT32_MAX - 1);
-    return STATUS_OK;
+    return check_size(reading, err);
 }
 
 /* --- all of it ------------------------------------------------------------ */

@@ -67,6 +67,13 @@ void key_table_free(struct key_table **table)
     *table = NULL;
 }
 
+size_t key_table_memory(const struct key_table *table)
+{
+    return table->bytes.capacity + table->capacity * sizeof(*table->entries) +
+           table->slot_count * sizeof(*table->slots) +
+           table->hash_capacity * sizeof(*table->hashes);
+}
+
 uint32_t key_table_size(const struct key_table *table)
 {
     return (uint32_t)table->count;

@@ -18,6 +18,7 @@ struct key_table;
 struct key_table *key_table_new(const enum value_type *types, size_t column_count);
 void key_table_free(struct key_table **table); /* a NULL one is fine */
 uint32_t key_table_size(const struct key_table *table);
+size_t key_table_memory(const struct key_table *table); /* bytes held from the system */
 /*
  * The numbers of `rows` rows; columns[i] is the i-th part of the key, of its type. With `add`,
  * keys not met before get a number, without, KEY_NONE. LIMIT beyond 2^32 − 2 keys.

@@ -116,16 +116,19 @@ static void append_ids(struct loading *loading, size_t batch_rows)
 static enum status check_memory(const struct loading *loading, struct error *err)
 {
     const struct source_rows *rows = loading->rows;
+    /* One more number a row: the order in which a view takes them. */
     uint64_t bytes = column_memory(&rows->times) + column_memory(&rows->created) +
-                     loading->capacity * rows->key_count * sizeof(uint32_t);
+                     loading->capacity * (rows->key_count + 1) * sizeof(uint32_t);
 
     for (size_t i = 0; i < rows->input_count; i++)
         bytes += column_memory(&rows->inputs[i]);
     if (bytes > loading->want->memory_max)
-        return error_set(err, STATUS_LIMIT,
-                         "its rows need more than %llu MiB in memory; raise the jobs' memory "
-                         "limit, or ask for fewer entities, columns or a shorter time",
-                         (unsigned long long)(loading->want->memory_max >> 20));
+        return error_set(
+            err, STATUS_LIMIT,
+            "its rows need more than the %llu MiB of memory that are left for them; "
+            "raise the jobs' memory limit (job.memory), or ask for fewer entities, "
+            "columns or a shorter time",
+            (unsigned long long)(loading->want->memory_max >> 20));
     return rows->count < UINT32_MAX
                ? STATUS_OK
                : error_set(err, STATUS_LIMIT, "more than 2^32 rows are too many for one job");

@@ -34,6 +34,12 @@ struct engine {
     struct str stamps;                      /* how the files lay there when they were hashed */
 };
 
+/* What entity rows, features and the rows of sources may take together; DuckDB has its own share. */
+uint64_t engine_memory_max(const struct engine *engine);
+/* What of it is taken, with the features, but without the rows of a source that is being read. */
+uint64_t engine_memory(const struct engine *engine);
+/* LIMIT with the numbers. */
+MUST_USE enum status engine_check_memory(const struct engine *engine, struct error *err);
 MUST_USE enum status engine_prepare(struct engine *engine, struct error *err);
 /* Fills the slots of all views. */
 MUST_USE enum status engine_stored(struct engine *engine, struct error *err);

@@ -4,9 +4,6 @@
 #include "features/offline/sweep.h"
 #include "features/offline/training_set_engine.h"
 
-/* What of the job's memory the rows of one source may take; DuckDB has its own share. */
-#define ROWS_SHARE(bytes) ((bytes) / 5 * 2)
-
 /* --- entity rows by key --------------------------------------------------- */
 
 static bool same_keys(const struct key_set *set, const struct spec_view *view)
@@ -73,10 +70,12 @@ enum status engine_prepare(struct engine *engine, struct error *err)
     engine->sets = ARENA_ARRAY(engine->arena, struct key_set, spec->view_count);
     engine->view_sets = ARENA_ARRAY(engine->arena, size_t, spec->view_count);
     engine->slots = ARENA_ARRAY(engine->arena, struct column, spec->slot_count);
+    for (size_t i = 0; i < spec->view_count; i++)
+        TRY(find_set(engine, &spec->views[i], &engine->view_sets[i], err));
+    TRY(engine_check_memory(engine, err));
     for (size_t i = 0; i < spec->view_count; i++) {
         const struct spec_view *view = &spec->views[i];
 
-        TRY(find_set(engine, view, &engine->view_sets[i], err));
         for (size_t k = 0; k < view->feature_count; k++)
             TRY(column_make(&engine->slots[view->first_slot + k], view->features[k].type,
                             engine->rows.count, err));
@@ -308,7 +307,8 @@ enum status engine_stored(struct engine *engine, struct error *err)
             continue;
         work.want.source = &spec->sources[i];
         work.want.range = range_of(engine, i);
-        work.want.memory_max = ROWS_SHARE(job_limits(engine->job)->memory_bytes);
+        TRY(engine_check_memory(engine, err));
+        work.want.memory_max = engine_memory_max(engine) - engine_memory(engine);
         work.want.job = engine->job;
         work.want.phase =
             arena_printf(engine->arena, "read " STR_FMT, STR_ARG(spec->sources[i].name)).data;

@@ -270,6 +270,34 @@ TEST(many_rows_keep_their_order)
     assert_int_equal(rest.len, 0);
 }
 
+/* Three features of a million rows, where the limit leaves room for one. */
+TEST(rows_that_do_not_fit_in_memory_are_told_with_numbers)
+{
+#define COPY_OF_ID(slot) \
+    "{\"name\":\"f\",\"type\":\"int64\",\"text\":\"id\",\"slot\":" slot ",\"inputs\":[{" \
+    "\"name\":\"id\",\"type\":\"int64\",\"request\":true,\"index\":0}]}"
+    const struct job_spec spec = {
+        .name = "training-set",
+        .spec = arena_printf(
+            arena,
+            "{\"project\":\"%s\",\"out\":\"%s/out.csv\",\"format\":\"csv\",\"time\":\"t\","
+            "\"entities\":{\"sql\":\"SELECT i AS id, TIMESTAMP '2024-01-01 10:00:00' AS t FROM "
+            "range(1000000) r(i)\"}," KEYS
+            ",\"request\":[{\"name\":\"id\",\"type\":\"int64\"}],"
+            "\"sources\":[],\"views\":[],\"slots\":3,\"expressions\":[" COPY_OF_ID(
+                "0") "," COPY_OF_ID("1") "," COPY_OF_ID("2") "],\"outputs\":[]}",
+            folder, folder),
+        .limits = { .memory_bytes = UINT64_C(90) << 20, .threads = 2 },
+    };
+    struct str result;
+
+    assert_fails(STATUS_LIMIT, job_run(arena, &spec, &result, &err));
+    assert_str_contains(str_from(err.message),
+                        STR("1000000 entity rows and their 3 features need "));
+    assert_str_contains(str_from(err.message),
+                        STR(" MiB in memory, of the jobs' limit of 90 MiB they may take 36; "));
+}
+
 /* What fails leaves no file, and the message says where. */
 static void assert_refused(const char *entities, const char *part)
 {
@@ -486,6 +514,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_column_of_the_entity_rows_may_be_called_rowid),
         TEST_CASE(many_rows_keep_their_order),
         TEST_CASE(the_fingerprint_goes_by_content),
+        TEST_CASE(rows_that_do_not_fit_in_memory_are_told_with_numbers),
         TEST_CASE(bad_entity_rows_are_told_with_their_mend),
         TEST_CASE(bad_sources_are_told_by_name),
         TEST_CASE(a_damaged_parquet_is_told_by_name),
