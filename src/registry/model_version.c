@@ -14,6 +14,17 @@ const char *version_status_name(enum version_status status)
     return status_names[status];
 }
 
+bool version_status_parse(struct str text, enum version_status *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(status_names); i++) {
+        if (!str_equal(text, str_from(status_names[i])))
+            continue;
+        *out = (enum version_status)i;
+        return true;
+    }
+    return false;
+}
+
 struct create_work {
     const struct model_version *wanted;
     struct str key;
@@ -214,25 +225,53 @@ enum status model_list(struct registry *registry, struct arena *arena, struct st
     return STATUS_OK;
 }
 
-struct decide_work {
-    struct str model;
-    int64_t version;
-    enum version_status status;
-    struct str by;
-    struct str reason;
-};
+/* Who made it what it is. */
+static enum status decided_already(struct sql_tx *tx, const struct version_decision *wanted,
+                                   struct error *err)
+{
+    struct arena *arena = arena_new();
+    struct sql_rows *rows;
+    enum status status = sql_query(
+        tx,
+        "SELECT v.status, d.decided_by, d.reason FROM model_versions AS v"
+        " LEFT JOIN decisions AS d ON d.model = v.model AND d.version = v.version"
+        " WHERE v.model = ?1 AND v.version = ?2 ORDER BY d.id DESC LIMIT 1",
+        SQL_ARGS(sql_arg_str(wanted->model), sql_arg_int64(wanted->version)), &rows, err);
+
+    if (status == STATUS_OK)
+        status = sql_next(rows, err);
+    if (status == STATUS_OK) {
+        struct str by = sql_str(rows, arena, 1);
+        const char *is = status_names[sql_int64(rows, 0)];
+
+        status = error_set(err, STATUS_CONFLICT,
+                           "version %lld of model '" STR_FMT "' is %s%s" STR_FMT "%s" STR_FMT,
+                           (long long)wanted->version, STR_ARG(wanted->model), is,
+                           by.len > 0 ? " by " : "", STR_ARG(by), by.len > 0 ? ": " : "",
+                           STR_ARG(str_slice(sql_str(rows, arena, 2), 0, 200)));
+        sql_rows_close(rows);
+    } else if (status == STATUS_NOT_FOUND) {
+        error_set(err, status, "no version %lld of model '" STR_FMT "'",
+                  (long long)wanted->version, STR_ARG(wanted->model));
+    }
+    arena_free(arena);
+    return status;
+}
 
 static enum status decide(struct sql_tx *tx, void *context, struct error *err)
 {
-    const struct decide_work *work = context;
+    const struct version_decision *work = context;
 
-    TRY(sql_run(tx, "UPDATE model_versions SET status = ?3 WHERE model = ?1 AND version = ?2",
+    /* One statement sees and changes the status: of two at once, the second finds it changed. */
+    TRY(sql_run(tx,
+                "UPDATE model_versions SET status = ?3 WHERE model = ?1 AND version = ?2"
+                " AND (status <> ?3 OR ?3 <> ?4) AND (?5 = 0 OR status = ?6)",
                 SQL_ARGS(sql_arg_str(work->model), sql_arg_int64(work->version),
-                         sql_arg_int64(work->status)),
+                         sql_arg_int64(work->status), sql_arg_int64(VERSION_APPROVED),
+                         sql_arg_int64(work->has_seen), sql_arg_int64(work->seen)),
                 err));
     if (sql_changes(tx) == 0)
-        return error_set(err, STATUS_NOT_FOUND, "no version %lld of model '" STR_FMT "'",
-                         (long long)work->version, STR_ARG(work->model));
+        return decided_already(tx, work, err);
     return sql_run(tx,
                    "INSERT INTO decisions (model, version, status, decided_by, reason, time_us)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -242,19 +281,19 @@ static enum status decide(struct sql_tx *tx, void *context, struct error *err)
                    err);
 }
 
-enum status model_version_decide(struct registry *registry, struct str model, int64_t version,
-                                 enum version_status status, struct str by, struct str reason,
-                                 struct error *err)
+enum status model_version_decide(struct registry *registry,
+                                 const struct version_decision *wanted, struct error *err)
 {
-    struct decide_work work = { model, version, status, by, reason };
-    struct decision decision = { status, by, reason, clock_now_us() };
+    struct version_decision work = *wanted;
+    struct decision decision = { wanted->status, wanted->by, wanted->reason, clock_now_us() };
 
-    if (str_trim(reason).len == 0)
+    if (str_trim(wanted->reason).len == 0)
         return error_set(err, STATUS_INVALID,
                          "a reason is needed: whoever asks later why has nothing else to read");
     TRY(sql_write(registry->db, decide, &work, err));
     if (registry->on_decision != NULL)
-        registry->on_decision(registry->on_decision_context, model, version, &decision);
+        registry->on_decision(registry->on_decision_context, wanted->model, wanted->version,
+                              &decision);
     return STATUS_OK;
 }
 

@@ -117,10 +117,25 @@ MUST_USE enum status model_version_list(struct registry *registry, struct arena 
                                         size_t *count, struct error *err);
 MUST_USE enum status model_list(struct registry *registry, struct arena *arena,
                                 struct str **out, size_t *count, struct error *err);
-/* An empty reason is INVALID: whoever reads it later has nothing else. */
-MUST_USE enum status model_version_decide(struct registry *registry, struct str model,
-                                          int64_t version, enum version_status status,
-                                          struct str by, struct str reason, struct error *err);
+/* False if text is none. */
+bool version_status_parse(struct str text, enum version_status *out);
+
+struct version_decision {
+    struct str model;
+    int64_t version;
+    enum version_status status;
+    struct str by, reason;
+    /* What the version's status was when the decider looked: CONFLICT, with who, if it is another. */
+    bool has_seen;
+    enum version_status seen;
+};
+/*
+ * An empty reason is INVALID: whoever reads it later has nothing else. Approving what is approved
+ * is CONFLICT, with who was first; a rejection is always taken, for it is there to stop a model.
+ */
+MUST_USE enum status model_version_decide(struct registry *registry,
+                                          const struct version_decision *decision,
+                                          struct error *err);
 /* Called after each decision is on disk, on the thread that made it. Set it before any is made. */
 typedef void (*decision_made)(void *context, struct str model, int64_t version,
                               const struct decision *decision);

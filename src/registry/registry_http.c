@@ -309,30 +309,45 @@ static enum status check_reason(struct str reason, struct error *err)
     return STATUS_OK;
 }
 
+static enum status read_decision(struct request *req, struct version_decision *out,
+                                 struct error *err)
+{
+    static const struct str known[] = { STR_INIT("reason"), STR_INIT("seen") };
+    struct str seen = STR_EMPTY;
+    yyjson_val *body;
+
+    TRY(json_parse(req->arena, req->body, &body, err));
+    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
+    TRY(json_need_str(body, "reason", &out->reason, err));
+    TRY(check_reason(out->reason, err));
+    TRY(json_want_str(body, "seen", &seen, err));
+    out->has_seen = seen.len > 0;
+    if (out->has_seen && !version_status_parse(seen, &out->seen))
+        return error_set(err, STATUS_INVALID,
+                         "field 'seen': expected PENDING, APPROVED or REJECTED, found '" STR_FMT
+                         "'",
+                         STR_ARG(str_slice(seen, 0, 40)));
+    return STATUS_OK;
+}
+
 static enum status decide(struct request *req, struct response *res, enum version_status status,
                           struct error *err)
 {
-    static const struct str known[] = { STR_INIT("reason") };
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
-    struct str model = request_path_param(req, "model");
-    struct str reason;
-    yyjson_val *body;
-    int64_t number;
+    struct version_decision decision = { .model = request_path_param(req, "model"),
+                                         .status = status,
+                                         .by = req->identity.user };
 
-    TRY(path_version(req, &number, err));
-    TRY(json_parse(req->arena, req->body, &body, err));
-    TRY(json_only_keys(body, known, ARRAY_LEN(known), err));
-    TRY(json_need_str(body, "reason", &reason, err));
-    TRY(check_reason(reason, err));
-    TRY(model_version_decide(req->context, model, number, status, req->identity.user, reason,
-                             err));
-    json_add_str(doc, root, "name", model);
-    yyjson_mut_obj_add_int(doc, root, "version", number);
+    TRY(path_version(req, &decision.version, err));
+    TRY(read_decision(req, &decision, err));
+    TRY(model_version_decide(req->context, &decision, err));
+    json_add_str(doc, root, "name", decision.model);
+    yyjson_mut_obj_add_int(doc, root, "version", decision.version);
     yyjson_mut_obj_add_str(doc, root, "status", version_status_name(status));
-    json_add_str(doc, root, "by", req->identity.user);
-    json_add_str(doc, root, "reason", reason);
-    TRY(add_endpoints(req, doc, root, model, number, err));
+    json_add_str(doc, root, "by", decision.by);
+    json_add_str(doc, root, "reason", decision.reason);
+    TRY(add_endpoints(req, doc, root, decision.model, decision.version, err));
     return response_json(res, 200, json_mut_write(req->arena, root));
 }
 
@@ -348,7 +363,8 @@ static enum status on_reject(struct request *req, struct response *res, struct e
 
 #define REASON_SCHEMA \
     "{\"type\":\"object\",\"required\":[\"reason\"]," \
-    "\"properties\":{\"reason\":{\"type\":\"string\",\"minLength\":1}}}"
+    "\"properties\":{\"reason\":{\"type\":\"string\",\"minLength\":1}," \
+    "\"seen\":{\"enum\":[\"PENDING\",\"APPROVED\",\"REJECTED\"]}}}"
 
 static const struct route routes[] = {
     { "GET", "/api/v1/runs", on_runs, DEFERRED, PERMIT_VIEW, BODY_NONE,

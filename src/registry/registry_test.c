@@ -79,6 +79,22 @@ TEST(a_run_collects_what_it_is_told)
     assert_str_contains(str_from(err.message), STR("did you mean 'evaluate/report.html'"));
 }
 
+TEST(only_a_redrive_revives_a_run)
+{
+    struct run run;
+
+    assert_ok(run_ensure(registry, STR("r1"), STR("flights"), 17, &err));
+    assert_ok(run_end(registry, STR("r1"), RUN_FAILED, &err));
+    assert_ok(run_ensure(registry, STR("r1"), STR("flights"), 99, &err));
+    assert_ok(run_get(registry, arena, STR("r1"), &run, &err));
+    assert_int_equal(run.status, RUN_FAILED);
+    assert_int_equal(run.started_us, 17);
+    assert_ok(run_begin(registry, STR("r1"), STR("flights"), &err));
+    assert_ok(run_get(registry, arena, STR("r1"), &run, &err));
+    assert_int_equal(run.status, RUN_RUNNING);
+    assert_int_equal(run.started_us, 17);
+}
+
 static int64_t create_version(struct str key)
 {
     const struct model_version wanted = {
@@ -110,6 +126,18 @@ TEST(a_key_makes_one_version)
     assert_str_equal(versions[0].params, STR("{}"));
 }
 
+static enum status decide_as(struct str who, int64_t version, enum version_status status,
+                             struct str reason)
+{
+    const struct version_decision decision = { .model = STR("flight_delay"),
+                                               .version = version,
+                                               .status = status,
+                                               .by = who,
+                                               .reason = reason };
+
+    return model_version_decide(registry, &decision, &err);
+}
+
 TEST(only_approved_versions_deploy)
 {
     struct deployment deployment;
@@ -121,12 +149,9 @@ TEST(only_approved_versions_deploy)
     assert_fails(STATUS_CONFLICT, deployment_record(registry, STR("e"), STR("flight_delay"), 1,
                                                     STR("bob"), &err));
     assert_str_contains(str_from(err.message), STR("not yet approved"));
-    assert_fails(STATUS_INVALID,
-                 model_version_decide(registry, STR("flight_delay"), 1, VERSION_APPROVED,
-                                      STR("eve"), STR(" "), &err));
+    assert_fails(STATUS_INVALID, decide_as(STR("eve"), 1, VERSION_APPROVED, STR(" ")));
     for (int64_t version = 1; version <= 2; version++) {
-        assert_ok(model_version_decide(registry, STR("flight_delay"), version, VERSION_APPROVED,
-                                       STR("eve"), STR("AUC holds"), &err));
+        assert_ok(decide_as(STR("eve"), version, VERSION_APPROVED, STR("AUC holds")));
         assert_ok(deployment_record(registry, STR("e"), STR("flight_delay"), version,
                                     STR("bob"), &err));
     }
@@ -135,8 +160,7 @@ TEST(only_approved_versions_deploy)
     assert_fails(STATUS_NOT_FOUND,
                  deployment_get(registry, arena, STR("f"), &deployment, &err));
 
-    assert_ok(model_version_decide(registry, STR("flight_delay"), 2, VERSION_REJECTED,
-                                   STR("eve"), STR("drifts"), &err));
+    assert_ok(decide_as(STR("eve"), 2, VERSION_REJECTED, STR("drifts")));
     assert_fails(STATUS_CONFLICT, deployment_record(registry, STR("e"), STR("flight_delay"), 2,
                                                     STR("bob"), &err));
     assert_ok(model_version_decisions(registry, arena, STR("flight_delay"), 2, &decisions,
@@ -147,8 +171,36 @@ TEST(only_approved_versions_deploy)
 
 static void decide(int64_t version, enum version_status status)
 {
-    assert_ok(model_version_decide(registry, STR("flight_delay"), version, status, STR("eve"),
-                                   STR("so it is"), &err));
+    assert_ok(decide_as(STR("eve"), version, status, STR("so it is")));
+}
+
+TEST(a_decision_is_about_what_the_decider_saw)
+{
+    struct version_decision late = { .model = STR("flight_delay"),
+                                     .version = 1,
+                                     .status = VERSION_APPROVED,
+                                     .by = STR("bob"),
+                                     .reason = STR("fine"),
+                                     .has_seen = true,
+                                     .seen = VERSION_PENDING };
+    struct decision *decisions;
+    size_t count;
+
+    create_version(STR(""));
+    decide(1, VERSION_APPROVED);
+    assert_fails(STATUS_CONFLICT, decide_as(STR("bob"), 1, VERSION_APPROVED, STR("me too")));
+    assert_str_contains(str_from(err.message), STR("is APPROVED by eve: so it is"));
+    decide(1, VERSION_REJECTED);
+    decide(1, VERSION_REJECTED); /* always taken */
+    assert_fails(STATUS_CONFLICT, model_version_decide(registry, &late, &err));
+    assert_str_contains(str_from(err.message), STR("is REJECTED by eve"));
+    late.seen = VERSION_REJECTED;
+    assert_ok(model_version_decide(registry, &late, &err));
+    assert_ok(model_version_decisions(registry, arena, STR("flight_delay"), 1, &decisions,
+                                      &count, &err));
+    assert_int_equal(count, 4);
+    assert_fails(STATUS_NOT_FOUND, decide_as(STR("bob"), 9, VERSION_APPROVED, STR("x")));
+    assert_str_contains(str_from(err.message), STR("no version 9"));
 }
 
 static void deploy(int64_t version)
@@ -241,8 +293,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_collects_what_it_is_told, open_all, close_all),
+        cmocka_unit_test_setup_teardown(only_a_redrive_revives_a_run, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_key_makes_one_version, open_all, close_all),
         cmocka_unit_test_setup_teardown(only_approved_versions_deploy, open_all, close_all),
+        cmocka_unit_test_setup_teardown(a_decision_is_about_what_the_decider_saw, open_all,
+                                        close_all),
         cmocka_unit_test_setup_teardown(each_rollback_goes_one_deployment_further_back,
                                         open_all, close_all),
         cmocka_unit_test_setup_teardown(a_rollback_passes_over_what_is_rejected, open_all,

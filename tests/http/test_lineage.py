@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a model version says of its origin: it is what happened, whoever would like it to be something else."""
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import sys
 import time
 import unittest
@@ -140,8 +142,9 @@ class Lineage(onggi.ProjectCase):
         self.assertEqual(version["params"], {"Train.depth": 7, "note": "mine"})
 
     def test_two_register_steps_keep_their_evidence_apart(self):
-        execution, first = self.registered("both")
-        second = self.good("/api/v1/models/both/versions/2")
+        done = len(self.ask("/api/v1/models/both")[1].get("versions", []))
+        execution, first = self.registered("both", done + 1)
+        second = self.good(f"/api/v1/models/both/versions/{done + 2}")
         self.assertEqual((first["metrics"], second["metrics"]), ({"auc": 0.25}, {"auc": 0.75}))
         run = self.good(f"/api/v1/runs/{execution}")
         self.assertEqual(run["metrics"], {"First.auc": 0.25, "Second.auc": 0.75})
@@ -159,8 +162,29 @@ class Lineage(onggi.ProjectCase):
         log = self.project.read(f"/api/v1/executions/{execution}/logs/Train").decode()
         self.assertIn("metric 'auc' is NaN", log)
 
+    def test_a_run_that_a_crash_cut_off_is_made_later(self):
+        execution, _ = self.registered("both")
+        self.project.stop()
+        with contextlib.closing(sqlite3.connect(self.path / ".onggi/meta.db")) as database, database:
+            for table, column in (("artifacts", "run"), ("runs", "id")):
+                database.execute(f"DELETE FROM {table} WHERE {column} = ?", (execution,))
+        self.project.serve()
+        run = self.settled(execution, "FINISHED")
+        self.assertEqual((run["name"], run["status"]), ("both", "FINISHED"))
+        self.assertEqual(run["started"][:23], self.good(f"/api/v1/executions/{execution}")["started"][:23])
+
     def status(self, execution):
         return self.good(f"/api/v1/runs/{execution}")["status"]
+
+    def settled(self, execution, status):
+        """The run, once it is so: records follow the executions at a little distance."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            code, run = self.ask(f"/api/v1/runs/{execution}")
+            if code == 200 and run["status"] == status:
+                break
+            time.sleep(0.05)
+        return run
 
     def test_a_run_lives_again_when_its_execution_is_redriven(self):
         execution = self.project.execute("mended")
@@ -172,10 +196,7 @@ class Lineage(onggi.ProjectCase):
         self.project.write("flag", "")
         self.good(f"/api/v1/executions/{execution}/redrive", {})
         self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
-        deadline = time.monotonic() + 5
-        while self.status(execution) != "FINISHED" and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.assertEqual(self.status(execution), "FINISHED")
+        self.assertEqual(self.settled(execution, "FINISHED")["status"], "FINISHED")
 
 
 if __name__ == "__main__":

@@ -82,15 +82,24 @@ class Roles(onggi.ProjectCase):
     def test_3_decisions_at_once_end_in_one_order(self):
         def decide(number):
             verb = "approve" if number % 2 else "reject"
-            codes.append(self.as_role("approver", f"{VERSION}/{verb}", {"reason": f"decision {number}"})[0])
+            answers.append(self.as_role("approver", f"{VERSION}/{verb}", {"reason": f"decision {number}"}))
 
-        codes = []
+        before = len(self.as_role("viewer", VERSION)[1]["decisions"])
+        answers = []
         threads = [threading.Thread(target=decide, args=(number,)) for number in range(12)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(codes, [200] * 12)
+        # Approving what somebody has just approved is refused, with who; every other one is on record.
+        for code, answer in answers:
+            if code != 200:
+                self.assertEqual(code, 409, answer)
+                self.assertIn("is APPROVED by approver_user: decision ", answer["error"]["message"])
+        taken = self.as_role("viewer", VERSION)[1]["decisions"]
+        self.assertEqual(len(taken) - before, [code for code, _ in answers].count(200))
+        for later, earlier in zip(taken, taken[1:]):
+            self.assertNotEqual((later["status"], earlier["status"]), ("APPROVED", "APPROVED"))
         # The status is that of the last decision on record, and the endpoint does as it says.
         for _ in range(4):
             answer = self.as_role("viewer", VERSION)[1]
@@ -108,8 +117,29 @@ class Roles(onggi.ProjectCase):
         (self.assertIn if fallback else self.assertNotIn)("\nfallback no_model: no version is deployed\n", done.stdout)
         (self.assertIn if fallback else self.assertNotIn)("the fallback answered", done.stderr)
 
+    def test_3_one_of_many_who_saw_the_same_decides(self):
+        def approve(number):
+            answers.append(self.as_role("approver", VERSION + "/approve", {"reason": f"mine {number}", "seen": "REJECTED"}))
+
+        self.assertEqual(self.as_role("approver", VERSION + "/reject", REASON)[0], 200)
+        answers = []
+        threads = [threading.Thread(target=approve, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        winner = [answer["reason"] for code, answer in answers if code == 200]
+        self.assertEqual(len(winner), 1, answers)
+        for code, answer in answers:
+            if code != 200:
+                self.assertEqual(code, 409)
+                self.assertIn(f"is APPROVED by approver_user: {winner[0]}", answer["error"]["message"])
+        self.refused(400, "'seen': expected PENDING", VERSION + "/reject", {**REASON, "seen": "approved"},
+                     token=self.tokens["approver"])
+
     def test_4_nobody_decides_without_a_name(self):
-        self.assertEqual(self.as_role("approver", VERSION + "/approve", REASON)[0], 200)
+        for verb in ("reject", "approve"):
+            self.assertEqual(self.as_role("approver", f"{VERSION}/{verb}", REASON)[0], 200)
         self.project.stop()
         for verb in ("approve", "reject"):
             done = self.command("approver", "models", verb, "small", "1", "--reason", "mine")
