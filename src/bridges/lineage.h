@@ -16,11 +16,11 @@ struct lineage {
 
 /*
  * Nothing in it is what the starter of the execution may claim, but its `input`. A training set
- * comes with the definitions as they were when it was made.
+ * has the hash of the definitions as they were when it was made; they are a blob.
  */
-MUST_USE enum status lineage_of_execution(struct workflow *workflow, struct blob_store *blobs,
-                                          struct arena *arena, struct str execution,
-                                          struct lineage *out, struct error *err);
+MUST_USE enum status lineage_of_execution(struct workflow *workflow, struct arena *arena,
+                                          struct str execution, struct lineage *out,
+                                          struct error *err);
 /* What the scripts left in their output folders (reports, curves, not their data channels) becomes artifacts of the run. */
 MUST_USE enum status lineage_log_outputs(struct workflow *workflow, struct arena *arena,
                                          struct str execution, struct str project,

@@ -270,8 +270,8 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     TRY(find_model(task, wanted.folder, &path, err));
     TRY(check_model(path, err));
     TRY(read_signature(task, wanted.folder, &version.signature, err));
-    TRY(lineage_of_execution(tasks->given.workflow, registry_blobs(tasks->given.registry),
-                             task->arena, task->execution, &lineage, err));
+    TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage,
+                             err));
     wanted.metrics = only_numbers(task, wanted.metrics);
     TRY(check_wanted(task, err));
     TRY(log_run(tasks, task, &wanted, &lineage, err));

@@ -3,12 +3,14 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "registry/registry.h"
 
 #include <limits.h>
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 10000
+#define DEFINITION_MAX ((size_t)64 << 20)
 
 static void add_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
                      int64_t time_us)
@@ -250,6 +252,37 @@ static enum status path_version(const struct request *req, int64_t *out, struct 
     return STATUS_OK;
 }
 
+static void add_definition(struct request *req, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                           struct str hash)
+{
+    struct str text;
+    struct error err;
+
+    if (hash.len == 0 || yyjson_mut_obj_getn(object, hash.data, hash.len) != NULL)
+        return;
+    /* The version is to be seen also when its evidence is not whole any more. */
+    if (blob_get(registry_blobs(req->context), req->arena, hash, DEFINITION_MAX, &text, &err) !=
+        STATUS_OK) {
+        log_warn("registry: the definition of a training set: %s", err.message);
+        text = STR("null");
+    }
+    add_object(doc, object, arena_cstr(req->arena, hash), text);
+}
+
+/* {hash: what the training sets of the lineage were made from, as it was defined then} */
+static enum status add_definitions(struct request *req, yyjson_mut_doc *doc,
+                                   yyjson_mut_val *root, struct str lineage, struct error *err)
+{
+    yyjson_mut_val *definitions = yyjson_mut_obj_add_obj(doc, root, "definitions");
+    yyjson_val *object, *set;
+    size_t i, count;
+
+    TRY(json_parse(req->arena, lineage, &object, err));
+    yyjson_arr_foreach(json_find(object, STR("training_sets")), i, count, set) add_definition(
+        req, doc, definitions, json_str(json_find(set, STR("definition_sha256"))));
+    return STATUS_OK;
+}
+
 static enum status on_version(struct request *req, struct response *res, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(req->arena);
@@ -270,6 +303,7 @@ static enum status on_version(struct request *req, struct response *res, struct 
     add_object(doc, root, "params", version.params);
     add_object(doc, root, "signature", version.signature);
     add_object(doc, root, "lineage", version.lineage);
+    TRY(add_definitions(req, doc, root, version.lineage, err));
     list = yyjson_mut_obj_add_arr(doc, root, "decisions");
     for (size_t i = 0; i < count; i++)
         add_decision(doc, yyjson_mut_arr_add_obj(doc, list), &decisions[i]);
@@ -378,7 +412,8 @@ static const struct route routes[] = {
     { "GET", "/api/v1/models/{model}", on_model, DEFERRED, PERMIT_VIEW, BODY_NONE,
       "The versions of a model, newest first", NULL, NULL, 0 },
     { "GET", "/api/v1/models/{model}/versions/{version}", on_version, DEFERRED, PERMIT_VIEW,
-      BODY_NONE, "One version: metrics, parameters, lineage, decisions", NULL, NULL, 0 },
+      BODY_NONE, "One version: metrics, parameters, lineage, definitions, decisions", NULL,
+      NULL, 0 },
     /* What is decided is on disk at once; an endpoint that serves it again loads it before the answer. */
     { "POST", "/api/v1/models/{model}/versions/{version}/approve", on_approve, DEFERRED,
       PERMIT_APPROVE, BODY_SMALL, "Approve a version", REASON_SCHEMA, NULL, UINT_MAX },

@@ -121,19 +121,21 @@ class Lineage(onggi.ProjectCase):
         self.project.must("apply")
         _, after = self.registered("plain", before["version"] + 1)
         shown = json.loads(self.project.must("models", "show", "plain", str(before["version"]), "--json"))
-        old, new = shown["lineage"]["training_sets"][0], after["lineage"]["training_sets"][0]
-        self.assertNotEqual(old["definition_sha256"], new["definition_sha256"])
-        self.assertEqual(old["definition"]["definitions"]["view"]["takings"]["features"]["count_1d"]["window"], "1d")
-        self.assertEqual(new["definition"]["definitions"]["view"]["takings"]["features"]["count_1d"]["window"], "2d")
-        self.assertEqual(sorted(old["definition"]["definitions"]), ["entity", "service", "source", "view"])
-        self.assertEqual(list(old["definition"]["definitions"]["source"]), ["sales"])
-        self.assertEqual(old["definition"]["entities_sql"], "SELECT moment, shop FROM sales")
-        self.assertEqual(old["definition"]["columns"], [{"name": "count_1d", "feature": "takings__count_1d", "type": "int64"}])
-        # The hash is that of bytes which are still there.
-        name = old["definition_sha256"]
-        kept = (self.path / ".onggi/blobs" / name[:2] / name[2:]).read_bytes()
-        self.assertEqual(hashlib.sha256(kept).hexdigest(), name)
-        self.assertEqual(json.loads(kept), old["definition"])
+        names = [each["lineage"]["training_sets"][0]["definition_sha256"] for each in (shown, after)]
+        self.assertNotEqual(*names)
+        old, new = shown["definitions"][names[0]], after["definitions"][names[1]]
+        self.assertEqual(old["definitions"]["view"]["takings"]["features"]["count_1d"]["window"], "1d")
+        self.assertEqual(new["definitions"]["view"]["takings"]["features"]["count_1d"]["window"], "2d")
+        self.assertEqual(sorted(old["definitions"]), ["entity", "service", "source", "view"])
+        self.assertEqual(list(old["definitions"]["source"]), ["sales"])
+        self.assertEqual(old["entities_sql"], "SELECT moment, shop FROM sales")
+        self.assertEqual(old["columns"], [{"name": "count_1d", "feature": "takings__count_1d", "type": "int64"}])
+        # The hash is that of bytes which are still there; damaged ones are shown as none.
+        kept = self.path / ".onggi/blobs" / names[0][:2] / names[0][2:]
+        self.assertEqual(hashlib.sha256(kept.read_bytes()).hexdigest(), names[0])
+        kept.chmod(0o644)
+        kept.write_text("{}")
+        self.assertEqual(self.good(f"/api/v1/models/plain/versions/{before['version']}")["definitions"], {names[0]: None})
 
     def test_a_step_that_succeeded_twice_counts_with_its_last_arguments(self):
         _, version = self.registered("again", depth=1)
