@@ -236,11 +236,9 @@ static enum status log_run(struct pipeline_tasks *tasks, struct task *task,
 }
 
 /* Whoever stopped the execution was told so: from then on it has no effects. */
-static enum status check_wanted(struct task *task, struct error *err)
+static bool is_wanted(void *task)
 {
-    if (task_is_cancelled(task))
-        return error_set(err, STATUS_CONFLICT, "stopped before anything was registered");
-    return STATUS_OK;
+    return !task_is_cancelled(task);
 }
 
 static struct str output_json(struct task *task, const struct registration *wanted,
@@ -273,7 +271,8 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     TRY(lineage_of_execution(tasks->given.workflow, task->arena, task->execution, &lineage,
                              err));
     wanted.metrics = only_numbers(task, wanted.metrics);
-    TRY(check_wanted(task, err));
+    if (!is_wanted(task))
+        return error_set(err, STATUS_CONFLICT, "stopped before anything was registered");
     TRY(log_run(tasks, task, &wanted, &lineage, err));
     TRY(blob_put_file(registry_blobs(tasks->given.registry), path, &blob, err));
     version.model = wanted.model;
@@ -282,9 +281,9 @@ static enum status run_register(struct task *task, void *context, struct str *ou
     version.params = merged(task, lineage.params, wanted.params);
     version.metrics = merged(task, STR("{}"), wanted.metrics);
     version.lineage = lineage.json;
-    TRY(check_wanted(task, err));
     /* The key is the same for all tries: a try that was cut off after this line makes no second version. */
-    TRY(model_version_create(tasks->given.registry, &version, task->key, &number, err));
+    TRY(model_version_create(tasks->given.registry, &version, task->key, is_wanted, task,
+                             &number, err));
     task_log(task, "model '" STR_FMT "' version %lld, %lld bytes, sha256 %.12s",
              STR_ARG(wanted.model), (long long)number, (long long)blob.size, blob.hash);
     *output = output_json(task, &wanted, number);

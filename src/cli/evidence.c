@@ -16,8 +16,13 @@ struct str evidence_metrics_text(struct cli *cli, yyjson_val *metrics)
     {
         if (index == METRICS_SHOWN)
             break;
-        text = arena_printf(cli->arena, STR_FMT "%s%s %.4g", STR_ARG(text),
-                            index > 0 ? ", " : "", yyjson_get_str(key), yyjson_get_num(value));
+        text = arena_printf(cli->arena, STR_FMT "%s%s ", STR_ARG(text), index > 0 ? ", " : "",
+                            yyjson_get_str(key));
+        /* What is no number is a text that says so: "NaN". */
+        text = yyjson_is_num(value) ? arena_printf(cli->arena, STR_FMT "%.4g", STR_ARG(text),
+                                                   yyjson_get_num(value))
+                                    : arena_printf(cli->arena, STR_FMT STR_FMT, STR_ARG(text),
+                                                   STR_ARG(json_str(value)));
     }
     return text;
 }

@@ -28,6 +28,8 @@ bool version_status_parse(struct str text, enum version_status *out)
 struct create_work {
     const struct model_version *wanted;
     struct str key;
+    version_still_wanted still_wanted;
+    void *context;
     int64_t version;
 };
 
@@ -72,6 +74,8 @@ static enum status create(struct sql_tx *tx, void *context, struct error *err)
 
     if (status != STATUS_NOT_FOUND)
         return status;
+    if (work->still_wanted != NULL && !work->still_wanted(work->context))
+        return error_set(err, STATUS_CONFLICT, "stopped before the version was made");
     TRY(next_version(tx, work, err));
     return sql_run(
         tx,
@@ -91,9 +95,12 @@ static enum status create(struct sql_tx *tx, void *context, struct error *err)
 }
 
 enum status model_version_create(struct registry *registry, const struct model_version *wanted,
-                                 struct str key, int64_t *version, struct error *err)
+                                 struct str key, version_still_wanted still_wanted,
+                                 void *context, int64_t *version, struct error *err)
 {
-    struct create_work work = { .wanted = wanted, .key = key };
+    struct create_work work = {
+        .wanted = wanted, .key = key, .still_wanted = still_wanted, .context = context
+    };
 
     if (!str_is_name(wanted->model))
         return error_set(err, STATUS_INVALID,

@@ -101,12 +101,15 @@ struct decision {
     int64_t time_us;
 };
 
+/* Asked in the transaction, on the writer's thread: false, and nothing is created (CONFLICT). */
+typedef bool (*version_still_wanted)(void *context);
 /*
  * The number is chosen here. `key` makes it happen once: the same key again gives the version it
- * made the first time, whatever else is given.
+ * made the first time, whatever else is given. still_wanted may be NULL.
  */
 MUST_USE enum status model_version_create(struct registry *registry,
                                           const struct model_version *wanted, struct str key,
+                                          version_still_wanted still_wanted, void *context,
                                           int64_t *version, struct error *err);
 /* NOT_FOUND names the nearest model, or the versions there are. */
 MUST_USE enum status model_version_get(struct registry *registry, struct arena *arena,

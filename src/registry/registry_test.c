@@ -106,8 +106,32 @@ static int64_t create_version(struct str key)
     };
     int64_t version = 0;
 
-    assert_ok(model_version_create(registry, &wanted, key, &version, &err));
+    assert_ok(model_version_create(registry, &wanted, key, NULL, NULL, &version, &err));
     return version;
+}
+
+static bool not_any_more(void *context)
+{
+    (void)context;
+    return false;
+}
+
+TEST(what_is_not_wanted_any_more_is_not_made)
+{
+    const struct model_version wanted = { .model = STR("flight_delay"), .hash = STR("abc") };
+    struct str *models;
+    size_t count;
+    int64_t version;
+
+    assert_fails(STATUS_CONFLICT, model_version_create(registry, &wanted, STR("k"),
+                                                       not_any_more, NULL, &version, &err));
+    assert_ok(model_list(registry, arena, &models, &count, &err));
+    assert_int_equal(count, 0);
+    assert_int_equal(create_version(STR("k")), 1);
+    /* It is there already: so it was wanted in time. */
+    assert_ok(
+        model_version_create(registry, &wanted, STR("k"), not_any_more, NULL, &version, &err));
+    assert_int_equal(version, 1);
 }
 
 TEST(a_key_makes_one_version)
@@ -295,6 +319,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_collects_what_it_is_told, open_all, close_all),
         cmocka_unit_test_setup_teardown(only_a_redrive_revives_a_run, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_key_makes_one_version, open_all, close_all),
+        cmocka_unit_test_setup_teardown(what_is_not_wanted_any_more_is_not_made, open_all,
+                                        close_all),
         cmocka_unit_test_setup_teardown(only_approved_versions_deploy, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_decision_is_about_what_the_decider_saw, open_all,
                                         close_all),
