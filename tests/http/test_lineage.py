@@ -173,7 +173,7 @@ class Lineage(onggi.ProjectCase):
         self.project.serve()
         run = self.settled(execution, "FINISHED")
         self.assertEqual((run["name"], run["status"]), ("both", "FINISHED"))
-        self.assertEqual(run["started"][:23], self.good(f"/api/v1/executions/{execution}")["started"][:23])
+        self.assertEqual(run["started"][:19], self.good(f"/api/v1/executions/{execution}")["started"][:19])
 
     def status(self, execution):
         return self.good(f"/api/v1/runs/{execution}")["status"]
