@@ -222,6 +222,8 @@ static bool open_signals(struct keeper *keeper)
 {
     sigset_t wanted;
 
+    /* Whoever started the server may have ignored it; then no death would be told. */
+    signal(SIGCHLD, SIG_DFL);
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     sigaddset(&wanted, SIGTERM);
