@@ -198,6 +198,56 @@ enum status deployer_model_of_endpoint(struct deployer *deployer, struct arena *
     return STATUS_OK;
 }
 
+static bool is_defined(struct deployer *deployer, struct str name)
+{
+    struct endpoint *endpoint;
+    struct error unknown;
+
+    if (proxy_acquire(deployer->proxy, name, &endpoint, &unknown) != STATUS_OK)
+        return false;
+    proxy_release(deployer->proxy, endpoint);
+    return true;
+}
+
+/* One that wants another model by now is not missing its old one. */
+static bool is_missing(struct deployer *deployer, struct arena *arena,
+                       const struct deployment *deployment)
+{
+    struct str served, model = deployment->model;
+    struct error unlike;
+    int64_t number;
+
+    if (deployment->status != VERSION_APPROVED ||
+        deployer_model_of_endpoint(deployer, arena, deployment->endpoint, &model, &unlike) !=
+            STATUS_OK)
+        return false;
+    served_now(deployer, arena, deployment->endpoint, &served, &number);
+    return number != deployment->version || !str_equal(served, deployment->model);
+}
+
+/* After anything that may have changed it. */
+static void count_missing(struct deployer *deployer, struct arena *arena)
+{
+    struct deployment *list;
+    size_t count = deployer_deployments(deployer, arena, &list), missing = 0;
+
+    for (size_t i = 0; i < count; i++)
+        missing += is_missing(deployer, arena, &list[i]);
+    atomic_store(&deployer->missing, missing);
+}
+
+bool deploy_is_complete(struct deployer *deployer, struct error *why)
+{
+    size_t missing = atomic_load(&deployer->missing);
+
+    if (missing == 0)
+        return true;
+    error_set(why, STATUS_UNAVAILABLE,
+              "%zu deployed model%s not served; the log says why, GET /api/v1/endpoints where",
+              missing, missing == 1 ? " is" : "s are");
+    return false;
+}
+
 static enum status deploy_locked(struct deployer *deployer, struct arena *arena,
                                  const struct deploy_order *order, struct str model,
                                  int64_t number, const struct deployment *back_to,
@@ -225,6 +275,7 @@ static enum status deploy_locked(struct deployer *deployer, struct arena *arena,
              "' version %lld, %s" STR_FMT,
              STR_ARG(endpoint), STR_ARG(model), (long long)number,
              back_to == NULL ? "by " : "rolled back by ", STR_ARG(order->by));
+    count_missing(deployer, arena);
     return STATUS_OK;
 }
 
@@ -388,18 +439,8 @@ void deploy_on_decision(struct deployer *deployer, struct str model, int64_t ver
         else if (number != version || !str_equal(served, model))
             start_one(deployer, arena, &list[i]);
     }
+    count_missing(deployer, arena);
     arena_free(arena);
-}
-
-static bool is_defined(struct deployer *deployer, struct str name)
-{
-    struct endpoint *endpoint;
-    struct error unknown;
-
-    if (proxy_acquire(deployer->proxy, name, &endpoint, &unknown) != STATUS_OK)
-        return false;
-    proxy_release(deployer->proxy, endpoint);
-    return true;
 }
 
 void deploy_missing(struct deployer *deployer)
@@ -418,6 +459,7 @@ void deploy_missing(struct deployer *deployer)
             start_one(deployer, arena, &list[i]);
     }
     withdraw_idle(deployer, arena);
+    count_missing(deployer, arena);
     arena_free(arena);
 }
 
@@ -432,6 +474,7 @@ size_t deploy_all(struct deployer *deployer)
         if (is_defined(deployer, deployments[i].endpoint))
             served += start_one(deployer, arena, &deployments[i]);
     }
+    count_missing(deployer, arena);
     arena_free(arena);
     return served;
 }

@@ -70,5 +70,8 @@ void deploy_review(struct deployer *deployer, const struct definitions *before,
  */
 size_t deploy_all(struct deployer *deployer);
 
+/* Whether all that is deployed to endpoints there are is served. Cheap; any thread. */
+bool deploy_is_complete(struct deployer *deployer, struct error *why);
+
 /* POST /api/v1/endpoints/{endpoint}/deploy and /rollback, GET …/deployments; the context is the deployer. */
 extern const struct door deployer_door;

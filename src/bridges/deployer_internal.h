@@ -4,11 +4,13 @@
 #include "bridges/deployer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct deployer {
     struct registry *registry;
     struct serving *serving;
     struct proxy *proxy;
+    atomic_size_t missing; /* deployments that should be served, and are not */
     pthread_mutex_t
         one_at_a_time; /* the order on disk is the order in which endpoints change */
 };

@@ -13,14 +13,19 @@ static enum status on_health(struct request *req, struct response *res, struct e
     return response_json(res, 200, STR("{\"status\":\"alive\"}"));
 }
 
+bool server_is_ready(const struct server *server, struct error *why)
+{
+    if (atomic_load(&server->draining)) {
+        error_set(why, STATUS_UNAVAILABLE, "the server is going away");
+        return false;
+    }
+    return server->config.readiness == NULL ||
+           server->config.readiness(server->config.readiness_context, why);
+}
+
 static enum status on_ready(struct request *req, struct response *res, struct error *err)
 {
-    const struct server *server = req->context;
-
-    if (atomic_load(&server->draining))
-        return error_set(err, STATUS_UNAVAILABLE, "the server is going away");
-    if (server->config.readiness != NULL &&
-        !server->config.readiness(server->config.readiness_context, err)) {
+    if (!server_is_ready(req->context, err)) {
         err->status = STATUS_UNAVAILABLE;
         return STATUS_UNAVAILABLE;
     }

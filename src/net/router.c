@@ -13,6 +13,8 @@ struct router {
     struct route_table *table;
     authenticate authenticate;
     void *authenticate_context;
+    struct str home;
+    const struct door *home_door;
 };
 
 struct router *router_new(void)
@@ -38,6 +40,12 @@ void router_mount(struct router *router, const struct door *door, void *context)
     for (const struct route *route = door->routes; route->method != NULL; route++)
         route_table_add(router->table, door, route, context)->stats = route_stats_new(
             router->arena, route->method, route->path);
+}
+
+void router_set_home(struct router *router, const char *path, const struct door *door)
+{
+    router->home = str_from(path);
+    router->home_door = door;
 }
 
 void router_set_authenticate(struct router *router, authenticate function, void *context)
@@ -118,11 +126,21 @@ static bool answer_other_method(struct exchange *exchange, const struct mounted 
     return false;
 }
 
-static bool answer_unknown_path(struct exchange *exchange)
+static bool is_at_home(const struct router *router, struct str path)
+{
+    struct str home = router->home;
+
+    return home.len > 0 && str_starts(path, home) &&
+           (path.len == home.len || path.data[home.len] == '/');
+}
+
+static bool answer_unknown_path(const struct router *router, struct exchange *exchange)
 {
     struct error err;
     struct str path = exchange->target.path;
 
+    if (is_at_home(router, path))
+        exchange->door = router->home_door;
     error_set(&err, STATUS_NOT_FOUND,
               "nothing is at " STR_FMT "; /openapi.json lists what there is",
               STR_ARG(str_slice(path, 0, 200)));
@@ -193,7 +211,7 @@ bool router_prepare(const struct router *router, struct exchange *exchange, stru
     req->path = exchange->target.path;
     methods = route_table_find(router->table, exchange);
     if (methods == NULL)
-        return answer_unknown_path(exchange);
+        return answer_unknown_path(router, exchange);
     mounted = choose_method(methods, method);
     if (mounted == NULL)
         return answer_other_method(exchange, methods);

@@ -13,6 +13,8 @@ struct router *router_new(void);
 void router_free(struct router **router);
 /* The door must outlive the router. A path already taken by another door ends the process: a bug. */
 void router_mount(struct router *router, const struct door *door, void *context);
+/* What is not found at this path ("/v2") or below it is said in the door's dialect. One path in all. */
+void router_set_home(struct router *router, const char *path, const struct door *door);
 
 /*
  * Answers who a request comes from; INVALID becomes 401. Called on a loop thread, must not block;

@@ -99,6 +99,8 @@ bool server_drain(struct server *server);
 void server_stop(struct server **server);
 
 size_t server_connections(const struct server *server);
+/* What /readyz says: false while it drains, or what stands behind is not ready. Any thread. */
+bool server_is_ready(const struct server *server, struct error *why);
 
 /*
  * One SO_REUSEPORT socket a loop on "127.0.0.1:8470", "[::1]:0", "0.0.0.0:80". With port 0 all

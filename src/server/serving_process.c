@@ -89,6 +89,16 @@ static bool is_ready(void *context, struct error *why)
     return true;
 }
 
+/* An endpoint without its model has a fallback, so traffic may come; who asks about models is told. */
+static bool is_ready_with_models(void *context, struct error *why)
+{
+    const struct serving_state *state = context;
+
+    if (state->server == NULL)
+        return is_ready(context, why);
+    return server_is_ready(state->server, why) && wiring_serves_all(state->wiring, why);
+}
+
 struct server_tls serving_process_tls(const struct project *project, struct arena *arena,
                                       const struct config_server *wanted)
 {
@@ -162,6 +172,7 @@ static enum status start(struct serving_state *state, struct error *err)
     TRY(folder_create(project_path(state->arena, state->process->project, "tmp"), err));
     TRY(wiring_open(&wiring, &state->wiring, err));
     wiring_load_models(state->wiring);
+    wiring_set_readiness(state->wiring, is_ready_with_models, state);
     config = server_config_of(state, state->arena, &state->config.server);
     config.tls = state->process->tls;
     TRY(server_start(wiring_router(state->wiring), &config, &state->server, err));

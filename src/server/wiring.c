@@ -150,6 +150,7 @@ static enum status wire_serving(struct wiring *wiring, struct error *err)
 
     TRY(serving_open(&config, &wiring->serving, err));
     router_mount(wiring->router, &serving_door, wiring->serving);
+    router_set_home(wiring->router, "/v2", &serving_door);
     return STATUS_OK;
 }
 
@@ -313,6 +314,17 @@ struct users *wiring_users(struct wiring *wiring)
 void wiring_load_models(struct wiring *wiring)
 {
     deploy_all(wiring->deployer);
+}
+
+bool wiring_serves_all(struct wiring *wiring, struct error *why)
+{
+    return deploy_is_complete(wiring->deployer, why);
+}
+
+void wiring_set_readiness(struct wiring *wiring,
+                          bool (*callback)(void *context, struct error *why), void *context)
+{
+    serving_set_readiness(wiring->serving, callback, context);
 }
 
 enum status wiring_resume(struct wiring *wiring, struct error *err)

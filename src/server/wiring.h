@@ -28,5 +28,10 @@ struct router *wiring_router(struct wiring *wiring);
 struct users *wiring_users(struct wiring *wiring);
 /* Loads the models that are deployed; an endpoint that cannot get its own answers with its fallback. */
 void wiring_load_models(struct wiring *wiring);
+/* Whether all models that are deployed are served. Any thread. */
+bool wiring_serves_all(struct wiring *wiring, struct error *why);
+/* What the Open Inference door says of the server; set before the first request. */
+void wiring_set_readiness(struct wiring *wiring,
+                          bool (*callback)(void *context, struct error *why), void *context);
 /* Goes on with what a crash or a stop interrupted. CONFLICT while another process does. */
 MUST_USE enum status wiring_resume(struct wiring *wiring, struct error *err);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 
+#include <float.h>
 #include <math.h>
 
 /* --- data ----------------------------------------------------------------- */
@@ -16,9 +17,10 @@ struct filling {
 static enum status unfit(struct filling *filling, yyjson_val *item)
 {
     return error_set(filling->err, STATUS_INVALID,
-                     "input '" STR_FMT "': element %zu: expected %s, found %s",
+                     "input '" STR_FMT "': element %zu: expected %s, found %s%s",
                      STR_ARG(filling->tensor->name), filling->filled,
-                     tensor_type_name(filling->tensor->type), yyjson_get_type_desc(item));
+                     tensor_type_name(filling->tensor->type), yyjson_get_type_desc(item),
+                     yyjson_is_num(item) ? " beyond it" : "");
 }
 
 /* JSON has no words for these; as everywhere here they are strings. */
@@ -39,6 +41,12 @@ static bool read_number(yyjson_val *item, double *out)
     return true;
 }
 
+/* The infinities have words of their own; a number must not become one in silence. */
+static bool fits_float(double number)
+{
+    return !isfinite(number) || (number <= (double)FLT_MAX && number >= -(double)FLT_MAX);
+}
+
 static bool read_integer(yyjson_val *item, int64_t min, int64_t max, int64_t *out)
 {
     if (!yyjson_is_int(item) || (yyjson_is_uint(item) && yyjson_get_uint(item) > INT64_MAX))
@@ -55,7 +63,7 @@ static bool read_element(struct tensor *tensor, size_t at, yyjson_val *item)
 
     switch (tensor->type) {
     case TENSOR_FLOAT32:
-        good = read_number(item, &number);
+        good = read_number(item, &number) && fits_float(number);
         tensor->floats[at] = (float)number;
         break;
     case TENSOR_FLOAT64:

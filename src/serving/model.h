@@ -26,6 +26,8 @@ struct keeper *serving_keeper(struct serving *serving);
 /* Opens it when the first model is loaded. */
 MUST_USE enum status serving_runtime(struct serving *serving, struct runtime **out,
                                      struct error *err);
+/* As serving_set_readiness() has it; true where nothing was set. */
+bool serving_is_ready(struct serving *serving, struct error *why);
 const struct serving_config *serving_config(const struct serving *serving);
 /* LIMIT, and nothing is counted, where so much more is too much. */
 MUST_USE enum status serving_charge(struct serving *serving, size_t bytes, struct error *err);

@@ -28,6 +28,8 @@ struct serving {
     pthread_mutex_t change; /* held by who replaces the catalogue, or opens the runtime */
     struct runtime *runtime;
     atomic_size_t charged_bytes; /* that loaded models take */
+    serving_readiness readiness; /* or NULL */
+    void *readiness_context;
 };
 
 /* --- memory --------------------------------------------------------------- */
@@ -123,6 +125,17 @@ void serving_close(struct serving **at)
     pthread_mutex_destroy(&serving->change);
     free(serving);
     *at = NULL;
+}
+
+void serving_set_readiness(struct serving *serving, serving_readiness callback, void *context)
+{
+    serving->readiness = callback;
+    serving->readiness_context = context;
+}
+
+bool serving_is_ready(struct serving *serving, struct error *why)
+{
+    return serving->readiness == NULL || serving->readiness(serving->readiness_context, why);
 }
 
 struct keeper *serving_keeper(struct serving *serving)

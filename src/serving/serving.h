@@ -33,6 +33,9 @@ struct serving_config {
 MUST_USE enum status serving_open(const struct serving_config *config, struct serving **out,
                                   struct error *err);
 void serving_close(struct serving **serving); /* models must have been given back */
+/* What the protocol's door says of the server as a whole; set before the first request. Any thread calls it. */
+typedef bool (*serving_readiness)(void *context, struct error *why);
+void serving_set_readiness(struct serving *serving, serving_readiness callback, void *context);
 
 struct model_feature {
     struct str name;

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "net/router.h"
 #include "serving/infer_json.h"
+#include "serving/model.h"
 
 /* A loop thread reads so much JSON in the time it may spend on one request. */
 #define INLINE_BODY_MAX 4096
@@ -32,9 +33,17 @@ static enum status on_live(struct request *req, struct response *res, struct err
 
 static enum status on_ready(struct request *req, struct response *res, struct error *err)
 {
-    (void)req;
-    (void)err;
-    return response_json(res, 200, STR("{\"ready\":true}"));
+    struct buffer reply = { 0 };
+
+    if (serving_is_ready(req->context, err))
+        return response_json(res, 200, STR("{\"ready\":true}"));
+    /* Some clients go by the code, others by the word. */
+    buffer_append(&reply, STR("{\"ready\":false,\"error\":"));
+    json_write_str(&reply, str_from(err->message));
+    buffer_append_byte(&reply, '}');
+    (void)response_json(res, 503, buffer_str(&reply));
+    buffer_free(&reply);
+    return STATUS_OK;
 }
 
 static enum status on_models(struct request *req, struct response *res, struct error *err)
@@ -228,10 +237,12 @@ static void say_error(struct request *req, struct response *res, const struct er
 static const struct route routes[] = {
     { "GET", "/v2", on_server, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE,
       .summary = "Name and version of the server" },
+    { "GET", "/v2/", on_server, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE,
+      .summary = "The same, as the protocol's description spells it" },
     { "GET", "/v2/health/live", on_live, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE,
       .summary = "Whether the server lives" },
     { "GET", "/v2/health/ready", on_ready, INLINE, PERMIT_ANYONE, .body_max = BODY_NONE,
-      .summary = "Whether the server answers" },
+      .summary = "Whether the server answers, and with all models that are deployed" },
     { "GET", "/v2/models", on_models, INLINE, PERMIT_VIEW, .body_max = BODY_NONE,
       .summary = "Names of the loaded models" },
     { "GET", "/v2/models/{model}", on_model, INLINE, PERMIT_VIEW, .body_max = BODY_NONE,

@@ -142,10 +142,14 @@ steps:
         self.project.serve()
         self.assertEqual(self.predict(asked(1, 2), "spare")["fallback"], "no_model")
         self.assertIn("has changed since it was registered", self.project.log())
+        code, answer = self.ask("/v2/health/ready")
+        self.assertEqual((code, answer["ready"]), (503, False))
+        self.assertIn("1 deployed model is not served", answer["error"])
         self.refused(500, "changed since it was registered", "/api/v1/endpoints/spare/deploy", {"version": 1})
         blobs[0].write_bytes(whole)
         self.served("good", "spare")
         self.assertEqual(self.predict(asked(1, 2), "spare")["prediction"], {"score": 3})
+        self.assertEqual(self.good("/v2/health/ready"), {"ready": True})
 
 
 ROWS = {

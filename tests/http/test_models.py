@@ -124,6 +124,13 @@ class Models(ModelCase):
         self.assertEqual(self.good("/v2/health/live"), {"live": True})
         self.assertEqual(self.good("/v2/health/ready"), {"ready": True})
         self.assertEqual(self.good("/v2/models/m/ready"), {"name": "m", "ready": True})
+        self.assertEqual(self.good("/v2/")["name"], "onggi")
+        for path in ("/v2/nothing", "/v2/models/m/nothing", "/v2/health"):
+            for body in (None, {}):
+                code, answer = self.ask(path, body)
+                self.assertEqual((code, list(answer)), (404, ["error"]), path)
+                self.assertIn("nothing is at", answer["error"])
+        self.assertIn("message", self.ask("/v22")[1]["error"])
         for path in ("/v2/models/n", "/v2/models/n/ready", "/v2/models/m/versions/99", "/v2/models/m/versions/one/ready"):
             code, answer = self.ask(path)
             self.assertEqual(code, 404)
@@ -151,7 +158,7 @@ class Models(ModelCase):
                               ({"datatype": "float32"}, "'float32' is not served"), ({"shape": [2, 1]}, "expected shape [-1,2], found [2,1]"),
                               ({"shape": [2]}, "found [2]"), ({"shape": [1, 3]}, "does not have its shape"), ({"shape": [-1, 2]}, "dimension 0"),
                               ({"shape": [1 << 40, 2]}, "more elements than data"), ({"shape": [0, 2], "data": []}, "no elements"),
-                              ({"data": [1, None]}, "element 1: expected FP32"), ({"data": [1, "2"]}, "element 1"),
+                              ({"data": [1, None]}, "element 1: expected FP32"), ({"data": [1, -1e39]}, "element 1: expected FP32, found real beyond it"), ({"data": [1, "2"]}, "element 1"),
                               ({"data": [[1], [2]]}, "does not have its shape"), ({"data": [[[1, 2]]]}, "does not have its shape"),
                               ({"data": 1}, "'data'"), ({"data": None}, "'data'"), ({"shape": None}, "'shape'"),
                               ({"parameters": {"binary_data_size": 8}}, "binary_data=False"),
