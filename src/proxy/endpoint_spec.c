@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* endpoints/NAME.yaml: read, and checked against the services. */
 #include "base/clock.h"
+#include "features/expression_lexer.h"
 #include "proxy/endpoint.h"
 
 #include <math.h>
@@ -18,19 +19,41 @@ static enum status check_repeated(const struct endpoint_spec *spec, size_t index
     return STATUS_OK;
 }
 
+static enum status check_rule(const struct yaml_node *decision, const struct yaml_node *text,
+                              struct error *err)
+{
+    if (str_trim(decision->text).len == 0)
+        return yaml_error(decision, STATUS_INVALID, err, "a decision needs a name");
+    if (text->kind != YAML_SCALAR && text->kind != YAML_NULL)
+        return yaml_error(text, STATUS_INVALID, err, "expected an expression or true, found %s",
+                          yaml_kind_name(text));
+    if (text->text.len == 0) /* of nothing there is no place */
+        return yaml_error(decision, STATUS_INVALID, err,
+                          "expected an expression or true behind '" STR_FMT "'",
+                          STR_ARG(decision->text));
+    if (str_equal_nocase(text->text, STR("true")) && !str_equal(text->text, STR("true")))
+        return yaml_error(text, STATUS_INVALID, err,
+                          "'" STR_FMT "': a rule that always holds is written true, in small"
+                          " letters",
+                          STR_ARG(text->text));
+    return STATUS_OK;
+}
+
 static enum status read_rules(struct arena *arena, const struct yaml_node *map,
                               struct endpoint_spec *spec, struct error *err)
 {
     TRY(yaml_is_map(map, err));
+    if (map->count == 0)
+        return yaml_error(map, STATUS_INVALID, err,
+                          "expected rules, {NAME: EXPRESSION, …}; without any, leave 'decision'"
+                          " out");
     spec->rules = ARENA_ARRAY(arena, struct endpoint_rule, map->count);
     spec->rule_count = map->count;
     for (size_t i = 0; i < map->count; i++) {
         const struct yaml_node *text = &map->items[i];
         const struct yaml_node *decision = &map->keys[i];
 
-        if (text->kind != YAML_SCALAR)
-            return yaml_error(text, STATUS_INVALID, err,
-                              "expected an expression or true, found %s", yaml_kind_name(text));
+        TRY(check_rule(decision, text, err));
         if (i > 0 && spec->rules[i - 1].text.len == 0)
             return yaml_error(decision, STATUS_INVALID, err,
                               "'" STR_FMT "' is never reached: the rule before it always holds",
@@ -53,6 +76,8 @@ static enum status read_outputs(struct arena *arena, const struct yaml_node *map
     spec->outputs = ARENA_ARRAY(arena, struct endpoint_output, map->count);
     spec->output_count = map->count;
     for (size_t i = 0; i < map->count; i++) {
+        if (map->keys[i].text.len == 0)
+            return yaml_error(&map->keys[i], STATUS_INVALID, err, "an output needs a name");
         spec->outputs[i].name = arena_str(arena, map->keys[i].text);
         if (!value_type_parse(map->items[i].text, &spec->outputs[i].type))
             return yaml_error(&map->items[i], STATUS_INVALID, err,
@@ -160,6 +185,35 @@ static size_t names_of(struct arena *arena, const struct endpoint_spec *spec,
     return count;
 }
 
+static bool at_comparison(const struct lexer *lexer)
+{
+    static const char *const symbols[] = { "=", "==", "!=", "<>", "<", "<=", ">", ">=" };
+
+    for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
+        if (lexer_at_symbol(lexer, symbols[i]))
+            return true;
+    return false;
+}
+
+/* "x == null", "null != x": null is unlike everything, so the rule would never hold. Where it is. */
+static bool compares_null(struct str text, size_t *at)
+{
+    struct lexer lexer = { .text = text };
+    bool was_null = false, was_comparison = false;
+    struct error ignored;
+
+    while (lexer_next(&lexer, &ignored) == STATUS_OK && lexer.token.kind != TOKEN_END) {
+        bool is_null = lexer_at_word(&lexer, "null"), is_comparison = at_comparison(&lexer);
+
+        *at = lexer.token.at;
+        if ((was_comparison && is_null) || (was_null && is_comparison))
+            return true;
+        was_null = is_null;
+        was_comparison = is_comparison;
+    }
+    return false;
+}
+
 static void check_rules(const struct endpoint_spec *spec, const struct service *service,
                         struct definition_errors *errors)
 {
@@ -171,7 +225,7 @@ static void check_rules(const struct endpoint_spec *spec, const struct service *
         const struct expression *expression;
         struct expression_place within = { 1, 1 };
         struct place place = rule->place;
-        size_t input_count;
+        size_t input_count, at;
         struct error err;
 
         if (rule->text.len == 0)
@@ -180,6 +234,11 @@ static void check_rules(const struct endpoint_spec *spec, const struct service *
                                &err) != STATUS_OK) {
             place.column += within.column - 1;
             definition_error_add(errors, place, "%s", err.message);
+        } else if (compares_null(rule->text, &at)) {
+            place.column += (int)at;
+            definition_error_add(errors, place,
+                                 "a comparison with null never holds; write 'NAME is null', or"
+                                 " 'NAME is not null'");
         } else if (expression_type(expression) != TYPE_BOOL) {
             definition_error_add(errors, place, "expected a condition, found a %s",
                                  value_type_name(expression_type(expression)));

@@ -61,12 +61,14 @@ class Models(ModelCase):
                 ('{block: "score > 1", stop: "score > 1", pass: true}', "4:39", "'stop' is never reached: 'block' has the same"),
                 ('{block: "1 > 2", pass: true}', "4:20", "looks at nothing"), ("{block: false, pass: true}", "4:19", "looks at nothing"),
                 ('{pass: true, block: "score > 1"}', "4:24", "'block' is never reached"),
-                ('{block: "scor > 1"}', "4:20", "did you mean 'score'?")):
+                ('{block: "scor > 1"}', "4:20", "did you mean 'score'?"), ("{}", "4:11", "without any, leave 'decision' out"),
+                ('{block: "first == null", pass: true}', "4:29", "write 'NAME is null'"), ('{block: "null<>first"}', "4:24", "never holds"),
+                ("{block: True}", "4:19", "in small letters"), ('{"": "score > 1"}', "4:13", "needs a name"), ("{block: }", "4:12", "behind 'block'")):
             self.project.write("endpoints/other.yaml", f"endpoint: other\nservice: asked\nmodel: m\ndecision: {decision}\n")
             done = self.project.run("validate")
             (self.path / "endpoints/other.yaml").unlink()
             self.assertEqual(done.returncode, 1)
-            self.assertIn(f"endpoints/other.yaml:{where}: ", done.stderr)
+            self.assertIn(f"endpoints/other.yaml:{where}", done.stderr)
             self.assertIn(words, done.stderr)
 
     # ---- while it serves
