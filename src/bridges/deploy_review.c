@@ -75,7 +75,7 @@ static void review_one(struct review *review, const struct deployment *deploymen
         warn_of_other_model(review, deployment, item, wanted);
         return;
     }
-    /* One that cannot be loaded serves nowhere, so nothing of it can break. */
+    /* One that serves nowhere cannot break. */
     if (deployer_borrow_model(review->deployer, review->arena, deployment, &model, &err) !=
         STATUS_OK)
         return;

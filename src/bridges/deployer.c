@@ -409,6 +409,9 @@ enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena
 {
     struct model_version version;
 
+    if (deployer->has_started)
+        return model_acquire(deployer->serving, deployment->model, deployment->version, out,
+                             err);
     TRY(model_version_get(deployer->registry, arena, deployment->model, deployment->version,
                           &version, err));
     return load_model(deployer, arena, &version, NULL, out, err);
@@ -416,7 +419,8 @@ enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena
 
 void deployer_return_model(struct deployer *deployer, struct arena *arena, struct model **model)
 {
-    withdraw_idle(deployer, arena);
+    if (!deployer->has_started)
+        withdraw_idle(deployer, arena);
     model_unref(model);
 }
 
@@ -469,6 +473,7 @@ size_t deploy_all(struct deployer *deployer)
     struct deployment *deployments;
     size_t count = deployer_deployments(deployer, arena, &deployments), served = 0;
 
+    deployer->has_started = true;
     for (size_t i = 0; i < count; i++) {
         /* An endpoint that is no longer defined has nothing to answer with. */
         if (is_defined(deployer, deployments[i].endpoint))

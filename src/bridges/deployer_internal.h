@@ -10,6 +10,7 @@ struct deployer {
     struct registry *registry;
     struct serving *serving;
     struct proxy *proxy;
+    bool has_started;      /* what is deployed was loaded, as far as it can be */
     atomic_size_t missing; /* deployments that should be served, and are not */
     pthread_mutex_t
         one_at_a_time; /* the order on disk is the order in which endpoints change */
@@ -22,7 +23,10 @@ size_t deployer_deployments(struct deployer *deployer, struct arena *arena,
 MUST_USE enum status deployer_model_of_endpoint(struct deployer *deployer, struct arena *arena,
                                                 struct str endpoint, struct str *model,
                                                 struct error *err);
-/* The model of a deployment, loaded where it is not; to be given back. */
+/*
+ * The model of a deployment, to be given back. In a process that serves nothing it is loaded for
+ * this; elsewhere one that is not loaded serves nowhere, and is NOT_FOUND.
+ */
 MUST_USE enum status deployer_borrow_model(struct deployer *deployer, struct arena *arena,
                                            const struct deployment *deployment,
                                            struct model **out, struct error *err);
