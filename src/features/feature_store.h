@@ -71,6 +71,12 @@ const struct feature_output *feature_plan_outputs(const struct feature_plan *pla
                                                   size_t *count);
 
 #define FEATURE_ROWS_MAX 10000
+/* Rows times values of each, those that only expressions read among them: about 100 MB. */
+#define FEATURE_CELLS_MAX 1000000
+
+/* What so many rows cost: the values that have to be worked out. LIMIT beyond FEATURE_CELLS_MAX. */
+MUST_USE enum status feature_plan_cells(const struct feature_plan *plan, size_t rows,
+                                        size_t *out, struct error *err);
 
 /* Each value has the type that the plan says, or is null. */
 struct feature_query {
@@ -87,8 +93,9 @@ struct feature_answer {
     int64_t *event_times_us; /* FEATURE_TIME_NONE where there is none */
 };
 /*
- * The caller gives the arrays of the answer. UNAVAILABLE if a view was not materialised yet, or
- * not since its definition changed.
+ * The caller gives the arrays of the answer. All views are read as they stood together at one
+ * instant. UNAVAILABLE if a view was not materialised yet, or not since its definition changed;
+ * LIMIT if the answer's texts are more than 64 MiB.
  */
 MUST_USE enum status feature_plan_read(struct feature_plan *plan, struct arena *arena,
                                        const struct feature_query *query,
@@ -98,7 +105,7 @@ MUST_USE enum status feature_plan_read(struct feature_plan *plan, struct arena *
  * "entities" and "request" of a request body, as every door takes them. With `columns` each
  * field is an array, all of one length; without, each is one value, and the query has one row.
  * Either object may be NULL if nothing is wanted of it. INVALID names the field, with the
- * nearest known one; LIMIT beyond FEATURE_ROWS_MAX rows.
+ * nearest known one; LIMIT beyond FEATURE_ROWS_MAX rows or FEATURE_CELLS_MAX values.
  */
 MUST_USE enum status feature_plan_query(const struct feature_plan *plan, struct arena *arena,
                                         yyjson_val *entities, yyjson_val *request, bool columns,

@@ -4,8 +4,9 @@
 #include "features/job_follow.h"
 #include "net/http.h"
 
-/* Beyond these a reply takes longer to work out than a loop thread should be away. */
+/* Beyond these a request takes longer than a loop thread should be away: to read, and to answer. */
 #define INLINE_BODY_MAX ((size_t)16 << 10)
+#define INLINE_CELLS_MAX 512
 #define GET_BODY_MAX ((size_t)8 << 20)
 
 /* --- get ------------------------------------------------------------------ */
@@ -112,7 +113,24 @@ static enum status read_and_answer(struct request *req, struct response *res,
     return status;
 }
 
-static enum status answer_get(struct request *req, struct response *res, struct error *err)
+static enum status answer_get(struct request *req, struct response *res, struct error *err);
+
+/* Only when the body is read is it known what it asks for; a worker reads it once more. */
+static enum status answer_query(struct request *req, struct response *res, bool on_loop,
+                                struct feature_plan *plan, struct feature_query *query,
+                                struct error *err)
+{
+    size_t cells = 0;
+
+    TRY(feature_plan_cells(plan, query->rows, &cells, err));
+    if (on_loop && cells > INLINE_CELLS_MAX)
+        return request_hand_over(req, res, answer_get, err);
+    query->now_us = clock_now_us();
+    return read_and_answer(req, res, plan, query, err);
+}
+
+static enum status get_features(struct request *req, struct response *res, bool on_loop,
+                                struct error *err)
 {
     struct feature_query query;
     struct feature_plan *plan;
@@ -126,18 +144,22 @@ static enum status answer_get(struct request *req, struct response *res, struct 
         err->status = status = STATUS_INVALID;
     TRY(status);
     status = feature_plan_query(plan, req->arena, get.entities, get.request, true, &query, err);
-    query.now_us = status == STATUS_OK ? clock_now_us() : 0;
     if (status == STATUS_OK)
-        status = read_and_answer(req, res, plan, &query, err);
+        status = answer_query(req, res, on_loop, plan, &query, err);
     feature_plan_unref(&plan);
     return status;
+}
+
+static enum status answer_get(struct request *req, struct response *res, struct error *err)
+{
+    return get_features(req, res, false, err);
 }
 
 static enum status on_get(struct request *req, struct response *res, struct error *err)
 {
     if (req->body.len > INLINE_BODY_MAX)
         return request_hand_over(req, res, answer_get, err);
-    return answer_get(req, res, err);
+    return get_features(req, res, true, err);
 }
 
 /* --- materialize ---------------------------------------------------------- */

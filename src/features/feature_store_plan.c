@@ -31,12 +31,13 @@ static struct feature_output *copy_outputs(struct arena *arena, const struct pla
 static enum status open_sources(struct feature_plan *plan, struct error *err)
 {
     plan->sources = ARENA_ARRAY(plan->arena, struct plan_source, plan->plan->view_count);
+    plan->views = arena_array(plan->arena, plan->plan->view_count, sizeof(*plan->views));
     for (size_t i = 0; i < plan->plan->view_count; i++) {
         struct plan_source *source = &plan->sources[i];
 
         source->view = &plan->plan->views[i];
         stored_view_init(&source->stored, plan->arena, source->view->view);
-        TRY(online_store_view(plan->store->online, source->view->view->name, &source->online,
+        TRY(online_store_view(plan->store->online, source->view->view->name, &plan->views[i],
                               err));
     }
     return STATUS_OK;

@@ -22,7 +22,6 @@ struct feature_store {
 
 struct plan_source {
     struct stored_view stored;
-    struct online_view *online;
     const struct plan_view *view;
 };
 
@@ -35,7 +34,8 @@ struct feature_plan {
     int64_t revision;
     const struct service *service;
     const struct plan *plan;
-    struct plan_source *sources; /* plan->view_count of them */
+    struct plan_source *sources; /* plan->view_count of them, as of the next */
+    struct online_view **views;
     struct feature_field *keys;
     struct feature_field *request;
     struct feature_output *outputs;

@@ -124,6 +124,20 @@ static enum status take_part(const struct part *part, struct arena *arena, bool 
     return STATUS_OK;
 }
 
+enum status feature_plan_cells(const struct feature_plan *plan, size_t rows, size_t *out,
+                               struct error *err)
+{
+    size_t width = plan->plan->slot_count;
+
+    if (width > 0 && rows > FEATURE_CELLS_MAX / width)
+        return error_set(err, STATUS_LIMIT,
+                         "%zu rows of %zu features are more than %d values in one request; ask "
+                         "in pieces, or build a training set",
+                         rows, width, FEATURE_CELLS_MAX);
+    *out = rows * width;
+    return STATUS_OK;
+}
+
 static enum status check_times(const struct feature_plan *plan,
                                const struct feature_query *query, struct error *err)
 {
@@ -148,12 +162,14 @@ enum status feature_plan_query(const struct feature_plan *plan, struct arena *ar
     };
     struct feature_query query = { .rows = 1 };
     struct str first = STR_EMPTY;
+    size_t cells;
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         TRY(check_names(&parts[i], err));
         if (columns)
             TRY(count_rows(&parts[i], &query.rows, &first, err));
     }
+    TRY(feature_plan_cells(plan, query.rows, &cells, err));
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         parts[i].values = ARENA_ARRAY(arena, struct value, query.rows * parts[i].count);
         TRY(take_part(&parts[i], arena, columns, err));

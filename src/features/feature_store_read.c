@@ -2,6 +2,8 @@
 #include "features/feature_store_plan.h"
 #include "features/online/online_row.h"
 
+#define FEATURE_TEXT_MAX ((size_t)64 << 20)
+
 /* What is known while a query is answered: a value for each row and slot of the plan. */
 struct slots {
     const struct feature_plan *plan;
@@ -10,6 +12,7 @@ struct slots {
     struct value *values;
     enum feature_status *statuses;
     int64_t *event_times_us;
+    size_t text_bytes; /* copied into the arena */
 };
 
 static size_t slot_at(const struct slots *slots, size_t row, size_t slot)
@@ -48,15 +51,24 @@ static struct str row_key(const struct slots *slots, const struct plan_source *s
 }
 
 /* The row that text points into goes with the snapshot. */
-static void keep_text(struct arena *arena, struct value *values, size_t count)
+static enum status keep_text(struct slots *slots, struct value *values, size_t count,
+                             struct error *err)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!values[i].is_null &&
-            (values[i].type == TYPE_STRING || values[i].type == TYPE_BYTES))
-            values[i].text = arena_str(arena, values[i].text);
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].is_null ||
+            (values[i].type != TYPE_STRING && values[i].type != TYPE_BYTES))
+            continue;
+        slots->text_bytes += values[i].text.len;
+        if (slots->text_bytes > FEATURE_TEXT_MAX)
+            return error_set(err, STATUS_LIMIT,
+                             "the text of these rows is more than %zu MiB; ask in pieces",
+                             FEATURE_TEXT_MAX >> 20);
+        values[i].text = arena_str(slots->arena, values[i].text);
+    }
+    return STATUS_OK;
 }
 
-static enum status read_rows(const struct slots *slots, const struct plan_source *source,
+static enum status read_rows(struct slots *slots, const struct plan_source *source,
                              const struct str *rows, struct error *err)
 {
     const struct plan_view *view = source->view;
@@ -68,13 +80,13 @@ static enum status read_rows(const struct slots *slots, const struct plan_source
         TRY(stored_view_read(&read, slots->arena, rows[i], query_time_us(slots, i),
                              &slots->values[at], &slots->statuses[at],
                              &slots->event_times_us[at], err));
-        keep_text(slots->arena, &slots->values[at], view->feature_count);
+        TRY(keep_text(slots, &slots->values[at], view->feature_count, err));
     }
     return STATUS_OK;
 }
 
-static enum status read_snapshot(const struct slots *slots, const struct plan_source *source,
-                                 struct online_snapshot *snapshot, struct error *err)
+static enum status read_view(struct slots *slots, const struct plan_source *source,
+                             struct online_snapshot *snapshot, struct error *err)
 {
     size_t count = slots->query->rows;
     struct str *keys = ARENA_ARRAY(slots->arena, struct str, count);
@@ -91,23 +103,48 @@ static enum status read_snapshot(const struct slots *slots, const struct plan_so
     return read_rows(slots, source, rows, err);
 }
 
-static enum status read_view(const struct slots *slots, const struct plan_source *source,
+static enum status of_view(const struct plan_source *source, struct error *err)
+{
+    return error_wrap(err, "view '" STR_FMT "'", STR_ARG(source->view->view->name));
+}
+
+static enum status begin_all(const struct feature_plan *plan, struct online_snapshot *snapshots,
                              struct error *err)
 {
-    struct str name = source->view->view->name;
-    struct online_snapshot snapshot;
-    enum status status = online_snapshot_begin(source->online, &snapshot, err);
+    const struct plan_source *source;
+    size_t failed = 0;
+    enum status status = online_snapshots_begin(
+        plan->store->online, plan->views, plan->plan->view_count, snapshots, &failed, err);
 
-    if (status == STATUS_NOT_FOUND)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "view '" STR_FMT "' was never materialised: run `onggi features "
-                         "materialize --view " STR_FMT "`",
-                         STR_ARG(name), STR_ARG(name));
-    if (status == STATUS_OK) {
-        status = read_snapshot(slots, source, &snapshot, err);
-        online_snapshot_end(&snapshot);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    source = &plan->sources[failed];
+    if (status != STATUS_NOT_FOUND)
+        return of_view(source, err);
+    return error_set(err, STATUS_UNAVAILABLE,
+                     "view '" STR_FMT "' was never materialised: run `onggi features "
+                     "materialize --view " STR_FMT "`",
+                     STR_ARG(source->view->view->name), STR_ARG(source->view->view->name));
+}
+
+/* All views as they stood together, whatever is published meanwhile. */
+static enum status read_views(struct slots *slots, struct error *err)
+{
+    const struct feature_plan *plan = slots->plan;
+    size_t count = plan->plan->view_count;
+    struct online_snapshot *snapshots = ARENA_ARRAY(slots->arena, struct online_snapshot,
+                                                    count);
+    enum status status = STATUS_OK;
+
+    TRY(begin_all(plan, snapshots, err));
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = read_view(slots, &plan->sources[i], &snapshots[i], err);
+        if (status != STATUS_OK)
+            of_view(&plan->sources[i], err);
     }
-    return status == STATUS_OK ? status : error_wrap(err, "view '" STR_FMT "'", STR_ARG(name));
+    for (size_t i = count; i-- > 0;)
+        online_snapshot_end(&snapshots[i]);
+    return status;
 }
 
 static enum status compute_row(const struct slots *slots,
@@ -179,10 +216,10 @@ enum status feature_plan_read(struct feature_plan *plan, struct arena *arena,
         ARENA_ARRAY(arena, struct value, count),
         ARENA_ARRAY(arena, enum feature_status, count),
         ARENA_ARRAY(arena, int64_t, count),
+        0,
     };
 
-    for (size_t i = 0; i < plan->plan->view_count; i++)
-        TRY(read_view(&slots, &plan->sources[i], err));
+    TRY(read_views(&slots, err));
     TRY(compute(&slots, err));
     give(&slots, answer);
     return STATUS_OK;

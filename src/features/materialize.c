@@ -61,16 +61,14 @@ static enum status choose_views(struct arena *arena, const struct definitions *d
 }
 
 static enum status take_view(struct arena *arena, const yyjson_val *json,
-                             struct materialize_view_result *out,
-                             struct online_publication *publication, struct error *err)
+                             struct materialize_view_result *out, struct error *err)
 {
     int64_t rows = 0, entities = 0;
 
     TRY(json_need_str(json, "view", &out->view, err));
-    TRY(json_need_str(json, "generation", &publication->generation, err));
     TRY(json_want_int64(json, "rows", &rows, err));
     TRY(json_want_int64(json, "entities", &entities, err));
-    out->view = publication->view = arena_str(arena, out->view);
+    out->view = arena_str(arena, out->view);
     out->rows = (uint64_t)rows;
     out->entities = (uint64_t)entities;
     out->seconds = yyjson_get_num(json_find(json, STR("seconds")));
@@ -79,8 +77,8 @@ static enum status take_view(struct arena *arena, const yyjson_val *json,
 
 /* What the job says, published. */
 static enum status take_result(struct feature_store *store, struct arena *arena,
-                               struct str text, struct materialize_result *out,
-                               struct error *err)
+                               struct str text, struct str generation,
+                               struct materialize_result *out, struct error *err)
 {
     yyjson_val *root, *views = NULL, *item;
     struct online_publication *publications;
@@ -96,7 +94,8 @@ static enum status take_result(struct feature_store *store, struct arena *arena,
     publications = ARENA_ARRAY(arena, struct online_publication, out->view_count);
     yyjson_arr_foreach(views, i, max, item)
     {
-        TRY(take_view(arena, item, &out->views[i], &publications[i], err));
+        TRY(take_view(arena, item, &out->views[i], err));
+        publications[i] = (struct online_publication){ out->views[i].view, generation };
         out->entities += out->views[i].entities;
     }
     return online_store_publish(store->online, publications, out->view_count, err);
@@ -114,17 +113,18 @@ static enum status run_job(struct feature_store *store, struct arena *arena,
     };
     struct job_spec job = {
         .name = materialize_job.name,
-        .spec = materialize_spec_json(arena, definitions, store->online_location, range,
-                                      chosen->views, chosen->count),
         .limits = store->limits,
         .on_progress = request->on_progress,
         .is_cancelled = request->is_cancelled,
         .context = request->context,
     };
-    struct str text;
+    struct str generation, text;
 
+    TRY(online_store_reserve(store->online, arena, &generation, err));
+    job.spec = materialize_spec_json(arena, definitions, store->online_location, generation,
+                                     range, chosen->views, chosen->count);
     TRY(job_run(arena, &job, &text, err));
-    return take_result(store, arena, text, out, err);
+    return take_result(store, arena, text, generation, out, err);
 }
 
 /* An apply that ran meanwhile could not know of what was still to be published. */

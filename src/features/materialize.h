@@ -22,7 +22,8 @@ struct materialize_view {
 
 struct materialize_spec {
     struct str project;
-    struct str online; /* location of the online store */
+    struct str online;     /* location of the online store */
+    struct str generation; /* of all views; reserved before the job began */
     struct offline_range range;
     struct source_spec *sources; /* in an order in which SQL finds what it reads */
     size_t source_count;
@@ -32,7 +33,8 @@ struct materialize_spec {
 
 /* The other way round than materialize_spec_parse. */
 struct str materialize_spec_json(struct arena *arena, const struct definitions *definitions,
-                                 struct str online, struct offline_range range,
-                                 const struct view *const *views, size_t view_count);
+                                 struct str online, struct str generation,
+                                 struct offline_range range, const struct view *const *views,
+                                 size_t view_count);
 MUST_USE enum status materialize_spec_parse(struct arena *arena, const yyjson_val *json,
                                             struct materialize_spec *out, struct error *err);

@@ -31,7 +31,6 @@ struct building {
     size_t *input_wants;          /* of the windows' inputs, or of the columns */
     size_t input_count;
     /* The outcome. */
-    struct str generation;
     uint64_t entities;
     int64_t newest_us;
     double seconds;
@@ -304,7 +303,8 @@ static enum status order_rows(const struct reading *reading, const struct buildi
 struct task {
     struct reading *reading;
     struct online_store *store;
-    pthread_mutex_t lock; /* of the job's progress and of the arena that outlives the task */
+    struct str generation;
+    pthread_mutex_t lock; /* of the job's progress */
     size_t done;
 };
 
@@ -313,25 +313,23 @@ static enum status write_view(struct task *task, struct building *building, stru
 {
     const struct materialize_view *view = building->view;
     struct online_builder *builder;
-    struct str generation;
     struct row_order order;
     enum status status;
 
     TRY(order_rows(task->reading, building, &order, err));
     building->entities = order.key_count;
     building->newest_us = INT64_MIN;
-    status = online_builder_new(task->store, view->name, view->layout, &builder, err);
+    status = online_builder_new(task->store, view->name, task->generation, view->layout,
+                                &builder, err);
     if (status == STATUS_OK) {
         status = build_rows(task->reading, building, &order, arena, builder, err);
         if (status == STATUS_OK)
-            status = online_builder_finish(&builder, arena, building->newest_us, &generation,
-                                           err);
+            status = online_builder_finish(&builder, building->newest_us, err);
         online_builder_discard(&builder);
     }
     row_order_free(&order);
     TRY(status);
     pthread_mutex_lock(&task->lock);
-    building->generation = arena_str(task->reading->arena, generation);
     job_progress(task->reading->job, "build", ++task->done * task->reading->rows,
                  task->reading->view_count * task->reading->rows);
     pthread_mutex_unlock(&task->lock);
@@ -358,7 +356,7 @@ static enum status read_and_build(struct reading *reading, const struct material
                                   struct offline *offline, struct online_store *store,
                                   struct error *err)
 {
-    struct task task = { .reading = reading, .store = store };
+    struct task task = { .reading = reading, .store = store, .generation = spec->generation };
     uint64_t start_ns = clock_monotonic_ns();
     enum status status;
     double seconds;
@@ -396,7 +394,6 @@ static void add_results(struct work *work, const struct reading *reading)
         yyjson_mut_val *view = yyjson_mut_arr_add_obj(work->doc, work->results);
 
         json_add_str(work->doc, view, "view", building->view->name);
-        json_add_str(work->doc, view, "generation", building->generation);
         yyjson_mut_obj_add_uint(work->doc, view, "rows", reading->rows);
         yyjson_mut_obj_add_uint(work->doc, view, "entities", building->entities);
         yyjson_mut_obj_add_real(work->doc, view, "seconds", building->seconds);

@@ -65,8 +65,9 @@ static void add_view(yyjson_mut_doc *doc, yyjson_mut_val *array, struct arena *a
 }
 
 struct str materialize_spec_json(struct arena *arena, const struct definitions *definitions,
-                                 struct str online, struct offline_range range,
-                                 const struct view *const *views, size_t view_count)
+                                 struct str online, struct str generation,
+                                 struct offline_range range, const struct view *const *views,
+                                 size_t view_count)
 {
     yyjson_mut_doc *doc = json_mut_doc(arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -77,6 +78,7 @@ struct str materialize_spec_json(struct arena *arena, const struct definitions *
         sources[i] = views[i]->source;
     json_add_str(doc, root, "project", definitions_project(definitions));
     json_add_str(doc, root, "online", online);
+    json_add_str(doc, root, "generation", generation);
     yyjson_mut_obj_add_int(doc, root, "from_us", range.from_us);
     yyjson_mut_obj_add_int(doc, root, "to_us", range.to_us);
     yyjson_mut_obj_add_val(doc, root, "sources",
@@ -174,6 +176,7 @@ enum status materialize_spec_parse(struct arena *arena, const yyjson_val *json,
     *out = (struct materialize_spec){ .range = { INT64_MIN, INT64_MAX } };
     TRY(json_need_str(json, "project", &out->project, err));
     TRY(json_need_str(json, "online", &out->online, err));
+    TRY(json_need_str(json, "generation", &out->generation, err));
     TRY(json_want_int64(json, "from_us", &out->range.from_us, err));
     TRY(json_want_int64(json, "to_us", &out->range.to_us, err));
     TRY(json_want_array(json, "sources", &sources, err));

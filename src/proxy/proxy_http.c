@@ -31,7 +31,7 @@ static enum status read_rows(struct arena *arena, const struct feature_plan *pla
                              yyjson_val *rows, struct feature_query *out, struct error *err)
 {
     static const struct str known[] = { STR_INIT("entities"), STR_INIT("request") };
-    size_t count = yyjson_arr_size(rows), index, max, keys, fields;
+    size_t count = yyjson_arr_size(rows), index, max, keys, fields, cells;
     struct value *all_keys, *all_fields;
     yyjson_val *row;
 
@@ -44,6 +44,7 @@ static enum status read_rows(struct arena *arena, const struct feature_plan *pla
                          "'rows' has %zu rows, the limit is %d; ask for more in"
                          " a batch (onggi predict ENDPOINT --entities FILE --out FILE)",
                          count, FEATURE_ROWS_MAX);
+    TRY(feature_plan_cells(plan, count, &cells, err));
     all_keys = ARENA_ARRAY(arena, struct value, count * keys);
     all_fields = ARENA_ARRAY(arena, struct value, count * fields);
     *out = (struct feature_query){ .rows = count, .keys = all_keys, .request = all_fields };

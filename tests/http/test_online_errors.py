@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import jobs  # noqa: E402
 import onggi  # noqa: E402
 
 DEFINITIONS = """\
@@ -240,14 +241,67 @@ class OnlineErrors(onggi.ProjectCase):
         asking = threading.Thread(target=lambda: answers.append(
             self.ask("/api/v1/features/materialize", {})))
         asking.start()
-        killed = self.kill_job()
+        job = jobs.await_one(self.path, "materialize")
+        self.assertIsNotNone(job)
+        os.kill(job, signal.SIGKILL)
         asking.join()
-        if killed:
-            self.assertEqual(answers[0][0], 503)
-            self.assertIn("killed by signal 9", answers[0][1]["error"]["message"])
-            self.assertEqual(self.values(), before)
+        self.assertEqual(answers[0][0], 503, answers)
+        self.assertIn("killed by signal 9", answers[0][1]["error"]["message"])
+        self.assertEqual(self.values(), before)
         self.materialize()
         self.assertEqual(self.values()[:2], before[:2])
+
+    def ask_and_stop(self, **body):
+        """A materialisation whose job stands still: (the job, the thread that asks, what it is answered)."""
+        others, answers = jobs.find(self.path, "materialize"), []
+        asking = threading.Thread(target=lambda: answers.append(
+            self.ask("/api/v1/features/materialize", body)))
+        asking.start()
+        job = jobs.await_one(self.path, "materialize", but=others)
+        self.assertIsNotNone(job)
+        os.kill(job, signal.SIGSTOP)
+        self.addCleanup(asking.join)
+        self.addCleanup(lambda: job in jobs.find(self.path, "materialize") and os.kill(job, signal.SIGKILL))
+        return job, asking, answers
+
+    def test_of_two_jobs_the_one_that_began_later_wins(self):
+        job, asking, answers = self.ask_and_stop()
+        self.materialize(to="2020-01-01T11:00:00Z")
+        os.kill(job, signal.SIGCONT)
+        asking.join()
+        self.assertEqual(answers[0][0], 409, answers)
+        self.assertIn("materialised again in the meantime; the newer values stay",
+                      answers[0][1]["error"]["message"])
+        self.assertNotIn(str(self.path), answers[0][1]["error"]["message"])
+        self.assertEqual(self.values()[:4], [1, 5, 5, "ann"])
+        online = self.path / ".onggi" / "online"
+        self.assertEqual(sorted(path.name for path in online.glob("*.0*")),
+                         ["price.0000000002", "takings.0000000002"])
+
+    def test_a_job_at_work_keeps_its_folders(self):
+        rows = "".join(f"2020-01-01T09:00:{i % 60:02}Z,s{i},{i},x\n" for i in range(300000))
+        self.project.write("data/sales.csv", SALES + rows)
+        answers, online = [], self.path / ".onggi" / "online"
+        asking = threading.Thread(target=lambda: answers.append(
+            self.ask("/api/v1/features/materialize", {})))
+        asking.start()
+        deadline = time.monotonic() + 60
+        while not list(online.glob("*.0000000001")) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        found = jobs.find(self.path, "materialize")
+        self.assertEqual(len(found), 1)
+        os.kill(found[0], signal.SIGSTOP)
+        building = list(online.glob("*.0000000001"))
+        self.assertTrue(building)
+        self.project.write("data/sales.csv", SALES)
+        self.materialize()
+        still = list(online.glob("*.0000000001"))
+        os.kill(found[0], signal.SIGCONT)
+        asking.join()
+        self.assertEqual(answers[0][0], 409, answers)
+        self.assertEqual(still, building)
+        self.assertEqual(list(online.glob("*.0000000001")), [])
+        self.assertEqual(self.values()[:4], [2, 12, 7, None])
 
     def test_a_server_that_is_killed_in_the_middle_serves_what_was_there(self):
         self.materialize()
@@ -256,16 +310,13 @@ class OnlineErrors(onggi.ProjectCase):
         self.project.write("data/sales.csv", SALES + rows)
         asking = threading.Thread(target=self.ask_in_vain)
         asking.start()
-        deadline = time.monotonic() + 20
-        while self.find_job() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        job = self.find_job()
+        job = jobs.await_one(self.path, "materialize")
+        self.assertIsNotNone(job)
         time.sleep(0.3)  # well into its work
+        self.assertEqual(jobs.find(self.path, "materialize"), [job])
         self.project.kill()
         asking.join()
-        while job is not None and self.find_job() == job and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertIsNone(self.find_job())  # it ended with its server
+        self.assertTrue(jobs.await_none(self.path, "materialize"))  # it ended with its server
 
         self.project.serve()
         self.assertEqual(self.values(), before)
@@ -280,29 +331,6 @@ class OnlineErrors(onggi.ProjectCase):
             self.ask("/api/v1/features/materialize", {})
         except (OSError, http.client.HTTPException):
             pass
-
-    def find_job(self):
-        """The first job that this test's server runs, or None."""
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (process / "cmdline").read_bytes().split(b"\0")
-                inside = os.readlink(process / "cwd") == str(self.path)
-            except OSError:
-                continue
-            if inside and command[1:3] == [b"job", b"materialize"]:
-                return int(process.name)
-        return None
-
-    def kill_job(self):
-        """Ends the first job that this test's server runs; False if none was met."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            job = self.find_job()
-            if job is not None:
-                os.kill(job, signal.SIGKILL)
-                return True
-            time.sleep(0.005)
-        return False
 
 
 STALE = """\
@@ -375,6 +403,75 @@ class ChangedSources(onggi.ProjectCase):
         self.project.must("apply")
         (self.path / "features" / "all.yaml").write_text(STALE.replace("> 0", "> 1"))
         self.assertIn("view 'takings' wants 'onggi features materialize'", self.project.run("apply").stderr)
+
+
+WIDE = """\
+entity: shop
+key: shop
+type: string
+---
+source: sales
+path: data/sales.csv
+time: at
+---
+view: takings
+entity: shop
+source: sales
+features:
+""" + "".join(f"  w{i}: {{avg: amount, window: {i + 1}h}}\n" for i in range(200)) + """\
+---
+view: note
+entity: shop
+source: sales
+columns: [clerk]
+---
+service: wide
+features: [takings]
+---
+service: text
+features: [note]
+"""
+
+
+class MuchWork(onggi.ProjectCase):
+    """What a request costs goes by what it asks for, not by how long it is."""
+    files = {"onggi.yaml": "", "features/all.yaml": WIDE,
+             "data/sales.csv": SALES + f"2020-01-01T11:00:00Z,large,1,{'x' * 100000}\n"}
+    serving = True
+
+    @classmethod
+    def prepare(cls, project):
+        project.must("apply")
+        project.must("features", "materialize")
+
+    @staticmethod
+    def asked(service, shop, rows):
+        return json.dumps({"service": service, "entities": {"shop": [shop] * rows}}, separators=(",", ":"))
+
+    def test_more_than_may_be_answered_at_once(self):
+        self.refused(413, ["5001 rows of 200 features", "1000000 values"], GET, self.asked("wide", "north", 5001))
+        self.refused(413, ["text", "64 MiB"], GET, self.asked("text", "large", 800))
+        self.assertEqual(len(self.good(GET, self.asked("text", "large", 20))["rows"]), 20)
+
+    def test_a_short_body_that_asks_for_much_does_not_hold_the_loops(self):
+        body = self.asked("wide", "n", 4000).encode()
+        self.assertLess(len(body), 16 << 10)
+        took = []
+
+        def ask():
+            began = time.monotonic()
+            self.good(GET, body)
+            took.append(time.monotonic() - began)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        waited = []
+        while asking.is_alive():  # each time on a connection of its own, so that each loop is met
+            began = time.monotonic()
+            self.project.read("/healthz")
+            waited.append(time.monotonic() - began)
+        asking.join()
+        self.assertLess(max(waited), took[0] / 2, (took, len(waited)))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,36 @@ void online_snapshot_end(struct online_snapshot *snapshot)
     snapshot->view->driver->end(snapshot);
 }
 
+static void end_all(struct online_snapshot *snapshots, size_t count)
+{
+    while (count > 0)
+        online_snapshot_end(&snapshots[--count]);
+}
+
+enum status online_snapshots_begin(struct online_store *store, struct online_view *const *views,
+                                   size_t count, struct online_snapshot *out, size_t *failed,
+                                   struct error *err)
+{
+    for (;;) {
+        uint64_t version = store->driver->version(store);
+        enum status status = STATUS_OK;
+        size_t begun = 0;
+
+        while (begun < count && status == STATUS_OK) {
+            status = online_snapshot_begin(views[begun], &out[begun], err);
+            begun += status == STATUS_OK;
+        }
+        /* A publication takes far longer than this: who comes back does so once. */
+        if (store->driver->version(store) == version && status == STATUS_OK)
+            return STATUS_OK;
+        end_all(out, begun);
+        if (store->driver->version(store) == version) {
+            *failed = begun;
+            return status;
+        }
+    }
+}
+
 enum status online_snapshot_find(struct online_snapshot *snapshot, struct arena *arena,
                                  const struct str *keys, size_t count, struct str *rows,
                                  struct error *err)
@@ -72,10 +102,19 @@ enum status online_snapshot_find(struct online_snapshot *snapshot, struct arena 
     return snapshot->view->driver->find(snapshot, arena, keys, count, rows, err);
 }
 
-enum status online_builder_new(struct online_store *store, struct str view, struct str layout,
+enum status online_store_reserve(struct online_store *store, struct arena *arena,
+                                 struct str *generation, struct error *err)
+{
+    if (store->driver->reserve(store, arena, generation, err) != STATUS_OK)
+        return error_wrap(err, "begin a generation");
+    return STATUS_OK;
+}
+
+enum status online_builder_new(struct online_store *store, struct str view,
+                               struct str generation, struct str layout,
                                struct online_builder **out, struct error *err)
 {
-    if (store->driver->build(store, view, layout, out, err) != STATUS_OK)
+    if (store->driver->build(store, view, generation, layout, out, err) != STATUS_OK)
         return error_wrap(err, "build view '" STR_FMT "'", STR_ARG(view));
     return STATUS_OK;
 }
@@ -86,13 +125,13 @@ enum status online_builder_add(struct online_builder *builder, struct str key, s
     return builder->driver->add(builder, key, row, err);
 }
 
-enum status online_builder_finish(struct online_builder **builder, struct arena *arena,
-                                  int64_t newest_us, struct str *generation, struct error *err)
+enum status online_builder_finish(struct online_builder **builder, int64_t newest_us,
+                                  struct error *err)
 {
     struct online_builder *finished = *builder;
 
     *builder = NULL;
-    return finished->driver->finish(finished, arena, newest_us, generation, err);
+    return finished->driver->finish(finished, newest_us, err);
 }
 
 void online_builder_discard(struct online_builder **builder)

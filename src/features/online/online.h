@@ -51,6 +51,14 @@ MUST_USE enum status online_snapshot_begin(struct online_view *view,
                                            struct online_snapshot *out, struct error *err);
 void online_snapshot_end(struct online_snapshot *snapshot);
 /*
+ * Snapshots of several views that go together: of what was published at one instant they show all
+ * or nothing. On failure none is open, and *failed says of which view it is one; NOT_FOUND as above.
+ */
+MUST_USE enum status online_snapshots_begin(struct online_store *store,
+                                            struct online_view *const *views, size_t count,
+                                            struct online_snapshot *out, size_t *failed,
+                                            struct error *err);
+/*
  * Rows of several entities in one go. An absent one has data NULL. The bytes may be the store's own
  * pages: they are valid until the snapshot ends, and are aligned for int64_t by no promise.
  */
@@ -61,19 +69,24 @@ MUST_USE enum status online_snapshot_find(struct online_snapshot *snapshot, stru
 /* The longest key that every driver takes. */
 #define ONLINE_KEY_MAX 480
 
-/* A new generation, seen by nobody until it is published. The store may be another process's. */
+/*
+ * The name of a new generation, of whatever views: to be taken before the first row is read, since
+ * of two that are built at the same time the one that was reserved later is the newer.
+ */
+MUST_USE enum status online_store_reserve(struct online_store *store, struct arena *arena,
+                                          struct str *generation, struct error *err);
+/* Seen by nobody until it is published. The store may be another process's. */
 MUST_USE enum status online_builder_new(struct online_store *store, struct str view,
-                                        struct str layout, struct online_builder **out,
-                                        struct error *err);
+                                        struct str generation, struct str layout,
+                                        struct online_builder **out, struct error *err);
 /* Keys must come in ascending order of their bytes, each once. */
 MUST_USE enum status online_builder_add(struct online_builder *builder, struct str key,
                                         struct str row, struct error *err);
 /*
- * Brings everything to disk and frees the builder, on failure too. The generation's name is
- * what online_store_publish wants.
+ * Brings everything to disk and frees the builder, on failure too; it can then be published.
+ * CONFLICT if somebody took it away meanwhile.
  */
-MUST_USE enum status online_builder_finish(struct online_builder **builder, struct arena *arena,
-                                           int64_t newest_us, struct str *generation,
+MUST_USE enum status online_builder_finish(struct online_builder **builder, int64_t newest_us,
                                            struct error *err);
 /* Removes what was written; a NULL builder is fine. */
 void online_builder_discard(struct online_builder **builder);
@@ -84,7 +97,8 @@ struct online_publication {
 };
 /*
  * Switches all these views at the same instant, and removes the generations that are older. It is
- * durable when it returns. CONFLICT if a newer generation of a view is there already.
+ * durable when it returns. CONFLICT if a newer generation of a view is there already, or one of
+ * these has vanished: nothing is switched then, and all of these are removed.
  */
 MUST_USE enum status online_store_publish(struct online_store *store,
                                           const struct online_publication *items, size_t count,

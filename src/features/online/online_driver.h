@@ -11,6 +11,11 @@ struct online_driver {
     enum status (*view)(struct online_store *store, struct str name, struct online_view **out,
                         struct error *err);
 
+    /*
+     * Another number after each publication. Does not return in the midst of one, so that snapshots
+     * that were begun between two equal answers go together.
+     */
+    uint64_t (*version)(struct online_store *store);
     enum status (*begin)(struct online_view *view, struct online_snapshot *out,
                          struct error *err);
     void (*end)(struct online_snapshot *snapshot);
@@ -18,13 +23,14 @@ struct online_driver {
                         const struct str *keys, size_t count, struct str *rows,
                         struct error *err);
 
-    enum status (*build)(struct online_store *store, struct str view, struct str layout,
-                         struct online_builder **out, struct error *err);
+    enum status (*reserve)(struct online_store *store, struct arena *arena,
+                           struct str *generation, struct error *err);
+    enum status (*build)(struct online_store *store, struct str view, struct str generation,
+                         struct str layout, struct online_builder **out, struct error *err);
     enum status (*add)(struct online_builder *builder, struct str key, struct str row,
                        struct error *err);
     /* Frees the builder whatever comes of it. */
-    enum status (*finish)(struct online_builder *builder, struct arena *arena,
-                          int64_t newest_us, struct str *generation, struct error *err);
+    enum status (*finish)(struct online_builder *builder, int64_t newest_us, struct error *err);
     void (*discard)(struct online_builder *builder);
     enum status (*publish)(struct online_store *store, const struct online_publication *items,
                            size_t count, struct error *err);

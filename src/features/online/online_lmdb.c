@@ -15,11 +15,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "features/online/online_folder.h"
+#include "features/online/online_manifest.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -62,7 +64,8 @@ struct lmdb_store {
     const char *folder;
     pthread_mutex_t lock;
     struct lmdb_view *views;
-    int watch_fd; /* inotify; another process may publish */
+    _Atomic uint64_t version; /* grows by one before and after a switch */
+    int watch_fd;             /* inotify; another process may publish */
     int stop_fd;
     pthread_t watcher;
 };
@@ -271,18 +274,18 @@ static enum status lmdb_find(struct online_snapshot *snapshot, struct arena *are
 
 /* --- switching ------------------------------------------------------------ */
 
-static void view_switch(struct lmdb_view *view, struct generation *next)
+/* Behind a switch: the generation that was served leaves the view, and the slots that are idle. */
+static void view_let_go(struct lmdb_view *view, struct generation *old)
 {
-    struct generation *old;
+    const struct generation *current = atomic_load(&view->current);
 
     pthread_mutex_lock(&view->lock);
-    old = atomic_exchange(&view->current, next);
     for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &view->slots[i];
 
         if (!slot_claim(slot))
             continue;
-        if (slot->generation != next)
+        if (slot->generation != current)
             slot_give_up(slot);
         atomic_store(&slot->busy, false);
     }
@@ -298,42 +301,115 @@ static bool view_serves(struct lmdb_view *view, struct str generation)
                            : str_equal(current->info.generation, generation);
 }
 
+/* One view that has to follow the manifest. */
+struct turn {
+    struct lmdb_view *view;
+    struct generation *next; /* NULL: none any more */
+    struct generation *old;
+};
+
+struct turns {
+    struct arena *arena;
+    struct turn *items;
+    size_t count, capacity;
+};
+
+static void keeps_old(struct lmdb_view *view, const struct error *err)
+{
+    const char *what = atomic_load(&view->current) == NULL
+                           ? "is not served before it is materialised again"
+                           : "keeps its old values";
+
+    log_error("features: view '" STR_FMT "' %s: %s", STR_ARG(view->name), what, err->message);
+}
+
+/* All that is not as the manifest says, opened; NOT_FOUND if one has vanished since it was read. */
+static enum status turns_open(struct lmdb_store *store, bool is_last_try, struct turns *turns)
+{
+    struct online_manifest manifest;
+    struct error err;
+
+    if (online_manifest_read(turns->arena, store->folder, &manifest, &err) != STATUS_OK) {
+        log_error("features: the online store keeps its old values: %s", err.message);
+        return STATUS_OK;
+    }
+    for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
+        struct str name = online_manifest_served(&manifest, view->name);
+        struct generation *next = NULL;
+        enum status status = STATUS_OK;
+
+        if (view_serves(view, name))
+            continue;
+        if (name.len > 0)
+            status = generation_open(store->folder, view->name, name, &next, &err);
+        if (status == STATUS_NOT_FOUND && !is_last_try)
+            return status;
+        if (status != STATUS_OK)
+            keeps_old(view, &err);
+        else
+            ARENA_PUSH(turns->arena, turns->items, turns->count,
+                       turns->capacity) = (struct turn){ view, next, NULL };
+    }
+    return STATUS_OK;
+}
+
+static void turns_give_up(struct turns *turns)
+{
+    for (size_t i = 0; i < turns->count; i++)
+        generation_unref(turns->items[i].next);
+    turns->count = 0;
+}
+
 /*
- * Brings the view to what the manifest says. Under the store's lock, so nobody else switches. A
+ * All at one instant: nothing but the pointers changes while the version is odd. What was served
+ * before is closed behind it.
+ */
+static void turns_make(struct lmdb_store *store, struct turns *turns)
+{
+    if (turns->count == 0)
+        return;
+    atomic_fetch_add(&store->version, 1);
+    for (size_t i = 0; i < turns->count; i++)
+        turns->items[i].old = atomic_exchange(&turns->items[i].view->current,
+                                              turns->items[i].next);
+    atomic_fetch_add(&store->version, 1);
+    for (size_t i = 0; i < turns->count; i++)
+        view_let_go(turns->items[i].view, turns->items[i].old);
+}
+
+/*
+ * Brings all views to what the manifest says. Under the store's lock, so nobody else switches. A
  * generation that vanishes between reading the manifest and opening it has been replaced: look again.
  */
-static enum status view_refresh(struct lmdb_view *view, struct error *err)
+static void refresh_locked(struct lmdb_store *store)
 {
-    enum status status = STATUS_NOT_FOUND;
+    struct turns turns = { .arena = arena_new() };
 
-    for (int tries = 0; status == STATUS_NOT_FOUND && tries < 10; tries++) {
-        struct arena *arena = arena_new();
-        struct generation *next = NULL;
-        struct str name = STR_EMPTY;
-
-        status = online_folder_current(arena, view->store->folder, view->name, &name, err);
-        if (status == STATUS_OK && !view_serves(view, name)) {
-            if (name.len > 0)
-                status = generation_open(view->store->folder, view->name, name, &next, err);
-            if (status == STATUS_OK)
-                view_switch(view, next);
-        }
-        arena_free(arena);
+    for (int tries = 10; tries > 0; tries--) {
+        if (turns_open(store, tries == 1, &turns) == STATUS_OK)
+            break;
+        turns_give_up(&turns);
     }
-    return status;
+    turns_make(store, &turns);
+    arena_free(turns.arena);
 }
 
 static void store_refresh(struct lmdb_store *store)
 {
-    struct error err;
-
     pthread_mutex_lock(&store->lock);
-    for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
-        if (view_refresh(view, &err) != STATUS_OK)
-            log_error("features: view '" STR_FMT "' keeps its old values: %s",
-                      STR_ARG(view->name), err.message);
-    }
+    refresh_locked(store);
     pthread_mutex_unlock(&store->lock);
+}
+
+/* Odd in the midst of a switch, which is a matter of a few stores. */
+static uint64_t lmdb_version(struct online_store *base)
+{
+    struct lmdb_store *store = container_of(base, struct lmdb_store, base);
+    uint64_t version;
+
+    while (((version = atomic_load(&store->version)) & 1) != 0)
+        sched_yield();
+    return version;
 }
 
 static enum status lmdb_publish(struct online_store *base,
@@ -396,7 +472,7 @@ static enum status watch_start(struct lmdb_store *store, struct error *err)
 static void store_free(struct lmdb_store *store)
 {
     for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
-        view_switch(view, NULL);
+        view_let_go(view, atomic_exchange(&view->current, NULL));
         for (size_t i = 0; i < SLOTS; i++)
             assert(view->slots[i].generation == NULL); /* else a snapshot is still open */
         pthread_mutex_destroy(&view->lock);
@@ -467,32 +543,34 @@ static enum status lmdb_view(struct online_store *base, struct str name,
 {
     struct lmdb_store *store = container_of(base, struct lmdb_store, base);
     struct lmdb_view *view;
-    struct error why;
 
     (void)err;
     pthread_mutex_lock(&store->lock);
     view = view_find(store, name);
     if (view == NULL) {
         view = view_new(store, name);
-        /* Deleted or damaged: as if never materialised, so that the next time mends it. */
-        if (view_refresh(view, &why) != STATUS_OK)
-            log_error("features: view '" STR_FMT
-                      "' is not served before it is materialised again: %s",
-                      STR_ARG(name), why.message);
         view->next = store->views;
         store->views = view;
+        refresh_locked(store);
     }
     pthread_mutex_unlock(&store->lock);
     *out = &view->base;
     return STATUS_OK;
 }
 
-static enum status lmdb_store_build(struct online_store *base, struct str view,
-                                    struct str layout, struct online_builder **out,
-                                    struct error *err)
+static enum status lmdb_reserve(struct online_store *base, struct arena *arena,
+                                struct str *generation, struct error *err)
 {
-    return lmdb_build(container_of(base, struct lmdb_store, base)->folder, view, layout, out,
-                      err);
+    return online_folder_reserve(arena, container_of(base, struct lmdb_store, base)->folder,
+                                 generation, err);
+}
+
+static enum status lmdb_store_build(struct online_store *base, struct str view,
+                                    struct str generation, struct str layout,
+                                    struct online_builder **out, struct error *err)
+{
+    return lmdb_build(container_of(base, struct lmdb_store, base)->folder, view, generation,
+                      layout, out, err);
 }
 
 const struct online_driver online_lmdb = {
@@ -500,9 +578,11 @@ const struct online_driver online_lmdb = {
     .open = lmdb_open,
     .close = lmdb_close,
     .view = lmdb_view,
+    .version = lmdb_version,
     .begin = lmdb_begin,
     .end = lmdb_end,
     .find = lmdb_find,
+    .reserve = lmdb_reserve,
     .build = lmdb_store_build,
     .add = lmdb_add,
     .finish = lmdb_finish,

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 /* Uncommitted pages are held in memory. */
 #define COMMIT_BYTES ((size_t)32 << 20)
@@ -26,6 +27,7 @@ struct lmdb_builder {
     struct arena *arena;
     struct online_info info;
     char *path;
+    int lock; /* on the folder; -1: none */
     MDB_env *env;
     MDB_txn *txn; /* NULL between commits */
     MDB_dbi rows;
@@ -103,8 +105,8 @@ static enum status txn_commit(struct lmdb_builder *builder, struct error *err)
     return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, builder->path);
 }
 
-enum status lmdb_build(const char *folder, struct str view, struct str layout,
-                       struct online_builder **out, struct error *err)
+enum status lmdb_build(const char *folder, struct str view, struct str generation,
+                       struct str layout, struct online_builder **out, struct error *err)
 {
     struct arena *arena = arena_new();
     struct lmdb_builder *builder = ARENA_NEW(arena, struct lmdb_builder);
@@ -113,12 +115,12 @@ enum status lmdb_build(const char *folder, struct str view, struct str layout,
     builder->arena = arena;
     builder->info.layout = arena_str(arena, layout);
     builder->info.built_us = clock_now_us();
-    if (online_folder_create(arena, folder, view, &builder->info.generation, err) !=
-        STATUS_OK) {
+    builder->info.generation = arena_str(arena, generation);
+    builder->path = online_folder_path(arena, folder, view, generation);
+    if (online_folder_create(folder, builder->path, &builder->lock, err) != STATUS_OK) {
         arena_free(arena);
         return err->status;
     }
-    builder->path = online_folder_path(arena, folder, view, builder->info.generation);
     if (env_open(builder, err) != STATUS_OK || txn_begin(builder, 0, err) != STATUS_OK) {
         lmdb_discard(&builder->base);
         return err->status;
@@ -157,6 +159,8 @@ static void builder_free(struct lmdb_builder *builder)
         mdb_txn_abort(builder->txn);
     if (builder->env != NULL)
         mdb_env_close(builder->env);
+    if (builder->lock >= 0)
+        close(builder->lock);
     arena_free(builder->arena); /* the builder lives in it */
 }
 
@@ -186,17 +190,26 @@ static enum status write_out(struct lmdb_builder *builder, struct error *err)
                                   err); /* syncs the folder too */
 }
 
-enum status lmdb_finish(struct online_builder *base, struct arena *arena, int64_t newest_us,
-                        struct str *generation, struct error *err)
+/* Whose folder was taken away has lost what it built, wherever it noticed. */
+static enum status without_folder(const struct lmdb_builder *builder, struct error *err)
+{
+    if (file_exists(builder->path))
+        return status_of_failure(err->status);
+    return error_set(err, STATUS_CONFLICT,
+                     "what was built was removed in the meantime; materialise again");
+}
+
+enum status lmdb_finish(struct online_builder *base, int64_t newest_us, struct error *err)
 {
     struct lmdb_builder *builder = container_of(base, struct lmdb_builder, base);
 
     builder->info.newest_us = newest_us;
     if (write_out(builder, err) != STATUS_OK) {
+        enum status status = without_folder(builder, err);
+
         lmdb_discard(base);
-        return err->status;
+        return status;
     }
-    *generation = arena_str(arena, builder->info.generation);
     builder_free(builder);
     return STATUS_OK;
 }

@@ -42,22 +42,45 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* `count` rows "key-000000"…, each holding the text. */
-static struct str build(struct fixture *fixture, const char *view, size_t count, struct str row)
+static struct str reserve(struct fixture *fixture)
 {
-    struct online_builder *builder;
     struct str generation;
     struct error err;
 
-    assert_ok(
-        online_builder_new(fixture->store, str_from(view), STR("layout 1"), &builder, &err));
+    assert_ok(online_store_reserve(fixture->store, fixture->arena, &generation, &err));
+    return generation;
+}
+
+static struct online_builder *begin(struct fixture *fixture, const char *view,
+                                    struct str generation)
+{
+    struct online_builder *builder;
+    struct error err;
+
+    assert_ok(online_builder_new(fixture->store, str_from(view), generation, STR("layout 1"),
+                                 &builder, &err));
+    return builder;
+}
+
+/* `count` rows "key-000000"…, each holding the text. */
+static void finish(struct online_builder *builder, size_t count, struct str row)
+{
+    struct error err;
+
     for (size_t i = 0; i < count; i++) {
         char key[32];
 
         snprintf(key, sizeof(key), "key-%06zu", i);
         assert_ok(online_builder_add(builder, str_from(key), row, &err));
     }
-    assert_ok(online_builder_finish(&builder, fixture->arena, 77, &generation, &err));
+    assert_ok(online_builder_finish(&builder, 77, &err));
+}
+
+static struct str build(struct fixture *fixture, const char *view, size_t count, struct str row)
+{
+    struct str generation = reserve(fixture);
+
+    finish(begin(fixture, view, generation), count, row);
     return generation;
 }
 
@@ -196,7 +219,7 @@ static void only_the_published_generation_stays_on_disk(void **state)
     publish(fixture, "users", build(fixture, "users", 1, STR("1")));
     build(fixture, "users", 1, STR("never published"));
     publish(fixture, "users", build(fixture, "users", 1, STR("2")));
-    assert_ok(online_builder_new(fixture->store, STR("users"), STR(""), &builder, &err));
+    builder = begin(fixture, "users", reserve(fixture));
     online_builder_discard(&builder);
     assert_ok(folder_list(fixture->arena, fixture->location.data + 5, &names, &count, &err));
     assert_int_equal(count, 3); /* the generation, lock, manifest.json */
@@ -206,12 +229,11 @@ static void only_the_published_generation_stays_on_disk(void **state)
 static void rows_of_every_size_survive_reopening(void **state)
 {
     struct fixture *fixture = *state;
-    struct online_builder *builder;
-    struct str generation;
+    struct str generation = reserve(fixture);
+    struct online_builder *builder = begin(fixture, "big", generation);
     struct error err;
     char *big = test_malloc(3 << 20);
 
-    assert_ok(online_builder_new(fixture->store, STR("big"), STR(""), &builder, &err));
     for (size_t i = 0; i < 100; i++) {
         char key[32];
 
@@ -220,7 +242,7 @@ static void rows_of_every_size_survive_reopening(void **state)
         assert_ok(
             online_builder_add(builder, str_from(key), (struct str){ big, i * i * 300 }, &err));
     }
-    assert_ok(online_builder_finish(&builder, fixture->arena, 0, &generation, &err));
+    assert_ok(online_builder_finish(&builder, 0, &err));
     publish(fixture, "big", generation);
     online_store_close(&fixture->store);
     assert_ok(online_store_open(fixture->location, &fixture->store, &err));
@@ -362,8 +384,8 @@ static void a_view_that_is_not_kept_is_forgotten(void **state)
     assert_fails(STATUS_NOT_FOUND, online_snapshot_begin(users, &none, &err));
     assert_str_equal(find(fixture, shops, "key-000001"), STR("s"));
     assert_false(is_on_disk(fixture, "users.0000000001"));
-    assert_false(is_on_disk(fixture, "left.0000000001"));
-    assert_true(is_on_disk(fixture, "shops.0000000001"));
+    assert_false(is_on_disk(fixture, "left.0000000003"));
+    assert_true(is_on_disk(fixture, "shops.0000000002"));
 }
 
 static void a_crash_before_the_files_are_gone_is_mended(void **state)
@@ -405,6 +427,139 @@ static void what_is_built_of_a_removed_view_stays_out(void **state)
     assert_true(is_on_disk(fixture, "users.0000000003"));
 }
 
+/* --- several at once -------------------------------------------------------- */
+
+static void what_began_later_wins(void **state)
+{
+    struct fixture *fixture = *state;
+    struct str first = reserve(fixture), second = reserve(fixture);
+    struct online_builder *slow = begin(fixture, "users", first);
+    struct online_publication late = { STR("users"), first };
+    struct error err;
+
+    finish(begin(fixture, "users", second), 3, STR("second"));
+    publish(fixture, "users", second);
+    assert_true(is_on_disk(fixture, "users.0000000001")); /* its builder is at work */
+    finish(slow, 3, STR("first"));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, &late, 1, &err));
+    assert_false(is_on_disk(fixture, "users.0000000001"));
+    assert_str_equal(find(fixture, view_of(fixture, "users"), "key-000001"), STR("second"));
+}
+
+static void a_view_that_is_removed_while_it_is_built_stays_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct str generation = reserve(fixture);
+    struct online_builder *builder = begin(fixture, "users", generation);
+    struct online_publication late = { STR("users"), generation };
+    struct error err;
+
+    assert_ok(online_store_keep(fixture->store, NULL, 0, &err));
+    assert_true(is_on_disk(fixture, "users.0000000001"));
+    finish(builder, 3, STR("late"));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, &late, 1, &err));
+    assert_false(is_on_disk(fixture, "users.0000000001"));
+}
+
+static void a_generation_that_has_vanished_is_a_conflict(void **state)
+{
+    struct fixture *fixture = *state;
+    struct str first = build(fixture, "users", 3, STR("1")), second = reserve(fixture);
+    struct online_builder *builder = begin(fixture, "users", second);
+    struct online_publication item = { STR("users"), first };
+    char path[4096];
+    struct error err;
+
+    snprintf(path, sizeof(path), "%s/online/users.0000000001", fixture->folder);
+    assert_ok(folder_remove(path, &err));
+    assert_fails(STATUS_CONFLICT, online_store_publish(fixture->store, &item, 1, &err));
+    snprintf(path, sizeof(path), "%s/online/users.0000000002", fixture->folder);
+    assert_ok(folder_remove(path, &err));
+    assert_fails(STATUS_CONFLICT, online_builder_finish(&builder, 0, &err));
+}
+
+/* Two views of one publication, read together while they change. */
+struct pair {
+    struct fixture *fixture;
+    struct online_view *views[2];
+    atomic_bool *stop;
+    unsigned long reads, torn;
+};
+
+static void *read_pairs(void *context)
+{
+    struct pair *pair = context;
+    struct str key = STR("key-000042");
+
+    while (!atomic_load(pair->stop)) {
+        struct online_snapshot snapshots[2];
+        struct str rows[2] = { { 0 } };
+        struct error err;
+        size_t failed;
+
+        assert_ok(online_snapshots_begin(pair->fixture->store, pair->views, 2, snapshots,
+                                         &failed, &err));
+        for (int i = 0; i < 2; i++)
+            assert_ok(online_snapshot_find(&snapshots[i], NULL, &key, 1, &rows[i], &err));
+        pair->torn += !str_equal(rows[0], rows[1]);
+        pair->reads++;
+        for (int i = 0; i < 2; i++)
+            online_snapshot_end(&snapshots[i]);
+    }
+    return NULL;
+}
+
+static void publish_pair(struct fixture *fixture, char letter)
+{
+    struct str generation = reserve(fixture);
+    struct online_publication items[] = { { STR("a"), generation }, { STR("b"), generation } };
+    struct error err;
+
+    finish(begin(fixture, "a", generation), 100, (struct str){ &letter, 1 });
+    finish(begin(fixture, "b", generation), 100, (struct str){ &letter, 1 });
+    assert_ok(online_store_publish(fixture->store, items, 2, &err));
+}
+
+static void views_switch_at_one_instant(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pair pairs[3] = { 0 };
+    pthread_t threads[3];
+    atomic_bool stop = false;
+
+    publish_pair(fixture, 'a');
+    for (int i = 0; i < 3; i++) {
+        pairs[i].fixture = fixture;
+        pairs[i].views[0] = view_of(fixture, "a");
+        pairs[i].views[1] = view_of(fixture, "b");
+        pairs[i].stop = &stop;
+        assert_int_equal(pthread_create(&threads[i], NULL, read_pairs, &pairs[i]), 0);
+    }
+    /* NOLINTNEXTLINE(bugprone-too-small-loop-variable): 'z' is a char */
+    for (char letter = 'b'; letter <= 'z'; letter++)
+        publish_pair(fixture, letter);
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(pairs[i].torn, 0);
+        assert_true(pairs[i].reads > 0);
+    }
+}
+
+static void the_view_that_fails_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct online_view *views[] = { view_of(fixture, "a"), view_of(fixture, "none") };
+    struct online_snapshot snapshots[2];
+    size_t failed = 0;
+    struct error err;
+
+    publish(fixture, "a", build(fixture, "a", 1, STR("a")));
+    assert_fails(STATUS_NOT_FOUND,
+                 online_snapshots_begin(fixture->store, views, 2, snapshots, &failed, &err));
+    assert_int_equal(failed, 1);
+}
+
 static void a_wrong_location_is_told(void **state)
 {
     struct online_store *store;
@@ -430,4 +585,8 @@ TEST_MAIN(STORE_TEST(a_view_never_materialised_is_not_found),
           STORE_TEST(a_view_that_is_not_kept_is_forgotten),
           STORE_TEST(a_crash_before_the_files_are_gone_is_mended),
           STORE_TEST(what_is_built_of_a_removed_view_stays_out),
+          STORE_TEST(what_began_later_wins),
+          STORE_TEST(a_view_that_is_removed_while_it_is_built_stays_out),
+          STORE_TEST(a_generation_that_has_vanished_is_a_conflict),
+          STORE_TEST(views_switch_at_one_instant), STORE_TEST(the_view_that_fails_is_named),
           TEST_CASE(a_wrong_location_is_told))
