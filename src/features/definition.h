@@ -177,7 +177,10 @@ struct plan {
     struct plan_output *outputs; /* in the order of the service's `features` */
     size_t output_count;
     size_t slot_count;
-    /* The first output whose short name another has as well, or NULL; full names tell them apart. */
+    /*
+     * The first output whose short name another has as well, in whatever case of letters, or NULL;
+     * full names tell them apart.
+     */
     const struct plan_output *clash;
 };
 

@@ -2,6 +2,8 @@
 /* Documents into structs: which keys there are, and what kind of value each takes. */
 #include "features/definition_internal.h"
 
+#include "features/offline/key_table.h"
+
 #define KEYS(...) \
     (const struct str[]) \
     { \
@@ -114,6 +116,9 @@ static void parse_entity(struct build *build, struct draft *draft)
     if (keys != NULL) {
         parse_fields(build, draft, keys, false, &entity->keys, &entity->key_count);
         check_key_types(build, draft, entity, keys);
+        if (entity->key_count > KEY_COLUMNS_MAX)
+            build_error(build, draft, keys, "an entity has at most %d keys, this one %zu",
+                        KEY_COLUMNS_MAX, entity->key_count);
         return;
     }
     if (type == NULL) {

@@ -232,25 +232,73 @@ static void add_time(struct planner *planner)
     planner->plan->time_field = add_request_field(planner, &time);
 }
 
+/* Tables of rows, where the names become columns, know no cases of letters. */
+static void find_clash(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->output_count && plan->clash == NULL; i++) {
+        for (size_t k = i + 1; k < plan->output_count; k++) {
+            if (str_equal_nocase(plan->outputs[i].name, plan->outputs[k].name))
+                plan->clash = &plan->outputs[i];
+        }
+    }
+}
+
+static const struct yaml_node *features_of(const struct planner *planner)
+{
+    return yaml_find(planner->draft->node, "features");
+}
+
+/* With a clash all are called by their full names. */
+static void check_full_names(struct planner *planner)
+{
+    const struct plan *plan = planner->plan;
+
+    for (size_t i = 0; i < plan->output_count && plan->clash != NULL; i++) {
+        for (size_t k = i + 1; k < plan->output_count; k++) {
+            const struct plan_output *one = &plan->outputs[i], *other = &plan->outputs[k];
+
+            if (str_equal_nocase(one->full_name, other->full_name))
+                build_error(planner->build, planner->draft, features_of(planner),
+                            "'" STR_FMT "." STR_FMT "' and '" STR_FMT "." STR_FMT
+                            "' cannot be told apart by name: columns of a table know no cases "
+                            "of letters; rename one",
+                            STR_ARG(one->feature->view->name), STR_ARG(one->name),
+                            STR_ARG(other->feature->view->name), STR_ARG(other->name));
+        }
+    }
+}
+
+/* Keys and request fields become columns of entity rows. */
+static void check_fields(struct planner *planner, const struct field *one,
+                         const struct field *other)
+{
+    if (str_equal(one->name, other->name) && one->type != other->type)
+        build_error(planner->build, planner->draft, planner->draft->node,
+                    "'" STR_FMT "' is a key of type %s, but a request field of type %s",
+                    STR_ARG(one->name), value_type_name(one->type),
+                    value_type_name(other->type));
+    if (!str_equal(one->name, other->name) && str_equal_nocase(one->name, other->name))
+        build_error(planner->build, planner->draft, planner->draft->node,
+                    "'" STR_FMT "' and '" STR_FMT "' cannot be told apart by name: columns of "
+                    "a table know no cases of letters; rename one",
+                    STR_ARG(one->name), STR_ARG(other->name));
+}
+
 static void check_clashes(struct planner *planner)
 {
     struct plan *plan = planner->plan;
 
-    for (size_t i = 0; i < plan->output_count && plan->clash == NULL; i++) {
-        for (size_t k = i + 1; k < plan->output_count; k++) {
-            if (str_equal(plan->outputs[i].name, plan->outputs[k].name))
-                plan->clash = &plan->outputs[i];
-        }
+    find_clash(plan);
+    check_full_names(planner);
+    for (size_t i = 0; i < plan->key_count; i++) {
+        for (size_t k = i + 1; k < plan->key_count; k++)
+            check_fields(planner, &plan->keys[i], &plan->keys[k]);
+        for (size_t f = 0; f < plan->request_field_count; f++)
+            check_fields(planner, &plan->keys[i], &plan->request_fields[f]);
     }
-    for (size_t k = 0; k < plan->key_count; k++) {
-        for (size_t f = 0; f < plan->request_field_count; f++) {
-            if (str_equal(plan->keys[k].name, plan->request_fields[f].name) &&
-                plan->keys[k].type != plan->request_fields[f].type)
-                build_error(planner->build, planner->draft, planner->draft->node,
-                            "'" STR_FMT "' is a key of type %s, but a request field of type %s",
-                            STR_ARG(plan->keys[k].name), value_type_name(plan->keys[k].type),
-                            value_type_name(plan->request_fields[f].type));
-        }
+    for (size_t i = 0; i < plan->request_field_count; i++) {
+        for (size_t k = i + 1; k < plan->request_field_count; k++)
+            check_fields(planner, &plan->request_fields[i], &plan->request_fields[k]);
     }
 }
 

@@ -149,6 +149,25 @@ static void break_readers(struct build *build, struct draft *const *drafts)
     }
 }
 
+/* SQL could not tell which one it means. */
+static void check_names(struct build *build, struct draft *const *drafts)
+{
+    const struct definitions *defs = build->definitions;
+
+    for (size_t i = 0; i < defs->source_count; i++) {
+        for (size_t k = i + 1; k < defs->source_count; k++) {
+            const struct source *one = &defs->sources[i], *other = &defs->sources[k];
+
+            if (str_equal_nocase(one->name, other->name))
+                build_error(build, drafts[k], drafts[k]->node,
+                            "source '" STR_FMT "' and '" STR_FMT "' (" STR_FMT
+                            ":%d) have one name for SQL, which knows no cases of letters",
+                            STR_ARG(other->name), STR_ARG(one->name), STR_ARG(one->place.file),
+                            one->place.line);
+        }
+    }
+}
+
 void build_link_sources(struct build *build)
 {
     struct definitions *defs = build->definitions;
@@ -160,6 +179,7 @@ void build_link_sources(struct build *build)
         find_reads(build, &defs->sources[i]);
         drafts[i] = draft_of(build, &defs->sources[i]);
     }
+    check_names(build, drafts);
     order_sources(build, is_in_circle);
     for (size_t i = 0; i < defs->source_count; i++) {
         if (is_in_circle[i])

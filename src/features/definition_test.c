@@ -219,6 +219,11 @@ TEST(mistakes_are_told_with_their_place)
           "features/all.yaml:3:7: unknown type 'int6'; did you mean 'int64'?\n");
     gives("entity: a\nkey: x\ntype: float64\n",
           "features/all.yaml:3:7: key 'x' cannot be float64: floats do not compare well\n");
+    gives(
+        "entity: a\nkeys: {a: int64, b: int64, c: int64, d: int64, e: int64, f: int64, g: int64, "
+        "h: int64, i: int64, j: int64, k: int64, l: int64, m: int64, n: int64, o: int64, p: int64, "
+        "q: int64}\n",
+        "features/all.yaml:2:7: an entity has at most 16 keys, this one 17\n");
     gives("entity: a\n",
           "features/all.yaml:1:1: an entity has either 'key' and 'type', or 'keys: "
           "{name: type, …}'\n");
@@ -392,6 +397,35 @@ TEST(equal_short_names_are_noticed)
     project_free(&project);
 }
 
+TEST(names_that_differ_in_case_only_are_no_two_names)
+{
+    struct project project = project_new(
+        VIEWS
+        "view: again\nentity: customer\nsource: big\nfeatures: {AMOUNT: {last: amount}}\n---\n"
+        "service: s\nfeatures: [place, again]\n");
+    const struct definitions *defs;
+
+    if (load(&project, NULL, &defs) != STATUS_OK)
+        fail_msg("%s", err.message);
+    assert_str_equal(definitions_service_find(defs, STR("s"))->plan.clash->full_name,
+                     STR("place__amount"));
+    definitions_unref(&defs);
+    project_free(&project);
+    gives(BASICS "view: v\nentity: customer\nsource: transactions\nfeatures:\n"
+                 "  a: {avg: amount}\n  A: {sum: amount}\n---\nservice: s\nfeatures: [v]\n",
+          "features/all.yaml:25:11: 'v.a' and 'v.A' cannot be told apart by name: columns of a "
+          "table know no cases of letters; rename one\n");
+    gives(
+        "source: a\npath: data/tx.parquet\n---\nsource: A\npath: data/tx.parquet\n",
+        "features/all.yaml:4:1: source 'A' and 'a' (features/all.yaml:1) have one name for SQL, "
+        "which knows no cases of letters\n"
+        "features/all.yaml:2:7: this file is cut off\n");
+    gives(
+        VIEWS "service: s\ntime: Customer_Id\nfeatures: [place]\n",
+        "features/all.yaml:39:1: 'customer_id' and 'Customer_Id' cannot be told apart by name: "
+        "columns of a table know no cases of letters; rename one\n");
+}
+
 TEST(errors_are_counted_beyond_those_that_are_kept)
 {
     struct project project = project_new("");
@@ -430,5 +464,6 @@ TEST_MAIN(TEST_CASE(a_project_is_read_checked_and_linked),
           TEST_CASE(a_column_of_a_sources_name_is_no_table), TEST_CASE(mistakes_in_views),
           TEST_CASE(one_mistake_gives_one_message), TEST_CASE(mistakes_in_services),
           TEST_CASE(equal_short_names_are_noticed),
+          TEST_CASE(names_that_differ_in_case_only_are_no_two_names),
           TEST_CASE(errors_are_counted_beyond_those_that_are_kept),
           TEST_CASE(a_project_without_features_is_empty))

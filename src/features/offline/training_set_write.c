@@ -32,6 +32,16 @@ static enum status feature_table(const struct engine *engine, struct table *out,
     return STATUS_OK;
 }
 
+/* In whatever case of letters: a table's columns know none. */
+static bool is_feature(const struct table *features, struct str name)
+{
+    for (size_t i = 0; i < features->column_count; i++) {
+        if (str_equal_nocase(features->names[i], name))
+            return true;
+    }
+    return false;
+}
+
 static enum status made_table(const struct engine *engine, const struct table *features,
                               struct table *out, struct error *err)
 {
@@ -43,7 +53,7 @@ static enum status made_table(const struct engine *engine, const struct table *f
     memcpy(out->columns, features->columns, features->column_count * sizeof(*out->columns));
     for (size_t i = 0; i < made->column_count; i++) {
         TRY(check_name(engine, made->names[i], "the name of a result; rename it", err));
-        if (table_find(features, made->names[i]) != NULL)
+        if (is_feature(features, made->names[i]))
             return error_set(err, STATUS_INVALID,
                              "'" STR_FMT "' is the name of a feature and of a result; ask for "
                              "full names (--full-names)",
