@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include "base/base64.h"
+
 #include "base/clock.h"
 
 #include <math.h>
@@ -439,10 +441,15 @@ enum status json_to_value(struct arena *arena, const yyjson_val *json_const,
             value.number = (double)(float)value.number;
         break;
     case TYPE_STRING:
-    case TYPE_BYTES:
         if (!yyjson_is_str(json))
             return not_a(type, json, err);
         value.text = json_str(json);
+        break;
+    case TYPE_BYTES:
+        if (!yyjson_is_str(json))
+            return not_a(type, json, err);
+        if (!base64_decode(arena, json_str(json), &value.text))
+            return error_set(err, STATUS_INVALID, "expected bytes in base64");
         break;
     case TYPE_TIMESTAMP:
         if (!yyjson_is_str(json))
@@ -460,7 +467,7 @@ yyjson_mut_val *json_from_value(yyjson_mut_doc *doc, struct value value)
 
     if (value.is_null)
         return yyjson_mut_null(doc);
-    if (value.type == TYPE_STRING || value.type == TYPE_BYTES)
+    if (value.type == TYPE_STRING)
         return yyjson_mut_strncpy(doc, value.text.data, value.text.len);
     json_write_value(&buffer, value);
     json = yyjson_mut_rawncpy(doc, buffer.data, buffer.len);
@@ -684,8 +691,12 @@ void json_write_value(struct buffer *out, struct value value)
         json_write_double(out, value.number);
         break;
     case TYPE_STRING:
-    case TYPE_BYTES:
         json_write_str(out, value.text);
+        break;
+    case TYPE_BYTES:
+        buffer_append_byte(out, '"');
+        base64_encode(out, value.text);
+        buffer_append_byte(out, '"');
         break;
     case TYPE_TIMESTAMP:
         write_time(out, value.integer);

@@ -57,7 +57,7 @@ MUST_USE enum status json_want_int64(const yyjson_val *object, const char *key, 
 MUST_USE enum status json_only_keys(const yyjson_val *object, const struct str *known,
                                     size_t count, struct error *err);
 
-/* One of our values from JSON, as design.md's "Types and text" has it ("NaN", RFC 3339 times). */
+/* One of our values from JSON, as design.md's "Types and text" has it ("NaN", RFC 3339 times, bytes in base64). */
 MUST_USE enum status json_to_value(struct arena *arena, const yyjson_val *json,
                                    enum value_type type, struct value *out, struct error *err);
 yyjson_mut_val *json_from_value(yyjson_mut_doc *doc, struct value value);

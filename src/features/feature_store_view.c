@@ -16,7 +16,8 @@ static struct window_layout *windows_of(struct arena *arena, const struct view *
 /* What the rows are made from, how they are found, and, of columns, what is in them. */
 static void put_fields(struct buffer *out, const struct view *view)
 {
-    buffer_printf(out, "source " STR_FMT "; key", STR_ARG(view->source->hash));
+    buffer_printf(out, "source " STR_FMT "; key %d:", STR_ARG(view->source->hash),
+                  ONLINE_KEY_VERSION);
     for (size_t i = 0; i < view->entity->key_count; i++)
         buffer_printf(out, " " STR_FMT " %s", STR_ARG(view->entity->keys[i].name),
                       value_type_name(view->entity->keys[i].type));

@@ -7,6 +7,7 @@ import struct
 import sys
 import tempfile
 import unittest
+from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def rfc3339(micros):
 def as_json(kind, value):
     if value is None:
         return None
-    return rfc3339(value) if kind == "timestamp" else value.decode() if kind == "bytes" else value
+    return rfc3339(value) if kind == "timestamp" else b64encode(value).decode() if kind == "bytes" else value
 
 
 def types_of(case):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import unittest
+from base64 import b64encode
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -472,6 +473,62 @@ class MuchWork(onggi.ProjectCase):
             waited.append(time.monotonic() - began)
         asking.join()
         self.assertLess(max(waited), took[0] / 2, (took, len(waited)))
+
+
+KEYS = """\
+entity: text
+key: text
+type: string
+---
+entity: blob
+key: blob
+type: bytes
+---
+source: rows
+sql: |
+  SELECT TIMESTAMP '2020-01-01' AS at, text, number, from_hex(hex) AS blob
+  FROM (VALUES ('', 1, ''), (chr(0), 2, '00'), (chr(0) || chr(0), 3, '0000'), ('a', 4, 'FF00FE')) t(text, number, hex)
+time: at
+---
+view: by_text
+entity: text
+source: rows
+columns: [number]
+---
+view: by_blob
+entity: blob
+source: rows
+features: {newest: {last: blob}, count: {count: "*"}}
+---
+service: texts
+features: [by_text]
+---
+service: blobs
+features: [by_blob]
+"""
+
+
+class Keys(onggi.ProjectCase):
+    files = {"onggi.yaml": "", "features/all.yaml": KEYS}
+    serving = True
+
+    @classmethod
+    def prepare(cls, project):
+        project.must("apply")
+        project.must("features", "materialize")
+
+    def test_blank_texts_are_different_entities(self):
+        answer = self.good(GET, {"service": "texts", "entities": {"text": ["", "\0", "\0\0", "a", "\0\0\0"]}})
+        self.assertEqual(answer["rows"], [[1], [2], [3], [4], [None]])
+
+    def test_bytes_go_there_and_back(self):
+        blobs = [b64encode(blob).decode() for blob in (b"", b"\0", b"\0\0", b"\xff\0\xfe")]
+        answer = self.good(GET, {"service": "blobs", "entities": {"blob": blobs}})
+        self.assertEqual(answer["rows"], [[blob, 1] for blob in blobs])
+        answer = self.good(GET, {"service": "blobs", "entities": {"blob": ["_wD-"]}})
+        self.assertEqual(answer["rows"], [["/wD+", 1]])
+        self.refused(400, ["row 2", "entities.blob", "expected bytes in base64"], GET,
+                     {"service": "blobs", "entities": {"blob": ["AA==", "\u00ff"]}})
 
 
 if __name__ == "__main__":

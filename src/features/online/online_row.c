@@ -71,6 +71,18 @@ static void encode_long(const struct value *values, size_t count, size_t len,
     arena_free(arena);
 }
 
+/* Nothing but NUL bytes, or nothing at all, which no store takes for a key. */
+static bool is_blank_text(const struct value *values, size_t count)
+{
+    if (count != 1 || (values[0].type != TYPE_STRING && values[0].type != TYPE_BYTES))
+        return false;
+    for (size_t i = 0; i < values[0].text.len; i++) {
+        if (values[0].text.data[i] != '\0')
+            return false;
+    }
+    return true;
+}
+
 bool online_key_encode(const struct value *values, size_t count, struct online_key *out)
 {
     char *to = out->bytes;
@@ -81,18 +93,16 @@ bool online_key_encode(const struct value *values, size_t count, struct online_k
             return false;
         len += value_width(values[i], i + 1 == count);
     }
-    if (len == 0) { /* an empty string: no store takes an empty key */
-        out->bytes[0] = '\0';
-        out->len = 1;
-        return true;
-    }
-    if (len >= ONLINE_KEY_MAX) {
+    if (len + 1 >= ONLINE_KEY_MAX) {
         encode_long(values, count, len, out);
         return true;
     }
     for (size_t i = 0; i < count; i++)
         to = put_value(to, values[i], i + 1 == count);
-    out->len = len;
+    /* One more for each of them, so that no two become one. */
+    if (is_blank_text(values, count))
+        *to++ = '\0';
+    out->len = (size_t)(to - out->bytes);
     return true;
 }
 

@@ -13,6 +13,8 @@ struct online_key {
     size_t len;
     char bytes[ONLINE_KEY_MAX];
 };
+/* Goes into the layout of each generation. */
+#define ONLINE_KEY_VERSION 2
 /*
  * Equal values, equal bytes, whatever the widths of their types; a key too long for the store
  * ends with a hash of the whole. False if one of the values is null: such an entity has no row.

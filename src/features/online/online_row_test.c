@@ -34,6 +34,24 @@ TEST(keys_differ_where_values_do)
     arena_free(arena);
 }
 
+TEST(blank_texts_stay_apart)
+{
+    char nuls[ONLINE_KEY_MAX + 2] = { 0 };
+    struct arena *arena = arena_new();
+    struct str last = STR_EMPTY;
+
+    for (size_t len = 0; len < sizeof(nuls); len++) {
+        struct value value = { .type = len % 2 == 0 ? TYPE_STRING : TYPE_BYTES,
+                               .text = { nuls, len } };
+        struct str found = key(arena, &value, 1);
+
+        assert_true(found.len > 0 && found.len <= ONLINE_KEY_MAX);
+        assert_false(str_equal(last, found));
+        last = found;
+    }
+    arena_free(arena);
+}
+
 TEST(keys_do_not_know_widths)
 {
     struct arena *arena = arena_new();
@@ -141,7 +159,8 @@ TEST(a_damaged_row_is_told_or_gives_some_value)
     buffer_free(&out);
 }
 
-TEST_MAIN(TEST_CASE(keys_differ_where_values_do), TEST_CASE(keys_do_not_know_widths),
-          TEST_CASE(whole_numbers_sort_as_keys), TEST_CASE(a_null_makes_no_key),
-          TEST_CASE(long_keys_stay_apart), TEST_CASE(rows_come_back_as_they_were),
+TEST_MAIN(TEST_CASE(keys_differ_where_values_do), TEST_CASE(blank_texts_stay_apart),
+          TEST_CASE(keys_do_not_know_widths), TEST_CASE(whole_numbers_sort_as_keys),
+          TEST_CASE(a_null_makes_no_key), TEST_CASE(long_keys_stay_apart),
+          TEST_CASE(rows_come_back_as_they_were),
           TEST_CASE(a_damaged_row_is_told_or_gives_some_value))
