@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,7 +160,7 @@ enum status project_lock(const struct project *project, enum lock_mode mode, con
         if ((clock_monotonic_ns() - start) / 1000000 > timeout_ms)
             return gave_up(timeout_ms, err);
         if (!said)
-            fprintf(stderr, "onggi: waiting: %s\n", err->message);
+            print_note("onggi: waiting: %s", err->message);
         said = true;
         usleep(LOCK_POLL_US);
     }

@@ -479,7 +479,7 @@ steps:
         done = self.project.run("bench", "predict", "small", "--requests", "requests.jsonl", "--seconds", "0.2")
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn("the last code was 400", done.stderr)
-        self.declined(1, "--seconds: expected a number", "bench", "predict", *question, "--seconds", "-1")
+        self.declined(2, "--seconds: expected a number", "bench", "predict", *question, "--seconds", "-1")
         self.declined(1, "has no requests", "bench", "predict", "small", "--requests", "/dev/null")
         self.declined(3, "no endpoint", "bench", "predict", "nope", "a=1")
 

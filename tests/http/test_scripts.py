@@ -198,7 +198,7 @@ class Scripts(onggi.ProjectCase):
         done = self.project.run("pipeline", "run", "exits", "--follow")
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr.count("FAILED"), 2, done.stderr)  # the step, the execution
-        self.assertEqual(done.stderr.count("\noh\n"), 1, done.stderr)
+        self.assertEqual(done.stderr.count("\n  oh\n"), 1, done.stderr)
 
 
 if __name__ == "__main__":
