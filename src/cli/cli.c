@@ -72,7 +72,7 @@ static int fail(struct cli *cli, enum status status, const struct error *err)
 {
     if (interrupted)
         return EXIT_INTERRUPTED;
-    if (err->message[0] != '\0' && output_is_wanted())
+    if (err->message[0] != '\0')
         print_failure(cli, err);
     return cli->exit_code != EXIT_DONE ? (int)cli->exit_code : (int)exit_code_of_status(status);
 }

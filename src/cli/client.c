@@ -290,6 +290,8 @@ static enum status ask(struct cli *cli, const struct cli_request *request, struc
     status = cli->server.len > 0 ? ask_server(cli, request, &listener, out, err)
                                  : ask_local(cli, request, &listener, out, err);
     progress_clear(&listener.progress);
+    if (status != STATUS_OK && request->output_only && !output_is_wanted())
+        return output_is_unwanted(cli, err);
     TRY(status);
     if (request->events && listener.result.len == 0 && cli_interrupted())
         return error_set(err, STATUS_UNAVAILABLE, "interrupted");

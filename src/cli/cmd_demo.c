@@ -405,6 +405,8 @@ static enum status walk(struct demo *demo, const char *folder, struct error *err
         if (cli_interrupted())
             return error_set(err, STATUS_UNAVAILABLE,
                              "interrupted; the same command goes through it again");
+        if (!output_is_wanted())
+            return output_is_unwanted(demo->cli, err);
     }
     print_next(demo, seconds_since(start));
     return STATUS_OK;

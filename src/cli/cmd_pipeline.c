@@ -245,9 +245,7 @@ static enum status on_log(void *context, struct str event, struct str data, stru
         output_flush();
     }
     arena_rewind(cli->arena, mark);
-    if (output_is_wanted())
-        return STATUS_OK;
-    return error_set(err, STATUS_UNAVAILABLE, "nobody reads the log any more");
+    return output_is_wanted() ? STATUS_OK : output_is_unwanted(cli, err);
 }
 
 /* A script may print anything; JSON holds UTF-8. */

@@ -177,6 +177,13 @@ bool output_is_wanted(void)
     return output_error == 0 && (poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0);
 }
 
+enum status output_is_unwanted(struct cli *cli, struct error *err)
+{
+    cli->exit_code = EXIT_FAILED;
+    *err = (struct error){ .status = STATUS_UNAVAILABLE };
+    return STATUS_UNAVAILABLE;
+}
+
 int output_finish(void)
 {
     output_flush();

@@ -47,5 +47,7 @@ void print_note(const char *format, ...) PRINTF_LIKE(1, 2);
 void output_flush(void);
 /* Whether somebody still takes what is printed: not behind `… | head` that has seen enough. */
 bool output_is_wanted(void);
+/* Ends a command whose reader is gone, without a word. */
+MUST_USE enum status output_is_unwanted(struct cli *cli, struct error *err);
 /* Brings stdout out; the errno of the first write that failed, 0 if none did. */
 int output_finish(void);

@@ -53,6 +53,10 @@ class Terminal(onggi.ProjectCase):
         self.assertEqual((done.stdout, done.stderr), ("--- try 1: sh a.sh\none\n", ""))
         self.assertLess(time.monotonic() - start, 45)
         self.project.must("pipeline", "stop", execution)
+        # A failure is told all the same.
+        done = subprocess.run(["sh", "-c", '"$0" models show nope | true', onggi.BINARY], cwd=self.path,
+                              capture_output=True, text=True, check=False)
+        self.assertIn("no model", done.stderr)
 
 
 if __name__ == "__main__":
