@@ -152,7 +152,8 @@ enum status example_keep_python(struct arena *arena, const char *folder, struct 
     if (file_exists(path.data))
         TRY(file_read(arena, path.data, CONFIG_MAX, &text, err));
     value = yaml_text(arena, python);
-    text = arena_printf(arena, STR_FMT "python: " STR_FMT "\n", STR_ARG(text), STR_ARG(value));
+    text = arena_printf(arena, STR_FMT "%spython: " STR_FMT "\n", STR_ARG(text),
+                        text.len == 0 || str_ends(text, STR("\n")) ? "" : "\n", STR_ARG(value));
     return file_write(path.data, text, err);
 }
 
