@@ -69,6 +69,13 @@ static void print_fallback(struct cli *cli, yyjson_val *fallback)
                    cli_field(cli, fallback, "decision"));
 }
 
+static void print_last_fallback(struct cli *cli, yyjson_val *last)
+{
+    if (last != NULL)
+        print_line("last      %s  %s: %s", cli_field(cli, last, "time"),
+                   cli_field(cli, last, "reason"), cli_field(cli, last, "why"));
+}
+
 static enum status run_show(struct cli *cli, struct error *err)
 {
     yyjson_val *answer;
@@ -84,6 +91,7 @@ static enum status run_show(struct cli *cli, struct error *err)
                cli_field(cli, answer, "service"));
     print_line("timeout   %s", cli_field(cli, answer, "timeout"));
     print_fallback(cli, json_find(answer, STR("fallback")));
+    print_last_fallback(cli, json_find(answer, STR("last_fallback")));
     if (json_find(answer, STR("model_p50_us")) != NULL)
         print_line("speed     p50 %s µs, p99 %s µs a row, the model alone",
                    cli_field(cli, answer, "model_p50_us"),

@@ -47,13 +47,15 @@ static const char *fallback_text(struct str reason)
         { "features_unavailable", "the features could not be read" },
         { "null_input", "a null came for an input that the model needs" },
         { "model_error", "the model failed" },
+        { "nan_score", "the model's score is not a number" },
+        { "rule_error", "a rule could not be worked out" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (str_equal(reason, str_from(known[i].reason)))
             return known[i].text;
     }
-    return "the model did not answer";
+    return "it was not the model that answered";
 }
 
 static void print_prediction(struct cli *cli, yyjson_val *answer, uint64_t took_ns)

@@ -253,6 +253,7 @@ static enum status run_deploy(struct cli *cli, struct error *err)
 {
     yyjson_mut_doc *doc = json_mut_doc(cli->arena);
     yyjson_mut_val *body = yyjson_mut_obj(doc);
+    struct str endpoint = cli_option(cli, "endpoint");
     yyjson_val *answer;
     int64_t version;
 
@@ -260,9 +261,8 @@ static enum status run_deploy(struct cli *cli, struct error *err)
         return cli_usage(cli, err, "'%s' is no version: expected a number", cli_arg_z(cli, 1));
     json_add_str(doc, body, "model", cli_arg(cli, 0));
     yyjson_mut_obj_add_int(doc, body, "version", version);
-    TRY(post_deployment(
-        cli, cli_target(cli, "/api/v1/endpoints/", cli_option(cli, "endpoint"), "/deploy"),
-        json_mut_write(cli->arena, body), &answer, err));
+    TRY(post_deployment(cli, cli_target(cli, "/api/v1/endpoints/", endpoint, "/deploy"),
+                        json_mut_write(cli->arena, body), &answer, err));
     print_deployment(cli, answer);
     return STATUS_OK;
 }

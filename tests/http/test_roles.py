@@ -64,12 +64,13 @@ class Roles(onggi.ProjectCase):
                 self.assertEqual(code, 400, answer)
                 self.assertIn("control character", answer["error"]["message"])
         forged = "AUC holds\n  2030-01-01T00:00:00Z  APPROVED  the_board: all of us, µ §"
-        code, answer = self.as_role("approver", VERSION + "/approve", {"reason": forged})
+        code, answer = self.as_role("approver", VERSION + "/reject", {"reason": forged})
         self.assertEqual((code, answer["reason"]), (200, forged), answer)
         # Two lines of a reason stay one line of the table.
         shown = self.command("viewer", "models", "show", "small", "1").stdout
         self.assertIn("AUC holds\\n  2030-01-01", shown)
         self.assertNotIn("\n  2030-01-01", shown)
+        self.assertEqual(self.as_role("approver", VERSION + "/approve", REASON)[0], 200)
 
     def test_2_only_editors_deploy(self):
         for path, body in (("deploy", {"version": 1}), ("rollback", {})):
