@@ -43,6 +43,13 @@ class Roles(onggi.ProjectCase):
     def command(self, role, *arguments):
         return self.project.run(*arguments, env={"ONGGI_TOKEN": self.tokens.get(role, "")})
 
+    def assert_told(self, fallback):
+        """Whoever asks by command is told when it was not the model that answered."""
+        done = self.command("viewer", "predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.assertIn if fallback else self.assertNotIn)("\nfallback no_model: no version is deployed\n", done.stdout)
+        (self.assertIn if fallback else self.assertNotIn)("the fallback answered", done.stderr)
+
     def test_1_only_approvers_decide(self):
         for role, code in ((None, 401), ("viewer", 403), ("editor", 403)):
             for verb in ("approve", "reject"):
@@ -110,13 +117,6 @@ class Roles(onggi.ProjectCase):
             self.assert_told(fallback=answer["status"] != "APPROVED")
             verb = "reject" if answer["status"] == "APPROVED" else "approve"
             self.assertEqual(self.as_role("approver", f"{VERSION}/{verb}", REASON)[0], 200)
-
-    def assert_told(self, fallback):
-        """Whoever asks by command is told when it was not the model that answered."""
-        done = self.command("viewer", "predict", "small", "shop=north", "moment=2020-01-01T12:00:00Z", "offered=4")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        (self.assertIn if fallback else self.assertNotIn)("\nfallback no_model: no version is deployed\n", done.stdout)
-        (self.assertIn if fallback else self.assertNotIn)("the fallback answered", done.stderr)
 
     def test_3_one_of_many_who_saw_the_same_decides(self):
         def approve(number):
