@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/place.h"
 #include "net/server.h"
 #include "server/config.h"
 #include "server/port_owner.h"
@@ -256,7 +257,9 @@ static int on_serve(void *context, int ready)
 
 static void print_banner(struct serve *serve)
 {
-    const char *url = arena_cstr(serve->cli->arena, serve->process.url);
+    struct arena *arena = serve->cli->arena;
+    const char *url = arena_cstr(arena, serve->process.url);
+    struct str onggi = place_command(serve->cli, place_absolute(arena, STR(".")));
     double ms = (double)(clock_monotonic_ns() - program_start_ns) / 1e6;
 
     print_note("onggi " ONGGI_VERSION "  ready after %.0f ms", ms);
@@ -267,8 +270,8 @@ static void print_banner(struct serve *serve)
     else
         print_note("  users     %zu, by token", serve->config.user_count);
     print_note("  try       curl %s/healthz", url);
-    print_note("            onggi status");
-    print_note("            onggi features list");
+    print_note("            " STR_FMT " status", STR_ARG(onggi));
+    print_note("            " STR_FMT " features list", STR_ARG(onggi));
 }
 
 static void put_server_info(struct serve *serve)
