@@ -246,9 +246,14 @@ static enum status ask_local(struct cli *cli, const struct cli_request *request,
     return STATUS_OK;
 }
 
-static bool is_unwanted(void)
+/* What a server is asked just now: its answer may take long. */
+static const struct cli_request *under_way;
+
+static bool is_cancelled(void)
 {
-    return cli_interrupted() || !output_is_wanted();
+    if (under_way->tick != NULL)
+        under_way->tick(under_way->sink_context);
+    return cli_interrupted() || (under_way->output_only && !output_is_wanted());
 }
 
 static enum status ask_server(struct cli *cli, const struct cli_request *request,
@@ -265,7 +270,7 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
         .body_file = request->body_file,
         .answer_file = request->out_file,
         .answer_max = ANSWER_MAX,
-        .is_cancelled = request->output_only ? is_unwanted : cli_interrupted,
+        .is_cancelled = is_cancelled,
         .events = request->events ? on_event : NULL,
         .events_context = listener,
     };
@@ -273,6 +278,7 @@ static enum status ask_server(struct cli *cli, const struct cli_request *request
                                   STR_ARG(request->target));
     struct http_answer answer;
 
+    under_way = request;
     TRY(http_call(cli->arena, url.data, &options, &answer, err));
     *out = (struct answer){ .code = answer.code,
                             .content_type = answer.content_type,

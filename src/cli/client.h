@@ -15,6 +15,7 @@ struct cli_request {
     /* Instead of the progress bar, for commands that show more than that. */
     event_sink sink;
     void *sink_context;
+    void (*tick)(void *sink_context); /* some ten times a second while a server is waited for */
 };
 
 struct cli_answer {

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/follow.h"
 
+#include "base/clock.h"
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 
+#include <stdio.h>
+
 struct follower {
     struct cli *cli;
     struct progress progress;
+    char running[96]; /* the step; empty: none */
+    uint64_t running_since_ns;
 };
 
 static void show_step(struct follower *follower, yyjson_val *event)
@@ -17,8 +22,13 @@ static void show_step(struct follower *follower, yyjson_val *event)
     struct str message = json_str(json_find(event, STR("message")));
     double seconds = json_field_number(event, "seconds");
 
-    if (str_equal(status, STR("RUNNING")))
+    follower->running[0] = '\0';
+    if (str_equal(status, STR("RUNNING"))) {
+        snprintf(follower->running, sizeof(follower->running), "%s",
+                 cli_field(cli, event, "step"));
+        follower->running_since_ns = clock_monotonic_ns();
         return;
+    }
     /* The whole of it stands at the end, and in the log. */
     message = str_slice(message, 0, str_index(message, '\n'));
     progress_clear(&follower->progress);
@@ -38,6 +48,16 @@ static void show_task_progress(struct follower *follower, yyjson_val *event)
     progress_show(&follower->progress, step, (int64_t)json_field_number(event, "done"),
                   (int64_t)json_field_number(event, "total"),
                   json_str(json_find(event, STR("unit"))));
+}
+
+/* A script does not say how far it is: that it goes on is seen by the seconds. */
+static void on_tick(void *context)
+{
+    struct follower *follower = context;
+
+    if (follower->running[0] != '\0')
+        progress_wait(&follower->progress, str_from(follower->running),
+                      (double)(clock_monotonic_ns() - follower->running_since_ns) / 1e9);
 }
 
 static enum status on_event(void *context, struct str event, struct str data, struct error *err)
@@ -85,6 +105,7 @@ enum status follow_execution(struct cli *cli, struct str id, yyjson_val **out,
         .events = true,
         .sink = on_event,
         .sink_context = &follower,
+        .tick = on_tick,
     };
     struct cli_answer answer;
     enum status status;

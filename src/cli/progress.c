@@ -12,6 +12,7 @@
 #define SHOW_EVERY_TERMINAL_NS 100000000u
 #define SHOW_EVERY_LINE_NS 5000000000u
 #define SILENT_AT_FIRST_NS 1000000000u
+#define WAIT_EVERY_NS 1000000000u
 
 void progress_init(struct progress *progress)
 {
@@ -77,6 +78,22 @@ void progress_show(struct progress *progress, struct str phase, int64_t done, in
                    (double)(now - progress->phase_ns) / NS_PER_SECOND);
     text = arena_printf(arena, "  " STR_FMT ": " STR_FMT, STR_ARG(phase), STR_ARG(text));
     show_line(progress, text_on_line(arena, text));
+    arena_free(arena);
+    progress->shown_ns = now;
+}
+
+void progress_wait(struct progress *progress, struct str phase, double seconds)
+{
+    uint64_t now = clock_monotonic_ns();
+    struct arena *arena;
+    struct str text;
+
+    if (!progress->terminal || seconds < 1 || now - progress->shown_ns < WAIT_EVERY_NS)
+        return;
+    arena = arena_new();
+    text = text_seconds(arena, seconds);
+    show_line(progress, text_on_line(arena, arena_printf(arena, "  " STR_FMT ": " STR_FMT,
+                                                         STR_ARG(phase), STR_ARG(text))));
     arena_free(arena);
     progress->shown_ns = now;
 }

@@ -14,5 +14,7 @@ void progress_init(struct progress *progress);
 /* total 0: not known. unit may be empty. */
 void progress_show(struct progress *progress, struct str phase, int64_t done, int64_t total,
                    struct str unit);
+/* For what does not say how far it is: on a terminal the seconds go by, once a second. */
+void progress_wait(struct progress *progress, struct str phase, double seconds);
 /* Takes the line away, so that other lines can be printed. */
 void progress_clear(struct progress *progress);

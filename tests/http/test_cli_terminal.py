@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person sees in a terminal: the text of others stays text, and nobody is kept who has seen enough."""
 
+import os
+import pty
 import subprocess
 import sys
 import time
@@ -43,8 +45,23 @@ class Terminal(onggi.ProjectCase):
         self.assertNotIn("\nonggi: done", done.stderr)
         self.assertIn("\n  onggi: done", done.stderr)
 
+    def test_a_terminal_shows_that_a_step_goes_on(self):
+        self.project.write("pipelines/slow/pipeline.yaml", "pipeline: slow\nsteps:\n  a: {script: a.sh}\n")
+        self.project.write("pipelines/slow/a.sh", "sleep 4\n")
+        self.project.must("apply")
+        self.project.serve()
+        self.addCleanup(self.project.stop)
+        terminal, end = pty.openpty()
+        done = subprocess.run([onggi.BINARY, "pipeline", "run", "slow", "--follow"], cwd=self.path, stderr=end,
+                              env={**os.environ, "TERM": "xterm"}, timeout=100, check=True)
+        self.assertEqual(done.returncode, 0)
+        os.close(end)
+        self.assertRegex(os.read(terminal, 65536).decode(), r"\r\x1b\[K  a: [1-4]\.\d s\r\x1b\[K")
+        os.close(terminal)
+
     def test_who_has_seen_enough_of_a_log_is_let_go(self):
         self.project.serve()
+        self.addCleanup(self.project.stop)
         execution = self.project.execute("talk")
         start = time.monotonic()
         # `head` is gone when it has its lines; the script says nothing more for a long time.
