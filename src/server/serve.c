@@ -43,8 +43,11 @@ static enum status read_config(struct serve *serve, struct error *err)
     struct str listen = cli_option(serve->cli, "listen");
 
     TRY(config_load(serve->cli->arena, serve->cli->project.folder, &serve->config, err));
-    if (listen.len > 0)
-        TRY(config_listen_parse(serve->cli->arena, listen, &server->host, &server->port, err));
+    if (listen.len > 0 && config_listen_parse(serve->cli->arena, listen, &server->host,
+                                              &server->port, err) != STATUS_OK) {
+        serve->cli->exit_code = EXIT_USAGE;
+        return error_wrap(err, "--listen");
+    }
     return STATUS_OK;
 }
 

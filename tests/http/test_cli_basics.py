@@ -97,6 +97,7 @@ class Basics(onggi.ProjectCase):
                 ("--as-known needs rows", ["predict", "e", "shop=north", "--as-known"]),
                 ("'shop' is given twice", ["features", "get", "--service", "now", "shop=north", "shop=south"]),
                 ("word is given twice", ["pipeline", "run", "p", "--param", "word=a", "--param", "word=b"]),
+                ("--listen: '99999' is no address", ["serve", "--listen", "99999"]),
                 ("--follow needs a step", ["pipeline", "logs", "01J", "--follow"])):
             with self.subTest(arguments):
                 self.declined(2, words, *arguments)
