@@ -18,6 +18,7 @@
 #define DRAIN_GRACE_MS 1000
 #define KEPT_INPUT 4096
 #define NEVER UINT64_MAX
+#define SHORT_PATIENCE_MS 5000
 /* A reader that takes less than 16 KiB/s of a reply does not want it. */
 #define SENT_NS_PER_BYTE (UINT64_C(1000000000) >> 14)
 
@@ -296,15 +297,25 @@ static void cap_deadline(struct connection *connection, uint64_t now_ns, unsigne
         connection->deadline_ns = most_ns;
 }
 
+/* A large reply that waits for its reader holds what others lack when memory is short. */
+static unsigned patience_ms(const struct connection *connection, size_t unsent)
+{
+    unsigned idle_ms = connection->loop->settings->deadlines.idle_ms;
+
+    if (idle_ms > SHORT_PATIENCE_MS && unsent >= ARENA_LARGE && connection->turn != NULL &&
+        !arena_may_take(connection->turn->arena, 0))
+        return SHORT_PATIENCE_MS;
+    return idle_ms;
+}
+
 /* What has left earns time, so a reader that takes a byte now and then does not hold a large reply. */
 static void sweep_unsent(struct connection *connection, uint64_t now_ns)
 {
     size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
-    unsigned idle_ms = connection->loop->settings->deadlines.idle_ms;
 
-    cap_deadline(connection, now_ns, idle_ms);
+    cap_deadline(connection, now_ns, patience_ms(connection, unsent));
     if (unsent == 0)
-        connection_deadline(connection, idle_ms);
+        connection_deadline(connection, connection->loop->settings->deadlines.idle_ms);
     else if (unsent < connection->unsent)
         connection->deadline_ns += (connection->unsent - unsent) * SENT_NS_PER_BYTE;
     connection->unsent = unsent;

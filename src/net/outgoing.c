@@ -111,18 +111,8 @@ static void reply_bytes(struct connection *connection)
     }
     atomic_store_explicit(&turn->bytes_sent, with_body ? res->body.len : 0,
                           memory_order_relaxed);
-    switch (connection_send(connection, pieces, count)) {
-    case SENT_ALL:
+    if (connection_send(connection, pieces, count) == SENT_ALL)
         connection_turn_over(connection, res->code);
-        break;
-    case SENT_LATER:
-        /* A large reply that waits for its reader: when memory is short, the one that came last has to go. */
-        if (with_body && res->body.len >= ARENA_LARGE && !arena_may_take(turn->arena, 0))
-            connection_close(connection);
-        break;
-    case SENT_LOST:
-        break;
-    }
 }
 
 void connection_reply(struct connection *connection)
