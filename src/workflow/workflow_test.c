@@ -608,16 +608,14 @@ static void live(struct place *place, bool begin)
     "  make: {script: make.sh, out: [text]}\n" \
     "  more: {script: more.sh, in: {text: make.text}, out: [text]}\n" \
     "  last: {script: more.sh, in: {text: more.text}, out: [text]}\n"
-/* Its child outlives it, and would write into its try's folder if nobody ended it. */
-#define ORPHAN_S "2"
-#define SLOW_MAKE \
-    "(sleep " ORPHAN_S "; echo orphan >> $SM_OUTPUT_DATA_DIR/text/word) &\n" \
-    "sleep 0.1; echo one > $SM_OUTPUT_DATA_DIR/text/word; kill $!\n"
+/* Each has a child that outlives a crash, and would write into its try's folder if nobody ended it. */
+#define ORPHAN "(sleep 2; echo orphan >> $SM_OUTPUT_DATA_DIR/text/word) &\n"
+#define SLOW_MAKE ORPHAN "sleep 0.3; echo one > $SM_OUTPUT_DATA_DIR/text/word; kill $!\n"
 #define SLOW_MORE \
-    "sleep 0.1; cat $SM_CHANNEL_TEXT/word > $SM_OUTPUT_DATA_DIR/text/word\n" \
-    "echo more >> $SM_OUTPUT_DATA_DIR/text/word; sleep 0.1\n" \
-    "echo \"{\\\"lines\\\": $(wc -l < $SM_OUTPUT_DATA_DIR/text/word)}\" > " \
-    "$SM_OUTPUT_DATA_DIR/metrics.json\n"
+    ORPHAN "sleep 0.1; cat $SM_CHANNEL_TEXT/word > $SM_OUTPUT_DATA_DIR/text/word\n" \
+           "echo more >> $SM_OUTPUT_DATA_DIR/text/word; sleep 0.2\n" \
+           "echo \"{\\\"lines\\\": $(wc -l < $SM_OUTPUT_DATA_DIR/text/word)}\" > " \
+           "$SM_OUTPUT_DATA_DIR/metrics.json; kill $!\n"
 
 static void kill_a_life(struct place *place, bool begin, uint64_t after_us)
 {
