@@ -115,8 +115,13 @@ struct workflow {
 
 /* Waits until the engine has committed what follows from the message. */
 enum status engine_send(struct workflow *workflow, struct message *message, struct error *err);
-/* The engine's thread. */
+/* The engine's thread, and what only it calls. */
 void *engine_main(void *context);
+enum status engine_handle(struct workflow *workflow, struct message *message);
+/* Asks the try that runs, if one does, to end. The first reason stays. */
+void engine_cancel(struct live *live, enum cancel_reason reason);
+void engine_tell(const struct workflow *workflow, struct str id, struct str pipeline,
+                 enum execution_status status);
 const struct registered_type *engine_type_find(const struct workflow *workflow,
                                                struct str resource);
 /* A resource_check whose context is the workflow. */

@@ -93,6 +93,41 @@ TEST(an_execution_that_cannot_be_read_can_be_stopped)
     place_close(&place);
 }
 
+static enum status heal_first(struct sql_tx *tx, void *context, struct error *err)
+{
+    const struct str *id = context;
+
+    return sql_run(
+        tx,
+        "UPDATE workflow_event SET type = 'ExecutionStarted' WHERE execution = ?1 AND id = 1",
+        SQL_ARGS(sql_arg_str(*id)), err);
+}
+
+/* It runs, though the engine could not load it when it began. */
+TEST(an_execution_that_is_not_loaded_is_stopped_and_not_redriven)
+{
+    struct place place = place_open();
+    struct execution_info info;
+    struct error err;
+    struct str id;
+
+    place_start(&place, &wait_type);
+    id = start(&place, WAIT(""), STR("{}"));
+    place_stop(&place);
+    place_start(&place, &wait_type);
+    assert_ok(sql_write(place.db, spoil_first, &id, &err));
+    assert_ok(workflow_resume(place.workflow, &err));
+    assert_ok(sql_write(place.db, heal_first, &id, &err));
+    assert_fails(STATUS_CONFLICT,
+                 workflow_execution_redrive(place.workflow, id, STR("ann"), &err));
+    assert_str_contains(str_from(err.message), STR("still runs"));
+    assert_ok(workflow_execution_stop(place.workflow, id, STR("ann"), STR(""), STR(""), &err));
+    info = wait_for_end(&place, id);
+    assert_int_equal(info.status, EXECUTION_ABORTED);
+    assert_ok(workflow_execution_redrive(place.workflow, id, STR("ann"), &err));
+    place_close(&place);
+}
+
 struct told {
     enum execution_status statuses[8];
     _Atomic size_t count;
@@ -282,6 +317,7 @@ TEST(loops_over_large_states_leave_the_others_their_turn)
 
 TEST_MAIN(TEST_CASE(time_in_the_queue_is_not_the_tasks),
           TEST_CASE(an_execution_that_cannot_be_read_can_be_stopped),
+          TEST_CASE(an_execution_that_is_not_loaded_is_stopped_and_not_redriven),
           TEST_CASE(a_redrive_is_told_like_a_start),
           TEST_CASE(the_same_name_and_input_start_once),
           TEST_CASE(what_is_on_disk_has_started_whatever_the_engine_says),

@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-#define EVENTS_MAX 25000 /* of one history, as in Step Functions */
 #define ARN "arn:aws:states:local:000000000000:"
 
 struct execution *execution_new(struct str id, struct str pipeline, struct str user)
@@ -356,7 +355,7 @@ bool execution_advance(struct execution *execution, int64_t now_us, size_t event
     while (execution->status == EXECUTION_RUNNING) {
         if (execution->fresh_count >= events_max || execution->fresh_bytes >= bytes_max)
             return false;
-        if (execution->last_id >= EVENTS_MAX - 1)
+        if (execution->last_id >= HISTORY_EVENTS_MAX - 1)
             fail_too_long(execution);
         else if (!step(execution))
             break;

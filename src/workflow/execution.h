@@ -10,6 +10,8 @@
 #include "workflow/asl.h"
 #include "workflow/workflow.h"
 
+#define HISTORY_EVENTS_MAX 25000 /* as in Step Functions; the last one says so */
+
 struct event {
     int64_t id, previous_id, time_us;
     struct str type;

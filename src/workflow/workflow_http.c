@@ -12,7 +12,6 @@
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
-#define HISTORY_MAX 25000
 #define PAGE_BYTES ((size_t)4 << 20) /* of events; each may carry a whole state */
 
 static enum status query_number(const struct request *req, const char *name, int64_t otherwise,
@@ -258,7 +257,7 @@ static enum status on_execution(struct request *req, struct response *res, struc
 
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
-    TRY(step_views_read(&views, req->context, info.id, HISTORY_MAX, &count, err));
+    TRY(step_views_read(&views, req->context, info.id, HISTORY_EVENTS_MAX, &count, err));
     json = execution_json(doc, &info);
     steps = yyjson_mut_obj_add_arr(doc, json, "steps");
     for (size_t i = 0; i < views.count; i++)
@@ -297,7 +296,7 @@ static enum status on_history(struct request *req, struct response *res, struct 
     int64_t after;
     bool more;
 
-    TRY(query_number(req, "after", 0, 0, HISTORY_MAX, &after, err));
+    TRY(query_number(req, "after", 0, 0, HISTORY_EVENTS_MAX, &after, err));
     TRY(query_limit(req, &limit, LIST_MAX, err));
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
@@ -322,7 +321,7 @@ static enum status on_logs(struct request *req, struct response *res, struct err
 
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
-    TRY(step_views_read(&views, req->context, info.id, HISTORY_MAX, &count, err));
+    TRY(step_views_read(&views, req->context, info.id, HISTORY_EVENTS_MAX, &count, err));
     for (size_t i = 0; i < views.count; i++) {
         struct str path = log_path(req->arena, workflow->project, info.id, views.items[i].name);
         yyjson_mut_val *item;
