@@ -244,8 +244,8 @@ class WideCase(Case):
             inside = ", ".join(f"{key}: {KEYS[key]}" for key in keys)
             parts.append(f"entity: {name}\nkeys: {{{inside}}}\n")
         parts += ["source: ledger\npath: data/ledger-?.parquet\ntime: at\ncreated: made\n" +
-                  # Saying what is so already changes nothing, but for the last digits of nanoseconds.
-                  ("" if "ns" in (self.unit, self.created_unit) else "types: {at: timestamp, i: int64}\n"),
+                  # Saying what is so already changes nothing, nor do the last digits of nanoseconds.
+                  "types: {at: timestamp, i: int64}\n",
                   f"source: journal\npath: data/journal.csv\ntime: at\ntypes: {{{self.csv_types()}}}\n",
                   "source: once\npath: data/once.parquet\ntime: at\n",
                   "source: never\npath: data/never.parquet\ntime: at\ncreated: made\n",
