@@ -34,6 +34,21 @@ class Files(TrainingCase):
         self.is_refused(["column 'x' is BIGINT in data/a.parquet and VARCHAR in data/b.parquet"],
                         {"data/a.parquet": integers, "data/b.parquet": texts}, name="q")
 
+    def test_a_column_without_values_is_of_any_type(self):
+        nothing, texts, numbers = pa.nulls(1), pa.array(["a"]), pa.array([7], pa.int64())
+        self.gives({1: "a"}, {"data/a.parquet": table(id=[0], x=nothing), "data/b.parquet": table(id=[1], x=texts),
+                              "data/c.parquet": table(id=[2], x=nothing)})
+        self.gives({1: 7}, {"data/a.parquet": table(id=[0], x=nothing),
+                            "data/b.parquet": table(id=[1], x=numbers.cast(pa.int32()))}, name="o")
+        self.gives({0: 7, 2: 7}, {"data/a.parquet": table(id=[0], x=numbers),
+                                  "data/b.parquet": table(id=[1], x=nothing.cast(pa.string())),
+                                  "data/c.parquet": table(id=[2], x=numbers)}, name="q")
+        self.gives({2: 7}, {"data/a.csv": "id,t,x\n0,2020-01-01,\n", "data/b.csv": "id,t,x\n1,2020-01-01,\n",
+                            "data/c.csv": "id,t,x\n2,2020-01-01,7\n"}, name="r")
+        self.is_refused(["column 'x' is BIGINT in data/b.parquet and VARCHAR in data/c.parquet"],
+                        {"data/a.parquet": table(id=[0], x=nothing), "data/b.parquet": table(id=[1], x=numbers),
+                         "data/c.parquet": table(id=[2], x=texts)}, name="s")
+
     def test_a_column_that_a_file_lacks(self):
         self.is_refused(["data/b.parquet has no column 'x', which data/a.parquet has"],
                         {"data/a.parquet": table(id=[0], x=[1]), "data/b.parquet": table(id=[0], x=[1]).drop(["x"])})

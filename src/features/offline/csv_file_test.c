@@ -33,6 +33,22 @@ TEST(the_first_line_tells_the_delimiter)
     assert_int_equal(csv_delimiter("/no/such/file"), ',');
 }
 
+static bool has_rows(const char *text)
+{
+    return csv_look(file_of(text)).has_rows;
+}
+
+TEST(a_header_is_no_row)
+{
+    assert_false(has_rows(""));
+    assert_false(has_rows("a,b\n"));
+    assert_false(has_rows("\"a\nb\",c\r\n\r\n\n"));
+    assert_true(has_rows("a,b\n\n1,2"));
+    assert_true(has_rows("a\n1\n"));
+    assert_true(csv_look("/no/such/file").has_rows);
+    assert_int_equal(csv_look(file_of("a;b\n")).delimiter, ';');
+}
+
 static bool is_wrong(const char *text)
 {
     return csv_find_mistake(file_of(text), ',', why, sizeof(why));
@@ -63,6 +79,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_CASE(the_first_line_tells_the_delimiter),
+        TEST_CASE(a_header_is_no_row),
         TEST_CASE(whole_files_have_no_mistake),
         TEST_CASE(a_mistake_is_told_with_its_line),
     };

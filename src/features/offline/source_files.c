@@ -5,29 +5,12 @@
  */
 #include "base/file.h"
 #include "features/offline/csv_file.h"
-#include "features/offline/offline_internal.h"
+#include "features/offline/source_files.h"
 
 #include <stdio.h>
 
-enum file_format { FORMAT_UNKNOWN, FORMAT_PARQUET, FORMAT_CSV };
-
-struct reader {
-    struct offline *offline;
-    struct arena *arena;
-    const struct source_spec *source; /* NULL: entity rows */
-    enum file_format format;
-    struct str *paths;
-    size_t count;
-    char delimiter; /* of a CSV */
-    struct offline_column
-        *columns;     /* of all files, by the first one's names; several files only */
-    size_t *typed_by; /* for each: the file that its type is of */
-    size_t column_count;
-    bool differs; /* in more than the rows */
-};
-
 /* As a person knows it. */
-static struct str shown(const struct reader *reader, struct str path)
+struct str reader_shown(const struct reader *reader, struct str path)
 {
     struct str project = reader->offline->project;
 
@@ -77,7 +60,7 @@ static enum status find_format(struct reader *reader, struct error *err)
         reader->format = format_by_content(arena_cstr(reader->arena, first));
     if (reader->format == FORMAT_UNKNOWN)
         return error_set(err, STATUS_NOT_FOUND, "file " STR_FMT " cannot be read",
-                         STR_ARG(shown(reader, first)));
+                         STR_ARG(reader_shown(reader, first)));
     return STATUS_OK;
 }
 
@@ -114,8 +97,8 @@ static void put_options(struct buffer *sql, const struct reader *reader)
     put_csv_types(sql, reader->source);
 }
 
-static void put_read(struct buffer *sql, const struct reader *reader, size_t first,
-                     size_t count, const char *more)
+void reader_put(const struct reader *reader, struct buffer *sql, size_t first, size_t count,
+                const char *more)
 {
     buffer_append(sql,
                   reader->format == FORMAT_CSV ? STR("read_csv([") : STR("read_parquet(["));
@@ -191,14 +174,13 @@ static const char *delimiter_name(char delimiter)
                               : "','";
 }
 
-static enum status describe_file(struct reader *reader, size_t file,
-                                 struct offline_column **columns, size_t *count,
-                                 struct error *err)
+enum status reader_describe(const struct reader *reader, size_t file,
+                            struct offline_column **columns, size_t *count, struct error *err)
 {
     struct buffer sql = { 0 };
     enum status status;
 
-    put_read(&sql, reader, file, 1, "");
+    reader_put(reader, &sql, file, 1, "");
     status = offline_describe_sql(reader->offline, reader->arena, buffer_str(&sql), columns,
                                   count, err);
     buffer_free(&sql);
@@ -220,14 +202,14 @@ static enum status check_header(struct reader *reader, struct error *err)
     struct offline_column *columns;
     size_t count;
 
-    TRY(describe_file(reader, 0, &columns, &count, err));
+    TRY(reader_describe(reader, 0, &columns, &count, err));
     for (size_t i = 0; i < count; i++) {
         if (!has_type(reader->source, columns[i].name))
-            return error_set(err, STATUS_INVALID,
-                             STR_FMT " has no rows, which leaves open what column '" STR_FMT
-                                     "' is%s",
-                             STR_ARG(shown(reader, reader->paths[0])), STR_ARG(columns[i].name),
-                             reader->source == NULL ? "" : "; name its type in `types:`");
+            return error_set(
+                err, STATUS_INVALID,
+                STR_FMT " has no rows, which leaves open what column '" STR_FMT "' is%s",
+                STR_ARG(reader_shown(reader, reader->paths[0])), STR_ARG(columns[i].name),
+                reader->source == NULL ? "" : "; name its type in `types:`");
     }
     return STATUS_OK;
 }
@@ -250,8 +232,8 @@ static enum status look_into_all(struct reader *reader, struct error *err)
                 err, STATUS_INVALID,
                 STR_FMT " separates its values by %s, " STR_FMT " by %s; write them "
                         "in one way",
-                STR_ARG(shown(reader, reader->paths[i])), delimiter_name(look.delimiter),
-                STR_ARG(shown(reader, paths[0])), delimiter_name(reader->delimiter));
+                STR_ARG(reader_shown(reader, reader->paths[i])), delimiter_name(look.delimiter),
+                STR_ARG(reader_shown(reader, paths[0])), delimiter_name(reader->delimiter));
         paths[count++] = reader->paths[i];
     }
     if (count == 0)
@@ -261,107 +243,7 @@ static enum status look_into_all(struct reader *reader, struct error *err)
     return STATUS_OK;
 }
 
-/* --- what several files have in common ------------------------------------ */
-
-/* Whole numbers among others in a text are written as they come: 7 beside 7.5. */
-static bool is_wider(const struct reader *reader, enum value_type from, enum value_type to)
-{
-    if (from == TYPE_INT32)
-        return to == TYPE_INT64 || to == TYPE_FLOAT64;
-    if (from == TYPE_INT64)
-        return to == TYPE_FLOAT64 && reader->format == FORMAT_CSV;
-    return from == TYPE_FLOAT32 && to == TYPE_FLOAT64;
-}
-
-static enum status merge_type(struct reader *reader, size_t index,
-                              const struct offline_column *other, size_t file,
-                              struct error *err)
-{
-    struct offline_column *column = &reader->columns[index];
-    bool are_known = column->is_known && other->is_known;
-
-    if (str_equal(column->duckdb, other->duckdb))
-        return STATUS_OK;
-    reader->differs = true;
-    if (are_known &&
-        (column->type == other->type || is_wider(reader, other->type, column->type)))
-        return STATUS_OK;
-    if (!are_known || !is_wider(reader, column->type, other->type))
-        return error_set(err, STATUS_INVALID,
-                         "column '" STR_FMT "' is " STR_FMT " in " STR_FMT " and " STR_FMT
-                         " in " STR_FMT "; write the files with one type%s",
-                         STR_ARG(column->name), STR_ARG(column->duckdb),
-                         STR_ARG(shown(reader, reader->paths[reader->typed_by[index]])),
-                         STR_ARG(other->duckdb), STR_ARG(shown(reader, reader->paths[file])),
-                         reader->format == FORMAT_CSV ? ", or name it in `types:`" : "");
-    column->type = other->type;
-    column->duckdb = other->duckdb;
-    reader->typed_by[index] = file;
-    return STATUS_OK;
-}
-
-static enum status merge_file(struct reader *reader, size_t file, struct error *err)
-{
-    struct offline_column *columns;
-    size_t count;
-
-    TRY(describe_file(reader, file, &columns, &count, err));
-    for (size_t i = 0; i < reader->column_count; i++) {
-        size_t at = 0;
-
-        while (at < count && !str_equal_nocase(columns[at].name, reader->columns[i].name))
-            at++;
-        if (at == count)
-            return error_set(err, STATUS_INVALID,
-                             STR_FMT " has no column '" STR_FMT "', which " STR_FMT " has",
-                             STR_ARG(shown(reader, reader->paths[file])),
-                             STR_ARG(reader->columns[i].name),
-                             STR_ARG(shown(reader, reader->paths[0])));
-        reader->differs |= at != i;
-        TRY(merge_type(reader, i, &columns[at], file, err));
-    }
-    return STATUS_OK;
-}
-
-static enum status merge_files(struct reader *reader, struct error *err)
-{
-    TRY(describe_file(reader, 0, &reader->columns, &reader->column_count, err));
-    reader->typed_by = ARENA_ARRAY(reader->arena, size_t, reader->column_count);
-    for (size_t i = 1; i < reader->count; i++)
-        TRY(merge_file(reader, i, err));
-    return STATUS_OK;
-}
-
 /* --- all of it ------------------------------------------------------------ */
-
-static void put_columns(struct buffer *sql, const struct reader *reader)
-{
-    buffer_append(sql, STR("SELECT "));
-    for (size_t i = 0; i < reader->column_count; i++) {
-        if (i > 0)
-            buffer_append_byte(sql, ',');
-        sql_put_name(sql, reader->columns[i].name);
-    }
-    buffer_append(sql, STR(" FROM "));
-}
-
-/* DuckDB finds the wider types itself. It compares CSVs by place, not by name, so each is read alone. */
-static void put_merged(struct buffer *sql, const struct reader *reader)
-{
-    buffer_append_byte(sql, '(');
-    put_columns(sql, reader);
-    if (reader->format == FORMAT_PARQUET) {
-        put_read(sql, reader, 0, reader->count, ", union_by_name=true");
-    } else {
-        put_read(sql, reader, 0, 1, "");
-        for (size_t i = 1; i < reader->count; i++) {
-            buffer_append(sql, STR(" UNION ALL "));
-            put_columns(sql, reader);
-            put_read(sql, reader, i, 1, "");
-        }
-    }
-    buffer_append_byte(sql, ')');
-}
 
 static enum status check_names(const struct reader *reader, struct error *err)
 {
@@ -371,7 +253,7 @@ static enum status check_names(const struct reader *reader, struct error *err)
                              "file " STR_FMT
                              ": a name with a backslash and one of '*?[' cannot "
                              "be read; rename it",
-                             STR_ARG(shown(reader, reader->paths[i])));
+                             STR_ARG(reader_shown(reader, reader->paths[i])));
     }
     return STATUS_OK;
 }
@@ -391,10 +273,10 @@ enum status offline_put_reader(struct offline *offline, struct buffer *sql, stru
     if (reader.format == FORMAT_CSV)
         TRY(look_into_all(&reader, err));
     if (reader.count > 1)
-        TRY(merge_files(&reader, err));
+        TRY(reader_merge(&reader, err));
     if (reader.differs)
-        put_merged(sql, &reader);
+        reader_put_merged(&reader, sql);
     else
-        put_read(sql, &reader, 0, reader.count, "");
+        reader_put(&reader, sql, 0, reader.count, "");
     return STATUS_OK;
 }
