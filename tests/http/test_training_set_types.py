@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from training_case import TrainingCase, pa, table  # noqa: E402
+from training_case import ROWS, TrainingCase, pa, table  # noqa: E402
 
 ONE = "TIMESTAMP '2020-01-05' AS t, 0 AS id"
 
@@ -74,6 +74,14 @@ class Types(TrainingCase):
         project.must("apply")
         self.assertEqual(self.build(project), {0: 7})
         self.assertEqual(self.set_of(project, "SELECT 0 AS id, 'infinity'::TIMESTAMP AS t")["x"].to_pylist(), [None])
+
+    def test_what_is_created_at_infinity_is_never_known(self):
+        sql = ("SELECT 0 AS id, TIMESTAMP '2020-01-01' AS t, u.c, u.x FROM (VALUES (TIMESTAMP '2020-01-02', 7), "
+               "('-infinity', 8), ('infinity', 9), (NULL, 10)) u(c, x)")
+        project = self.project({}, sql=sql, more="created: c")
+        project.must("apply")
+        self.assertEqual(self.build(project), {0: 9})
+        self.assertEqual(self.set_of(project, ROWS, "--as-known")["x"].to_pylist()[0], 7)
 
     # ---- fields of a request
 

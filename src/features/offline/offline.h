@@ -75,7 +75,8 @@ struct offline_range {
 /*
  * The rows of a source, in file order, batch by batch. `batch` holds the wanted columns, then
  * event time and created time (both TYPE_TIMESTAMP; created is all null where the source has
- * none). Rows whose event time is null are left out. The sink must not keep the batch.
+ * none, INT64_MAX for infinity). Rows whose event time is null or infinite are left out. Rows of SQL
+ * that has no order of its own are ordered by all columns of the source. The sink must not keep the batch.
  */
 typedef enum status (*offline_sink)(void *context, const struct table *batch,
                                     struct error *err);

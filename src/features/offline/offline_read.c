@@ -11,27 +11,30 @@ static bool is_valid(const uint64_t *validity, size_t row)
     return validity == NULL || (validity[row / 64] >> (row % 64) & 1) != 0;
 }
 
-/* What DuckDB says for "infinity" is no instant; it counts as null, as does what microseconds cannot tell. */
+/* What DuckDB says for "infinity". */
 #define INFINITE(time) ((time) == INT64_MAX || (time) == -INT64_MAX)
 
+/* False if it is infinite, or beyond what microseconds tell, which is taken for as much. */
 static bool time_to_us(duckdb_type type, const void *data, size_t row, int64_t *out)
 {
-    int64_t time;
+    int64_t time, unit = 1;
 
     if (type == DUCKDB_TYPE_DATE) {
         int32_t days = ((const int32_t *)data)[row];
 
-        return days != INT32_MAX && days != -INT32_MAX &&
-               !__builtin_mul_overflow(days, US_PER_DAY, out);
+        time = days == INT32_MAX ? INT64_MAX : days == -INT32_MAX ? -INT64_MAX : days;
+        unit = US_PER_DAY;
+    } else {
+        time = ((const int64_t *)data)[row];
     }
-    time = ((const int64_t *)data)[row];
-    *out = time;
-    if (INFINITE(time))
-        return false;
     if (type == DUCKDB_TYPE_TIMESTAMP_S)
-        return !__builtin_mul_overflow(time, US_PER_SECOND, out);
+        unit = US_PER_SECOND;
     if (type == DUCKDB_TYPE_TIMESTAMP_MS)
-        return !__builtin_mul_overflow(time, US_PER_SECOND / 1000, out);
+        unit = US_PER_SECOND / 1000;
+    if (INFINITE(time) || __builtin_mul_overflow(time, unit, out)) {
+        *out = time > 0 ? INT64_MAX : INT64_MIN;
+        return false;
+    }
     if (type == DUCKDB_TYPE_TIMESTAMP_NS)
         *out = floor_div_int64(time, 1000);
     return true;
@@ -56,14 +59,17 @@ static enum status take_validity(const uint64_t *validity, size_t rows, struct c
     return STATUS_OK;
 }
 
+/* An infinite instant counts as null, but stays told from one in its bytes. */
 static enum status take_times(duckdb_type type, const void *data, size_t rows,
                               struct column *to, struct error *err)
 {
     for (size_t row = 0; row < rows; row++) {
-        if (column_is_null(to, row) || time_to_us(type, data, row, &to->int64s[row]))
-            continue;
-        TRY(column_need_valid(to, err));
-        to->valid[row] = 0;
+        if (column_is_null(to, row))
+            to->int64s[row] = 0;
+        else if (!time_to_us(type, data, row, &to->int64s[row])) {
+            TRY(column_need_valid(to, err));
+            to->valid[row] = 0;
+        }
     }
     return STATUS_OK;
 }
@@ -223,6 +229,13 @@ static void compact(struct reading *reading)
         batch->columns[i].count = kept;
 }
 
+/* What is created in the infinite future is never known, where a row that does not say it always was. */
+static void settle_created(struct column *created)
+{
+    for (size_t row = 0; created->valid != NULL && row < created->count; row++)
+        created->valid[row] |= created->int64s[row] == INT64_MAX;
+}
+
 static void add_hashes(struct reading *reading, duckdb_data_chunk chunk)
 {
     const struct duckdb_library *duckdb = reading->offline->duckdb;
@@ -243,6 +256,7 @@ static enum status read_chunk(void *context, struct offline_query *query,
         TRY(offline_take_column(reading->offline, chunk, i,
                                 reading->offline->duckdb->column_type(&query->result, i),
                                 &batch->columns[i], err));
+    settle_created(&batch->columns[batch->column_count - 1]);
     if (reading->hashes)
         add_hashes(reading, chunk);
     batch->rows = reading->offline->duckdb->data_chunk_get_size(chunk);
