@@ -330,6 +330,13 @@ static enum status copy_folder(struct copier *copier, struct str from, struct st
     return folder_sync(to.data, err);
 }
 
+/* The names of the folder and of the one above, which is fresh too. */
+static enum status sync_names(struct arena *arena, struct str folder, struct error *err)
+{
+    TRY(folder_sync(arena_printf(arena, STR_FMT "/..", STR_ARG(folder)).data, err));
+    return folder_sync(arena_printf(arena, STR_FMT "/../..", STR_ARG(folder)).data, err);
+}
+
 enum status pipeline_copy_code(struct arena *arena, struct str project, struct str name,
                                struct str target, struct str *hash, struct error *err)
 {
@@ -338,6 +345,8 @@ enum status pipeline_copy_code(struct arena *arena, struct str project, struct s
     enum status status = copy_folder(&copier, pipeline_folder(arena, project, name), target,
                                      STR_EMPTY, 0, err);
 
+    if (status == STATUS_OK)
+        status = sync_names(arena, target, err);
     sha256_end(copier.hash, hex);
     if (status != STATUS_OK)
         return error_wrap(err, "copy the code of pipeline '" STR_FMT "'", STR_ARG(name));

@@ -49,7 +49,7 @@ MUST_USE enum status pipeline_input(struct arena *arena, const struct pipeline *
                                     struct error *err);
 /*
  * A pipeline's folder as it is now, copied for one execution and read-only from then on; *hash is
- * of names, contents and which files can be run.
+ * of names, contents and which files can be run. On disk when it returns, with the folder above.
  */
 MUST_USE enum status pipeline_copy_code(struct arena *arena, struct str project,
                                         struct str name, struct str target, struct str *hash,

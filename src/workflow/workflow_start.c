@@ -3,7 +3,6 @@
 #include "workflow/workflow.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "workflow/engine.h"
@@ -181,11 +180,6 @@ enum status workflow_start_pipeline(struct workflow *workflow, struct arena *are
     status = pipeline_copy_code(arena, workflow->project, pipeline.name,
                                 arena_printf(arena, STR_FMT "/code", STR_ARG(folder)), &hash,
                                 err);
-    /* The event that says so comes to disk after what it starts with. */
-    if (status == STATUS_OK)
-        status = folder_sync(folder.data, err);
-    if (status == STATUS_OK)
-        status = folder_sync(arena_printf(arena, STR_FMT "/..", STR_ARG(folder)).data, err);
     if (status == STATUS_OK)
         status = pipeline_input(arena, &pipeline, params, hash, &input, err);
     if (status == STATUS_OK)
