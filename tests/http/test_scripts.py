@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripts that misbehave: each failure has a name and a cause, nothing of them outlives the step."""
 import os
+import signal
 import sys
 import time
 import unittest
@@ -185,6 +186,35 @@ class Scripts(onggi.ProjectCase):
         self.assert_all_end(mark)
         self.project.serve()
         self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
+
+    def keepers(self):
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "comm").read_text() == "script-keeper\n" and \
+                        (entry / "cwd").resolve() == self.path.resolve():
+                    found.append(int(entry.name))
+            except OSError:
+                pass
+        return found
+
+    def test_a_server_and_a_keeper_killed_at_once(self):
+        mark = f"34{os.getpid()}"
+        self.add("cut", f'if test "$(ls -d ../a-* | wc -l)" -gt 1; then\n'
+                 f'  ps -e -o args= | grep "^sleep {mark}" && exit 1\n  exit 0\nfi\nsetsid sleep {mark} & sleep {mark}\n')
+        execution = self.project.execute("cut")
+        deadline = time.monotonic() + 20
+        while len(self.alive(mark.encode())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        keepers = self.keepers()
+        self.assertEqual(len(keepers), 1)
+        os.kill(keepers[0], signal.SIGSTOP)  # else it would be quicker than we are
+        self.project.kill()
+        os.kill(keepers[0], signal.SIGKILL)
+        self.assertEqual(len(self.alive(mark.encode())), 2)  # the script went with its keeper, its children did not
+        self.project.serve()
+        self.assertEqual(self.project.wait(execution)["status"], "SUCCEEDED")
+        self.assertEqual(self.alive(mark.encode()), [])
 
     def test_a_killed_keeper_takes_the_script_with_it(self):
         mark = f"33{os.getpid()}"
