@@ -33,27 +33,32 @@ static enum status sign(struct arena *arena, const struct model_file *file, stru
     return STATUS_OK;
 }
 
-/* A failure is no news of the model: the trial has shown that it is one without harm. */
-static void bind(struct loaded *loaded)
+/* Where it fails at zeros it serves all the same; where it wants more memory than there is, it does not. */
+static enum status bind(struct loaded *loaded, struct error *err)
 {
     const struct runtime_driver *driver = loaded->model->runtime->driver;
-    struct error ignored;
 
-    for (size_t i = 0; i < loaded->model->runner_count; i++)
-        if (driver->bind(loaded->model, loaded->model->runners[i], loaded->signature.row,
-                         &ignored) != STATUS_OK)
-            return;
+    for (size_t i = 0; i < loaded->model->runner_count; i++) {
+        enum status status = driver->bind(loaded->model, loaded->model->runners[i],
+                                          loaded->signature.row, err);
+
+        if (status == STATUS_LIMIT)
+            return error_wrap(err, "the first run");
+        if (status != STATUS_OK)
+            return STATUS_OK;
+    }
     loaded->is_bound = true;
+    return STATUS_OK;
 }
 
 /* A model without features gets any row: it may not suit it, but a crash shows. */
-static void run_once(const struct loaded *loaded)
+static enum status run_once(const struct loaded *loaded, struct error *err)
 {
     struct runtime_model *model = loaded->model;
     struct arena *arena = arena_new();
     struct tensor *inputs = ARENA_ARRAY(arena, struct tensor, model->input_count);
     struct tensor *outputs = ARENA_ARRAY(arena, struct tensor, model->output_count);
-    struct error ignored;
+    enum status status;
 
     for (size_t i = 0; i < model->input_count; i++) {
         struct tensor_spec spec = model->inputs[i];
@@ -63,9 +68,9 @@ static void run_once(const struct loaded *loaded)
                 spec.dims[k] = 1;
         inputs[i] = tensor_new(arena, spec.name, spec.type, spec.dims, spec.rank);
     }
-    (void)!model->runtime->driver->run(model, model->runners[0], arena, inputs, outputs,
-                                       &ignored);
+    status = model->runtime->driver->run(model, model->runners[0], arena, inputs, outputs, err);
     arena_free(arena);
+    return status == STATUS_LIMIT ? error_wrap(err, "the first run") : STATUS_OK;
 }
 
 enum status loaded_open(struct arena *arena, struct runtime *runtime,
@@ -73,18 +78,20 @@ enum status loaded_open(struct arena *arena, struct runtime *runtime,
 {
     struct loaded loaded = { 0 };
     struct model_file file;
+    enum status status;
 
     TRY(model_file_check(loading->bytes, &file, err));
     TRY(runtime->driver->load(runtime, loading->bytes, loading->runner_count, loading->shares,
                               &loaded.model, err));
-    if (sign(arena, &file, loading->features, &loaded, err) != STATUS_OK) {
+    status = sign(arena, &file, loading->features, &loaded, err);
+    if (status == STATUS_OK && loaded.signature.row != NULL)
+        status = bind(&loaded, err);
+    else if (status == STATUS_OK)
+        status = run_once(&loaded, err);
+    if (status != STATUS_OK) {
         loaded_close(&loaded);
-        return err->status;
+        return status;
     }
-    if (loaded.signature.row != NULL)
-        bind(&loaded);
-    else
-        run_once(&loaded);
     *out = loaded;
     return STATUS_OK;
 }
@@ -123,7 +130,7 @@ static void randomize(struct tensor *inputs, size_t count, uint64_t *state)
     }
 }
 
-size_t loaded_warm_up(struct loaded *loaded, uint64_t *times_ns)
+size_t loaded_warm_up(struct loaded *loaded, size_t most, uint64_t *times_ns)
 {
     struct runtime_model *model = loaded->model;
     struct runtime_runner *runner = model->runners[0];
@@ -135,7 +142,7 @@ size_t loaded_warm_up(struct loaded *loaded, uint64_t *times_ns)
     struct error ignored;
     size_t count = 0;
 
-    while (loaded->is_bound && count < WARM_UP_RUNS && before - begin < WARM_UP_NS) {
+    while (loaded->is_bound && count < most && before - begin < WARM_UP_NS) {
         uint64_t after;
 
         randomize(runner->inputs, model->input_count, &random);

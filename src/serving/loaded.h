@@ -33,7 +33,7 @@ void loaded_close(struct loaded *loaded);
 
 #define WARM_UP_RUNS 1000
 /*
- * Runs rows of random numbers on the first runner and takes their times (room for WARM_UP_RUNS).
- * Returns how many; 0 where the model is not bound, or fails at one of them.
+ * Runs at most so many rows of random numbers on the first runner and takes their times. Returns
+ * how many; 0 where the model is not bound, or fails at one of them.
  */
-size_t loaded_warm_up(struct loaded *loaded, uint64_t *times_ns);
+size_t loaded_warm_up(struct loaded *loaded, size_t most, uint64_t *times_ns);

@@ -117,7 +117,7 @@ static void warm_up(struct model *model, struct arena *scratch)
     size_t count;
 
     runner_arm(&model->pool, runner, end_ns);
-    count = loaded_warm_up(&model->loaded, times);
+    count = loaded_warm_up(&model->loaded, WARM_UP_RUNS, times);
     if (runner_disarm(&model->pool, runner, end_ns, STATUS_OK, &ignored) != STATUS_OK ||
         count == 0)
         return;

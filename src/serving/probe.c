@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #define REPORT_MAX 512
+/* The first rows of the warm-up. */
+#define TRIAL_RUNS 50
 #define NS_PER_MS UINT64_C(1000000)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -239,7 +241,7 @@ static enum status try_model(struct str features, int64_t *took_bytes, struct er
     struct runtime *runtime;
     struct loaded loaded;
     struct arena *arena = arena_new();
-    uint64_t *times = ARENA_ARRAY(arena, uint64_t, WARM_UP_RUNS);
+    uint64_t times[TRIAL_RUNS];
     int64_t before;
 
     runtime_onnx.prepare();
@@ -247,7 +249,7 @@ static enum status try_model(struct str features, int64_t *took_bytes, struct er
     TRY(runtime_onnx.open(&runtime, err));
     before = own_bytes();
     TRY(loaded_open(arena, runtime, &loading, &loaded, err));
-    (void)loaded_warm_up(&loaded, times);
+    (void)loaded_warm_up(&loaded, TRIAL_RUNS, times);
     *took_bytes = own_bytes() > before ? own_bytes() - before : 0;
     return STATUS_OK;
 }

@@ -51,6 +51,18 @@ static void split_message(struct str text, struct str *head, struct str *reason)
     *reason = str_trim(str_slice(text, (size_t)(to + 1 - text.data), text.len));
 }
 
+/* It has no code for this, only words. */
+static bool wants_memory(struct str message)
+{
+    static const struct str words[] = { STR_INIT("bad_alloc"), STR_INIT("allocate memory"),
+                                        STR_INIT("out of memory") };
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (memmem(message.data, message.len, words[i].data, words[i].len) != NULL)
+            return true;
+    return false;
+}
+
 enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err)
 {
     struct str head, reason;
@@ -60,8 +72,9 @@ enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err)
         return STATUS_OK;
     split_message(str_trim(str_from(api->GetErrorMessage(status))), &head, &reason);
     /* What a model does wrong is the model's fault, not ours. */
-    result = error_set(err, STATUS_INVALID, "ONNX Runtime: " STR_FMT STR_FMT, STR_ARG(head),
-                       STR_ARG(reason));
+    result = error_set(
+        err, wants_memory(head) || wants_memory(reason) ? STATUS_LIMIT : STATUS_INVALID,
+        "ONNX Runtime: " STR_FMT STR_FMT, STR_ARG(head), STR_ARG(reason));
     api->ReleaseStatus(status);
     return result;
 }

@@ -17,5 +17,5 @@ void onnx_library_forbid_telemetry(void);
 MUST_USE enum status onnx_library_get(const OrtApi **api, OrtEnv **env, struct error *err);
 /* "1.30.0"; once onnx_library_get() has succeeded. */
 const char *onnx_library_version(void);
-/* OK for NULL; else releases the status and says what it said. */
+/* OK for NULL; else releases the status and says what it said; LIMIT where there is no memory. */
 MUST_USE enum status onnx_status(const OrtApi *api, OrtStatus *status, struct error *err);
