@@ -2,9 +2,9 @@
 /* The doors of the proxy: who asks for decisions comes in here. */
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "proxy/predict.h"
 #include "proxy/proxy.h"
+#include "proxy/reply.h"
 
 #include <math.h>
 
@@ -22,9 +22,7 @@
 struct ask {
     struct endpoint *endpoint;
     struct feature_query query;
-    bool many; /* "rows" was given: the answer has "rows" too */
-    bool explain;
-    uint64_t start_ns;
+    struct reply_form form;
 };
 
 static enum status read_rows(struct arena *arena, const struct feature_plan *plan,
@@ -83,7 +81,7 @@ static enum status read_ask(struct request *req, struct ask *ask, struct error *
 
     if (explain.len > 0 && !str_equal(explain, STR("features")))
         return error_set(err, STATUS_INVALID, "query parameter 'explain': expected 'features'");
-    ask->explain = explain.len > 0;
+    ask->form.explain = explain.len > 0;
     TRY(json_parse(req->arena, req->body, &body, err));
     if (!yyjson_is_obj(body))
         return error_set(err, STATUS_INVALID, "expected a JSON object, found %s",
@@ -92,180 +90,13 @@ static enum status read_ask(struct request *req, struct ask *ask, struct error *
     TRY(json_want_object(body, "entities", &entities, err));
     TRY(json_want_object(body, "request", &request, err));
     TRY(json_want_array(body, "rows", &rows, err));
-    ask->many = rows != NULL;
+    ask->form.many = rows != NULL;
     if (rows == NULL)
         return feature_plan_query(plan, req->arena, entities, request, false, &ask->query, err);
     if (entities != NULL || request != NULL)
         return error_set(err, STATUS_INVALID,
                          "'rows' stands in the place of 'entities' and 'request'");
     return read_rows(req->arena, plan, rows, &ask->query, err);
-}
-
-static void write_element(struct buffer *out, const struct tensor *tensor, size_t at)
-{
-    switch (tensor->type) {
-    case TENSOR_FLOAT32:
-        json_write_float(out, tensor->floats[at]);
-        break;
-    case TENSOR_FLOAT64:
-        json_write_double(out, tensor->doubles[at]);
-        break;
-    case TENSOR_INT32:
-        json_write_int64(out, tensor->int32s[at]);
-        break;
-    case TENSOR_INT64:
-        json_write_int64(out, tensor->int64s[at]);
-        break;
-    case TENSOR_BOOL:
-        buffer_append(out, tensor->booleans[at] ? STR("true") : STR("false"));
-        break;
-    case TENSOR_STRING:
-        json_write_str(out, tensor->strings[at]);
-        break;
-    }
-}
-
-/* A row of an output: one value, or a list where a row has several. */
-static void write_output(struct buffer *out, const struct prediction_part part)
-{
-    if (part.count == 1) {
-        write_element(out, part.tensor, part.from);
-        return;
-    }
-    buffer_append_byte(out, '[');
-    for (size_t i = 0; i < part.count; i++) {
-        if (i > 0)
-            buffer_append_byte(out, ',');
-        write_element(out, part.tensor, part.from + i);
-    }
-    buffer_append_byte(out, ']');
-}
-
-static void write_name(struct buffer *out, struct str name)
-{
-    json_write_str(out, name);
-    buffer_append_byte(out, ':');
-}
-
-/* The score of a float32 model as a float32: 0.1, not 0.10000000149011612. */
-static void write_score(struct buffer *out, const struct endpoint *endpoint,
-                        const struct prediction *prediction, size_t row)
-{
-    bool is_models = prediction_fallback(prediction, row) == FALLBACK_NONE;
-
-    if (is_models && endpoint->model_outputs[endpoint->score_output].type == TENSOR_FLOAT32)
-        json_write_float(out, (float)prediction->scores[row]);
-    else
-        json_write_double(out, prediction->scores[row]);
-}
-
-static void write_prediction(struct buffer *out, const struct endpoint *endpoint,
-                             const struct prediction *prediction, size_t row)
-{
-    bool is_models = prediction_fallback(prediction, row) == FALLBACK_NONE;
-    bool first = true;
-
-    buffer_append(out, STR("\"prediction\":{"));
-    if (is_models ? endpoint->score_output >= 0 : !isnan(prediction->scores[row])) {
-        buffer_append(out, STR("\"score\":"));
-        write_score(out, endpoint, prediction, row);
-        first = false;
-    }
-    for (size_t i = 0; is_models && i < endpoint->model_output_count; i++) {
-        if (str_equal(endpoint->model_outputs[i].name, STR("score")) && !first)
-            continue;
-        if (!first)
-            buffer_append_byte(out, ',');
-        first = false;
-        buffer_append(out, endpoint->output_keys[i]);
-        write_output(out, prediction_part(prediction, i, row));
-    }
-    buffer_append_byte(out, '}');
-    if (endpoint->program_count == 0)
-        return;
-    buffer_append(out, STR(",\"decision\":"));
-    if (prediction->decisions[row] == NULL)
-        buffer_append(out, STR("null"));
-    else
-        json_write_str(out, *prediction->decisions[row]);
-}
-
-static void write_features(struct buffer *out, const struct endpoint *endpoint,
-                           const struct prediction *prediction, size_t row)
-{
-    buffer_append(out, STR(",\"features\":{"));
-    for (size_t i = 0; prediction->features != NULL && i < endpoint->output_count; i++) {
-        if (i > 0)
-            buffer_append_byte(out, ',');
-        write_name(out, endpoint->outputs[i].name);
-        json_write_value(out, prediction->features[row * endpoint->output_count + i]);
-    }
-    buffer_append_byte(out, '}');
-}
-
-static void write_head(struct buffer *out, const struct endpoint *endpoint,
-                       const struct request *req)
-{
-    buffer_append(out, endpoint->reply_head);
-    json_write_str(out, req->request_id);
-    buffer_append_byte(out, ',');
-}
-
-static void write_us(struct buffer *out, const char *name, uint64_t ns)
-{
-    buffer_append_byte(out, '"');
-    buffer_append(out, str_from(name));
-    buffer_append(out, STR("\":"));
-    json_write_int64(out, (int64_t)(ns / 1000));
-    buffer_append_byte(out, '.');
-    buffer_append_byte(out, (char)('0' + ns / 100 % 10));
-}
-
-static void write_fallback(struct buffer *out, const struct prediction *prediction, size_t row)
-{
-    enum fallback_reason reason = prediction_fallback(prediction, row);
-
-    if (reason == FALLBACK_NONE)
-        return;
-    buffer_append(out, STR(",\"fallback\":"));
-    json_write_str(out, str_from(fallback_reason_name(reason)));
-}
-
-static void write_tail(struct buffer *out, const struct request *req, const struct ask *ask,
-                       const struct prediction *prediction)
-{
-    buffer_append(out, STR(",\"timing_us\":{"));
-    write_us(out, "parse", prediction->start_ns - ask->start_ns);
-    buffer_append_byte(out, ',');
-    write_us(out, "features", prediction->lookup_ns);
-    buffer_append_byte(out, ',');
-    write_us(out, "model", prediction->model_ns);
-    buffer_append_byte(out, ',');
-    write_us(out, "rules", prediction->rules_ns);
-    buffer_append_byte(out, ',');
-    write_us(out, "total", clock_monotonic_ns() - req->start_ns);
-    buffer_append(out, STR("}}"));
-}
-
-static void write_answer(struct buffer *out, const struct request *req, const struct ask *ask,
-                         const struct prediction *prediction)
-{
-    write_head(out, ask->endpoint, req);
-    if (ask->many)
-        buffer_append(out, STR("\"rows\":["));
-    for (size_t row = 0; row < prediction->rows; row++) {
-        if (ask->many)
-            buffer_append(out, row == 0 ? STR("{") : STR(",{"));
-        write_prediction(out, ask->endpoint, prediction, row);
-        if (ask->explain)
-            write_features(out, ask->endpoint, prediction, row);
-        write_fallback(out, prediction, row);
-        if (ask->many)
-            buffer_append_byte(out, '}');
-    }
-    if (ask->many)
-        buffer_append_byte(out, ']');
-    write_tail(out, req, ask, prediction);
 }
 
 static void count_fallbacks(struct endpoint *endpoint, const struct prediction *prediction)
@@ -297,7 +128,7 @@ static void note_fallbacks(struct endpoint *endpoint, const struct prediction *p
 static enum status fail(const struct ask *ask, const struct prediction *prediction,
                         struct error *err)
 {
-    if (ask->many && prediction->bad_row != SIZE_MAX)
+    if (ask->form.many && prediction->bad_row != SIZE_MAX)
         return error_wrap(err, "rows[%zu]", prediction->bad_row);
     return err->status;
 }
@@ -316,7 +147,7 @@ static enum status answer(struct request *req, struct response *res, struct ask 
                           bool on_loop, struct error *err)
 {
     uint64_t deadline_ns = deadline_of(req, ask->endpoint);
-    uint64_t give_up_ns = on_loop ? ask->start_ns + INLINE_RUN_NS : deadline_ns;
+    uint64_t give_up_ns = on_loop ? ask->form.start_ns + INLINE_RUN_NS : deadline_ns;
     struct prediction prediction = { .fallbacks = NULL };
     struct buffer out;
     enum status status;
@@ -331,14 +162,14 @@ static enum status answer(struct request *req, struct response *res, struct ask 
     if (prediction.fallbacks != NULL)
         note_fallbacks(ask->endpoint, &prediction);
     out = response_buffer(res, REPLY_EXPECTED + prediction.rows * REPLY_ROW_EXPECTED);
-    write_answer(&out, req, ask, &prediction);
+    reply_write(&out, req, ask->endpoint, &ask->form, &prediction);
     return response_json_buffer(res, 200, &out);
 }
 
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
                                 struct response *res, bool on_loop, struct error *err)
 {
-    struct ask ask = { .endpoint = endpoint, .start_ns = clock_monotonic_ns() };
+    struct ask ask = { .endpoint = endpoint, .form.start_ns = clock_monotonic_ns() };
 
     if (on_loop &&
         (req->body.len > INLINE_BODY_MAX || (endpoint->model != NULL && !endpoint->is_inline)))
