@@ -12,6 +12,7 @@
 
 #include "support/onnx_writer.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -37,7 +38,8 @@ static enum status on_load(struct request *req, struct response *res, struct err
 }
 
 static const struct route routes[] = {
-    { "POST", "/test/load", on_load, DEFERRED, PERMIT_EDIT, .body_max = BODY_NONE },
+    { "POST", "/test/load", on_load, DEFERRED, PERMIT_EDIT, .body_max = BODY_NONE,
+      .timeout_ms = UINT_MAX },
     ROUTES_END,
 };
 static const struct door door = { .name = "test", .routes = routes };
@@ -97,7 +99,7 @@ static enum status serve(struct router *router, struct error *err)
 static enum status run(const char *folder, struct error *err)
 {
     const struct serving_config config = { .threads = LOOPS + WORKERS,
-                                           .probe_timeout_ms = 2000 };
+                                           .probe_timeout_ms = 5000 };
     struct serving *serving;
     struct router *router;
     enum status status;

@@ -126,7 +126,7 @@ class Strangers(unittest.TestCase):
         self.assert_refused("nonsense", "no ONNX model")
 
     def test_a_model_without_an_end(self):
-        self.assert_refused("hopeless", "within 2000 ms")
+        self.assert_refused("hopeless", "within 5000 ms")
 
     def test_a_model_cut_off(self):
         whole = (self.server.folder / "trees.onnx").read_bytes()
