@@ -53,11 +53,12 @@ static void tell_misfit(struct review *review, const struct deployment *deployme
     struct error ignored;
     bool did_fit = proxy_check(review->before, item->name, model, &ignored) == STATUS_OK;
 
-    definition_error_add(
-        did_fit ? review->errors : review->warnings, item->place,
-        "%.300s; version %lld of '" STR_FMT "' serves there, until the next start. Deploy one"
-        " that fits both first, or apply with --force and deploy one after it",
-        why->message, (long long)deployment->version, STR_ARG(deployment->model));
+    definition_error_add(did_fit ? review->errors : review->warnings, item->place,
+                         "%.300s; version %lld of '" STR_FMT
+                         "' serves there, until the next start or materialisation. Deploy one"
+                         " that fits both first, or apply with --force and deploy one after it",
+                         why->message, (long long)deployment->version,
+                         STR_ARG(deployment->model));
 }
 
 static void review_one(struct review *review, const struct deployment *deployment)

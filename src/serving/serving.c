@@ -55,12 +55,12 @@ enum status serving_charge(struct serving *serving, size_t bytes, struct error *
     if (before + bytes <= most)
         return STATUS_OK;
     atomic_fetch_sub(&serving->charged_bytes, bytes);
-    return error_set(
-        err, STATUS_LIMIT,
-        "it takes %zu MiB of memory; the models that are loaded take %zu of the"
-        " %zu MiB that they may take together (half of the machine's). Constants"
-        " that are computed when a model is loaded can be far larger than its file",
-        bytes >> 20, before >> 20, most >> 20);
+    return error_set(err, STATUS_LIMIT,
+                     "it takes %zu MiB of memory; the models that are loaded take %zu of the"
+                     " %zu MiB that they may take together, by default three quarters of the"
+                     " machine's. Constants that are computed when a model is loaded can be far"
+                     " larger than its file",
+                     bytes >> 20, before >> 20, most >> 20);
 }
 
 void serving_discharge(struct serving *serving, size_t bytes)
@@ -97,7 +97,7 @@ enum status serving_open(const struct serving_config *config, struct serving **o
     if (serving->config.probe_timeout_ms == 0)
         serving->config.probe_timeout_ms = PROBE_TIMEOUT_DEFAULT;
     if (serving->config.memory_bytes == 0)
-        serving->config.memory_bytes = machine_memory() / 2;
+        serving->config.memory_bytes = machine_memory() / 4 * 3;
     if (keeper_start(&serving->keeper, err) != STATUS_OK) {
         free(serving);
         return err->status;

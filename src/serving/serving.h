@@ -19,7 +19,7 @@ struct serving_config {
         threads; /* that run models; so many run one model without waiting for each other */
     size_t probe_memory_bytes; /* of the child that tries a model first; 0: 2 GiB */
     unsigned probe_timeout_ms; /* 0: 30 s */
-    size_t memory_bytes; /* that loaded models may take together; 0: half of the machine's */
+    size_t memory_bytes; /* that loaded models may take together; 0: 3/4 of the machine's */
     /* Where it is remembered which models were tried, so that a start need not do it again; NULL: nowhere. */
     const char *tried_folder;
     bool
