@@ -169,6 +169,17 @@ TEST(unknown_path_is_404)
     assert_int_equal(ask("GET", "/views/all/", "").code, 404);
 }
 
+TEST(what_is_unknown_at_a_doors_home_is_said_in_its_words)
+{
+    struct answer answer;
+
+    router_set_home(router, "/curt", &curt_door);
+    answer = ask("GET", "/curt/nothing", "");
+    assert_int_equal(answer.code, 404);
+    assert_true(str_starts(answer.body, STR("nothing is at /curt/nothing")));
+    assert_true(str_starts(ask("GET", "/curtness", "").body, STR("{\"error\"")));
+}
+
 TEST(other_method_is_405)
 {
     struct answer answer = ask("DELETE", "/views/all", "");
@@ -334,7 +345,8 @@ TEST(openapi_describes_every_route)
 
 TEST_MAIN(CASE(literal_beats_parameter_beats_rest), CASE(a_parameter_may_end_in_text),
           CASE(parameters_are_decoded_once), CASE(unknown_path_is_404),
-          CASE(other_method_is_405), CASE(head_is_get_without_body), CASE(bad_targets_are_400),
+          CASE(what_is_unknown_at_a_doors_home_is_said_in_its_words), CASE(other_method_is_405),
+          CASE(head_is_get_without_body), CASE(bad_targets_are_400),
           CASE(a_handlers_error_is_the_answer), CASE(a_door_answers_in_its_dialect),
           CASE(handing_over_runs_at_once_in_process), CASE(events_reach_the_caller),
           CASE(events_without_a_sink_are_the_body), CASE(bodies_are_bounded_by_the_route),
