@@ -4,6 +4,8 @@
 
 #include "features/offline/key_table.h"
 
+#define FEATURES_MAX 10000
+
 #define KEYS(...) \
     (const struct str[]) \
     { \
@@ -298,6 +300,17 @@ static void parse_feature(struct build *build, struct draft *draft, struct view 
         parse_aggregation(build, draft, feature, node);
 }
 
+/* The rows of the online store count them in 16 bits; what is done with them grows with the square. */
+static bool check_feature_count(struct build *build, struct draft *draft,
+                                const struct yaml_node *features)
+{
+    if (features->count <= FEATURES_MAX)
+        return true;
+    build_error(build, draft, features, "a view has at most %d features, this one %zu",
+                FEATURES_MAX, features->count);
+    return false;
+}
+
 static void parse_features(struct build *build, struct draft *draft, struct view *view)
 {
     const struct yaml_node *features = yaml_find(draft->node, "features");
@@ -307,6 +320,8 @@ static void parse_features(struct build *build, struct draft *draft, struct view
                     "a view has 'features: {name: {…}}', or 'columns: [name, …]'");
         return;
     }
+    if (!check_feature_count(build, draft, features))
+        return;
     view->features = ARENA_ARRAY(build->arena, struct feature, features->count);
     for (size_t i = 0; i < features->count; i++)
         parse_feature(build, draft, view, &features->keys[i], &features->items[i]);
@@ -329,6 +344,8 @@ static void parse_columns(struct build *build, struct draft *draft, struct view 
                     yaml_kind_name(columns));
         return;
     }
+    if (!check_feature_count(build, draft, columns))
+        return;
     view->features = ARENA_ARRAY(build->arena, struct feature, columns->count);
     for (size_t i = 0; i < columns->count; i++) {
         const struct yaml_node *column = &columns->items[i];

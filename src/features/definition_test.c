@@ -355,6 +355,21 @@ TEST(mistakes_in_views)
           "stored\n");
 }
 
+TEST(a_view_has_so_many_features)
+{
+    struct arena *arena = arena_new();
+    char *names = arena_alloc(arena, 10001 * 8), *to = names;
+
+    for (int i = 0; i < 10001; i++)
+        to += sprintf(to, "%sc%05d", i > 0 ? "," : "", i);
+    gives(arena_printf(
+              arena, BASICS "view: v\nentity: customer\nsource: transactions\ncolumns: [%s]\n",
+              names)
+              .data,
+          "features/all.yaml:20:10: a view has at most 10000 features, this one 10001\n");
+    arena_free(arena);
+}
+
 TEST(one_mistake_gives_one_message)
 {
     gives(BASICS
@@ -462,8 +477,8 @@ TEST_MAIN(TEST_CASE(a_project_is_read_checked_and_linked),
           TEST_CASE(mistakes_are_told_with_their_place),
           TEST_CASE(sources_in_a_circle_are_told_once_each), TEST_CASE(sources_upon_sources),
           TEST_CASE(a_column_of_a_sources_name_is_no_table), TEST_CASE(mistakes_in_views),
-          TEST_CASE(one_mistake_gives_one_message), TEST_CASE(mistakes_in_services),
-          TEST_CASE(equal_short_names_are_noticed),
+          TEST_CASE(a_view_has_so_many_features), TEST_CASE(one_mistake_gives_one_message),
+          TEST_CASE(mistakes_in_services), TEST_CASE(equal_short_names_are_noticed),
           TEST_CASE(names_that_differ_in_case_only_are_no_two_names),
           TEST_CASE(errors_are_counted_beyond_those_that_are_kept),
           TEST_CASE(a_project_without_features_is_empty))

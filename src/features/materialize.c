@@ -2,6 +2,7 @@
 #include "features/materialize.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "features/feature_store_plan.h"
 
 struct chosen {
@@ -101,6 +102,15 @@ static enum status take_result(struct feature_store *store, struct arena *arena,
     return online_store_publish(store->online, publications, out->view_count, err);
 }
 
+/* A job that was killed could not clean up; its files may be as large as those that are served. */
+static void discard(struct feature_store *store, struct str generation)
+{
+    struct error err;
+
+    if (online_store_discard(store->online, generation, &err) != STATUS_OK)
+        log_warn("features: %s; the next materialisation tries again", err.message);
+}
+
 static enum status run_job(struct feature_store *store, struct arena *arena,
                            const struct definitions *definitions,
                            const struct materialize_request *request,
@@ -119,12 +129,17 @@ static enum status run_job(struct feature_store *store, struct arena *arena,
         .context = request->context,
     };
     struct str generation, text;
+    enum status status;
 
     TRY(online_store_reserve(store->online, arena, &generation, err));
     job.spec = materialize_spec_json(arena, definitions, store->online_location, generation,
                                      range, chosen->views, chosen->count);
-    TRY(job_run(arena, &job, &text, err));
-    return take_result(store, arena, text, generation, out, err);
+    status = job_run(arena, &job, &text, err);
+    if (status == STATUS_OK)
+        status = take_result(store, arena, text, generation, out, err);
+    if (status != STATUS_OK)
+        discard(store, generation);
+    return status;
 }
 
 /* An apply that ran meanwhile could not know of what was still to be published. */

@@ -304,6 +304,24 @@ class OnlineErrors(onggi.ProjectCase):
         self.assertEqual(list(online.glob("*.0000000001")), [])
         self.assertEqual(self.values()[:4], [2, 12, 7, None])
 
+    def test_a_job_that_is_killed_while_it_builds_leaves_nothing(self):
+        self.materialize()
+        rows = "".join(f"2020-01-01T09:00:{i % 60:02}Z,s{i},{i},x\n" for i in range(300000))
+        self.project.write("data/sales.csv", SALES + rows)
+        answers, online = [], self.path / ".onggi" / "online"
+        asking = threading.Thread(target=lambda: answers.append(
+            self.ask("/api/v1/features/materialize", {})))
+        asking.start()
+        deadline = time.monotonic() + 60
+        while not list(online.glob("*.0000000002")) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        os.kill(jobs.await_one(self.path, "materialize"), signal.SIGKILL)
+        asking.join()
+        self.assertEqual(answers[0][0], 503, answers)
+        self.assertEqual(sorted(path.name for path in online.glob("*.0*")),
+                         ["price.0000000001", "takings.0000000001"])
+        self.assertEqual(self.values()[:4], [2, 12, 7, None])
+
     def test_a_server_that_is_killed_in_the_middle_serves_what_was_there(self):
         self.materialize()
         before = self.values()

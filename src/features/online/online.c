@@ -141,6 +141,12 @@ void online_builder_discard(struct online_builder **builder)
     *builder = NULL;
 }
 
+enum status online_store_discard(struct online_store *store, struct str generation,
+                                 struct error *err)
+{
+    return store->driver->discard_all(store, generation, err);
+}
+
 enum status online_store_publish(struct online_store *store,
                                  const struct online_publication *items, size_t count,
                                  struct error *err)

@@ -91,6 +91,10 @@ MUST_USE enum status online_builder_finish(struct online_builder **builder, int6
 /* Removes what was written; a NULL builder is fine. */
 void online_builder_discard(struct online_builder **builder);
 
+/* What is left of builders that did not come to their end, or of a generation that nobody publishes. */
+MUST_USE enum status online_store_discard(struct online_store *store, struct str generation,
+                                          struct error *err);
+
 struct online_publication {
     struct str view;
     struct str generation;

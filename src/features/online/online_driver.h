@@ -32,6 +32,8 @@ struct online_driver {
     /* Frees the builder whatever comes of it. */
     enum status (*finish)(struct online_builder *builder, int64_t newest_us, struct error *err);
     void (*discard)(struct online_builder *builder);
+    enum status (*discard_all)(struct online_store *store, struct str generation,
+                               struct error *err);
     enum status (*publish)(struct online_store *store, const struct online_publication *items,
                            size_t count, struct error *err);
     enum status (*keep)(struct online_store *store, const struct str *views, size_t count,

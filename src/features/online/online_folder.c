@@ -189,6 +189,29 @@ enum status online_folder_create(const char *folder, const char *path, int *lock
     return STATUS_OK;
 }
 
+static enum status discard_locked(struct arena *arena, const char *folder, void *context,
+                                  struct error *err)
+{
+    const struct str *generation = context;
+    struct online_manifest manifest;
+    struct str *names, view;
+    size_t count;
+
+    TRY(online_manifest_read(arena, folder, &manifest, err));
+    TRY(folder_list(arena, folder, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (online_generation_number(names[i], &view) > 0 && str_ends(names[i], *generation) &&
+            !str_equal(online_manifest_served(&manifest, view), *generation))
+            remove_generation(arena, folder, names[i]);
+    }
+    return STATUS_OK;
+}
+
+enum status online_folder_discard(const char *folder, struct str generation, struct error *err)
+{
+    return with_lock(folder, discard_locked, &generation, err);
+}
+
 /* --- publishing ------------------------------------------------------------- */
 
 struct publishing {

@@ -28,6 +28,9 @@ MUST_USE enum status online_folder_describe(const char *path, const struct onlin
                                             struct error *err);
 MUST_USE enum status online_folder_info(struct arena *arena, const char *path,
                                         struct online_info *info, struct error *err);
+/* Removes what was built under that number, unless it is served or its builder is at work. */
+MUST_USE enum status online_folder_discard(const char *folder, struct str generation,
+                                           struct error *err);
 /* Writes the manifest, then removes what is older; on CONFLICT what was to be published. */
 MUST_USE enum status online_folder_publish(const char *folder,
                                            const struct online_publication *items, size_t count,

@@ -423,6 +423,13 @@ static enum status lmdb_publish(struct online_store *base,
     return STATUS_OK;
 }
 
+static enum status lmdb_discard_all(struct online_store *base, struct str generation,
+                                    struct error *err)
+{
+    return online_folder_discard(container_of(base, struct lmdb_store, base)->folder,
+                                 generation, err);
+}
+
 static enum status lmdb_keep(struct online_store *base, const struct str *views, size_t count,
                              struct error *err)
 {
@@ -587,6 +594,7 @@ const struct online_driver online_lmdb = {
     .add = lmdb_add,
     .finish = lmdb_finish,
     .discard = lmdb_discard,
+    .discard_all = lmdb_discard_all,
     .publish = lmdb_publish,
     .keep = lmdb_keep,
 };
