@@ -10,6 +10,12 @@
 
 #include <stdatomic.h>
 
+/*
+ * Of one view, and of one service. Rows of the online store count them in 16 bits, and some of what
+ * is done with them grows with the square.
+ */
+#define FEATURES_MAX 10000
+
 struct definitions {
     atomic_int references;
     struct arena *arena;

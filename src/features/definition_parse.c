@@ -4,8 +4,6 @@
 
 #include "features/offline/key_table.h"
 
-#define FEATURES_MAX 10000
-
 #define KEYS(...) \
     (const struct str[]) \
     { \
@@ -300,7 +298,6 @@ static void parse_feature(struct build *build, struct draft *draft, struct view 
         parse_aggregation(build, draft, feature, node);
 }
 
-/* The rows of the online store count them in 16 bits; what is done with them grows with the square. */
 static bool check_feature_count(struct build *build, struct draft *draft,
                                 const struct yaml_node *features)
 {

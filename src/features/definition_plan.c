@@ -93,6 +93,11 @@ static void add_output(struct planner *planner, const struct feature *feature)
                                   .type = feature->type,
                                   .feature = feature };
 
+    if (plan->output_count == FEATURES_MAX) {
+        build_error(planner->build, planner->draft, planner->node,
+                    "a service has at most %d features", FEATURES_MAX);
+        return;
+    }
     for (size_t i = 0; i < plan->output_count; i++) {
         if (plan->outputs[i].feature == feature) {
             build_error(planner->build, planner->draft, planner->node,
@@ -114,11 +119,11 @@ static const struct feature *find_feature(struct planner *planner, const struct 
                                           struct str name)
 {
     const struct feature *feature = view_feature_find(view, name);
-    struct str *names = ARENA_ARRAY(planner->build->arena, struct str, view->feature_count);
-    struct str near;
+    struct str *names, near;
 
     if (feature != NULL)
         return feature;
+    names = ARENA_ARRAY(planner->build->arena, struct str, view->feature_count);
     for (size_t i = 0; i < view->feature_count; i++)
         names[i] = view->features[i].name;
     near = str_nearest(name, names, view->feature_count);

@@ -196,11 +196,11 @@ static const struct source_column *need_column(struct build *build, struct draft
                                                const struct yaml_node *node)
 {
     const struct source_column *column = source_column_find(source, node->text);
-    struct str *names = ARENA_ARRAY(build->arena, struct str, source->column_count);
-    struct str near;
+    struct str *names, near;
 
     if (column != NULL)
         return column;
+    names = ARENA_ARRAY(build->arena, struct str, source->column_count);
     for (size_t i = 0; i < source->column_count; i++)
         names[i] = source->columns[i].name;
     near = str_nearest(node->text, names, source->column_count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "features/definition_load.h"
+#include "features/definition_internal.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -36,6 +36,22 @@ static const struct {
     { "big", "tx_time", "TIMESTAMP", TYPE_TIMESTAMP, true },
 };
 
+#define WIDE 3000
+
+/* k, t, and many more. */
+static void describe_wide(struct arena *arena, struct source_description *out)
+{
+    out->count = WIDE + 2;
+    out->columns = ARENA_ARRAY(arena, struct source_column, out->count);
+    for (size_t i = 0; i < out->count; i++)
+        out->columns[i] = (struct source_column){ arena_printf(arena, "c%zu", i), STR("DOUBLE"),
+                                                  true, TYPE_FLOAT64 };
+    out->columns[WIDE] = (struct source_column){ STR("customer_id"), STR("BIGINT"), true,
+                                                 TYPE_INT64 };
+    out->columns[WIDE + 1] = (struct source_column){ STR("tx_time"), STR("TIMESTAMP"), true,
+                                                     TYPE_TIMESTAMP };
+}
+
 static enum status fake_describe(void *context, struct arena *arena,
                                  const struct source_question *question,
                                  struct source_description *out, struct error *error)
@@ -54,6 +70,8 @@ static enum status fake_describe(void *context, struct arena *arena,
                                                                      table[t].is_usable,
                                                                      table[t].type };
         }
+        if (str_equal(question->sources[i]->name, STR("wide")))
+            describe_wide(arena, &out[i]);
         if (out[i].count == 0 && !project->knows_all)
             out[i].error = STR("this file is cut off");
     }
@@ -355,6 +373,32 @@ TEST(mistakes_in_views)
           "stored\n");
 }
 
+/* A snapshot lives for long: it holds what is defined, and not the square of it. */
+TEST(a_wide_table_takes_no_more_than_its_width)
+{
+    struct project project = project_new("");
+    struct buffer yaml = { 0 };
+    const struct definitions *defs;
+
+    buffer_append(&yaml, STR(BASICS "source: wide\npath: data/tx.parquet\ntime: tx_time\n---\n"
+                                    "view: w\nentity: customer\nsource: wide\ncolumns: [c0"));
+    for (int i = 1; i < WIDE; i++)
+        buffer_printf(&yaml, ",c%d", i);
+    buffer_append(&yaml, STR("]\n---\nservice: s\nfeatures: [w.c0"));
+    for (int i = 1; i < WIDE; i++)
+        buffer_printf(&yaml, ",w.c%d", i);
+    buffer_append(&yaml, STR("]\n"));
+    buffer_append_byte(&yaml, '\0');
+    write_in(&project, "features/all.yaml", yaml.data);
+    buffer_free(&yaml);
+    if (load(&project, NULL, &defs) != STATUS_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(definitions_service_find(defs, STR("s"))->plan.output_count, WIDE);
+    assert_true(arena_size(defs->arena) < (size_t)32 << 20);
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
 TEST(a_view_has_so_many_features)
 {
     struct arena *arena = arena_new();
@@ -477,6 +521,7 @@ TEST_MAIN(TEST_CASE(a_project_is_read_checked_and_linked),
           TEST_CASE(mistakes_are_told_with_their_place),
           TEST_CASE(sources_in_a_circle_are_told_once_each), TEST_CASE(sources_upon_sources),
           TEST_CASE(a_column_of_a_sources_name_is_no_table), TEST_CASE(mistakes_in_views),
+          TEST_CASE(a_wide_table_takes_no_more_than_its_width),
           TEST_CASE(a_view_has_so_many_features), TEST_CASE(one_mistake_gives_one_message),
           TEST_CASE(mistakes_in_services), TEST_CASE(equal_short_names_are_noticed),
           TEST_CASE(names_that_differ_in_case_only_are_no_two_names),

@@ -132,10 +132,12 @@ static enum status read_views(struct slots *slots, struct error *err)
 {
     const struct feature_plan *plan = slots->plan;
     size_t count = plan->plan->view_count;
-    struct online_snapshot *snapshots = ARENA_ARRAY(slots->arena, struct online_snapshot,
-                                                    count);
+    struct online_snapshot few[8];
+    struct online_snapshot *snapshots = few;
     enum status status = STATUS_OK;
 
+    if (count > ARRAY_LEN(few))
+        snapshots = ARENA_ARRAY(slots->arena, struct online_snapshot, count);
     TRY(begin_all(plan, snapshots, err));
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         status = read_view(slots, &plan->sources[i], &snapshots[i], err);
