@@ -20,43 +20,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <unistd.h>
-
-/* Address space, not memory: room for a file that grows, without ever mapping it anew. */
-#define MAP_BYTES ((size_t)64 << 30)
-/* Reads of one view at the same instant, in this process; and of all processes together. */
-#define SLOTS 64
-#define READERS 1024
-
-struct generation {
-    struct arena *arena; /* it lives in it */
-    struct online_info info;
-    MDB_env *env;
-    MDB_dbi rows;
-    unsigned references; /* under the view's lock */
-};
-
-struct slot {
-    _Alignas(64) atomic_bool busy; /* who sets it owns what follows */
-    struct generation *generation; /* NULL: never used, or given up */
-    MDB_txn *txn;                  /* reset while the slot is idle */
-};
-
-struct lmdb_view {
-    struct online_view base;
-    struct lmdb_view *next;
-    struct lmdb_store *store;
-    struct str name;
-    pthread_mutex_t lock;
-    _Atomic(struct generation *) current; /* NULL: never materialised */
-    struct slot slots[SLOTS];
-};
 
 struct lmdb_store {
     struct online_store base;
@@ -70,228 +37,7 @@ struct lmdb_store {
     pthread_t watcher;
 };
 
-/* --- generations ---------------------------------------------------------- */
-
-static void generation_close(struct generation *generation)
-{
-    if (generation->env != NULL)
-        mdb_env_close(generation->env);
-    arena_free(generation->arena);
-}
-
-/* The rows' handle stays valid for all transactions once the one that opened it has committed. */
-static int rows_open(MDB_env *env, MDB_dbi *rows)
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-
-    if (rc != 0)
-        return rc;
-    rc = mdb_dbi_open(txn, NULL, 0, rows);
-    if (rc != 0)
-        mdb_txn_abort(txn);
-    else
-        rc = mdb_txn_commit(txn);
-    return rc;
-}
-
-static enum status env_open(struct generation *generation, const char *path, struct error *err)
-{
-    int dead;
-    int rc = mdb_env_create(&generation->env);
-
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(generation->env, MAP_BYTES);
-    if (rc == 0)
-        rc = mdb_env_set_maxreaders(generation->env, READERS);
-    if (rc == 0)
-        rc = mdb_env_open(generation->env, path, MDB_RDONLY | MDB_NOTLS | MDB_NORDAHEAD, 0644);
-    if (rc == 0) /* slots of processes that died */
-        rc = mdb_reader_check(generation->env, &dead);
-    if (rc == 0)
-        rc = rows_open(generation->env, &generation->rows);
-    return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, path);
-}
-
-static enum status generation_open(const char *folder, struct str view, struct str name,
-                                   struct generation **out, struct error *err)
-{
-    struct arena *arena = arena_new();
-    struct generation *generation = ARENA_NEW(arena, struct generation);
-    char *path = online_folder_path(arena, folder, view, name);
-
-    generation->arena = arena;
-    generation->references = 1;
-    if (online_folder_info(arena, path, &generation->info, err) != STATUS_OK ||
-        env_open(generation, path, err) != STATUS_OK) {
-        generation_close(generation);
-        return err->status;
-    }
-    *out = generation;
-    return STATUS_OK;
-}
-
-static void generation_unref(struct generation *generation)
-{
-    if (generation != NULL && --generation->references == 0)
-        generation_close(generation);
-}
-
-/* --- slots ---------------------------------------------------------------- */
-
-/* Under the view's lock, by the slot's owner. */
-static void slot_give_up(struct slot *slot)
-{
-    if (slot->generation == NULL)
-        return;
-    mdb_txn_abort(slot->txn);
-    generation_unref(slot->generation);
-    slot->generation = NULL;
-    slot->txn = NULL;
-}
-
-static bool slot_claim(struct slot *slot)
-{
-    bool idle = false;
-
-    return atomic_compare_exchange_strong(&slot->busy, &idle, true);
-}
-
-/* Threads that stay on slots of their own do not take each other's cache lines. */
-static unsigned first_slot(void)
-{
-    static atomic_uint threads;
-    static _Thread_local unsigned mine = UINT32_MAX;
-
-    if (mine == UINT32_MAX)
-        mine = atomic_fetch_add(&threads, 1) % SLOTS;
-    return mine;
-}
-
-static struct slot *view_claim_slot(struct lmdb_view *view)
-{
-    unsigned first = first_slot();
-
-    for (unsigned i = 0; i < SLOTS; i++) {
-        struct slot *slot = &view->slots[(first + i) % SLOTS];
-
-        if (slot_claim(slot))
-            return slot;
-    }
-    return NULL;
-}
-
-/* Moves the slot to the generation that is served now. */
-static enum status slot_follow(struct lmdb_view *view, struct slot *slot, struct error *err)
-{
-    enum status status = STATUS_OK;
-    struct generation *current;
-    int rc;
-
-    pthread_mutex_lock(&view->lock);
-    slot_give_up(slot);
-    current = atomic_load(&view->current);
-    if (current == NULL) {
-        status = STATUS_NOT_FOUND;
-    } else if ((rc = mdb_txn_begin(current->env, NULL, MDB_RDONLY, &slot->txn)) != 0) {
-        status = lmdb_failed(err, rc, "begin to read");
-    } else {
-        slot->generation = current;
-        current->references++;
-    }
-    pthread_mutex_unlock(&view->lock);
-    return status;
-}
-
-/* A generation published while the slot was busy is noticed here, or by the publisher's sweep. */
-static void slot_release(struct lmdb_view *view, struct slot *slot)
-{
-    struct generation *used = slot->generation;
-
-    atomic_store(&slot->busy, false);
-    if (atomic_load(&view->current) == used || !slot_claim(slot))
-        return;
-    pthread_mutex_lock(&view->lock);
-    slot_give_up(slot);
-    pthread_mutex_unlock(&view->lock);
-    atomic_store(&slot->busy, false);
-}
-
-static enum status lmdb_begin(struct online_view *base, struct online_snapshot *out,
-                              struct error *err)
-{
-    struct lmdb_view *view = container_of(base, struct lmdb_view, base);
-    struct slot *slot = view_claim_slot(view);
-    enum status status = STATUS_OK;
-
-    if (slot == NULL)
-        return error_set(err, STATUS_LIMIT, "view '" STR_FMT "': more than %d reads at once",
-                         STR_ARG(view->name), SLOTS);
-    if (slot->generation == NULL || slot->generation != atomic_load(&view->current)) {
-        status = slot_follow(view, slot, err);
-    } else {
-        int rc = mdb_txn_renew(slot->txn);
-
-        if (rc != 0)
-            status = lmdb_failed(err, rc, "begin to read");
-    }
-    if (status != STATUS_OK) {
-        slot_release(view, slot);
-        return status;
-    }
-    *out = (struct online_snapshot){ &slot->generation->info, base, slot };
-    return STATUS_OK;
-}
-
-static void lmdb_end(struct online_snapshot *snapshot)
-{
-    struct lmdb_view *view = container_of(snapshot->view, struct lmdb_view, base);
-    struct slot *slot = snapshot->held;
-
-    mdb_txn_reset(slot->txn);
-    slot_release(view, slot);
-}
-
-static enum status lmdb_find(struct online_snapshot *snapshot, struct arena *arena,
-                             const struct str *keys, size_t count, struct str *rows,
-                             struct error *err)
-{
-    struct slot *slot = snapshot->held;
-
-    (void)arena; /* rows are read where they lie */
-    for (size_t i = 0; i < count; i++) {
-        MDB_val key = { keys[i].len, (void *)(uintptr_t)keys[i].data };
-        MDB_val row;
-        int rc = keys[i].len == 0 ? MDB_NOTFOUND
-                                  : mdb_get(slot->txn, slot->generation->rows, &key, &row);
-
-        if (rc != 0 && rc != MDB_NOTFOUND)
-            return lmdb_failed(err, rc, "read");
-        rows[i] = rc == 0 ? (struct str){ row.mv_data, row.mv_size } : (struct str){ 0 };
-    }
-    return STATUS_OK;
-}
-
 /* --- switching ------------------------------------------------------------ */
-
-/* Behind a switch: the generation that was served leaves the view, and the slots that are idle. */
-static void view_let_go(struct lmdb_view *view, struct generation *old)
-{
-    const struct generation *current = atomic_load(&view->current);
-
-    pthread_mutex_lock(&view->lock);
-    for (size_t i = 0; i < SLOTS; i++) {
-        struct slot *slot = &view->slots[i];
-
-        if (!slot_claim(slot))
-            continue;
-        if (slot->generation != current)
-            slot_give_up(slot);
-        atomic_store(&slot->busy, false);
-    }
-    generation_unref(old);
-    pthread_mutex_unlock(&view->lock);
-}
 
 static bool view_serves(struct lmdb_view *view, struct str generation)
 {
@@ -341,7 +87,7 @@ static enum status turns_open(struct lmdb_store *store, bool is_last_try, struct
         if (view_serves(view, name))
             continue;
         if (name.len > 0)
-            status = generation_open(store->folder, view->name, name, &next, &err);
+            status = lmdb_generation_open(store->folder, view->name, name, &next, &err);
         if (status == STATUS_NOT_FOUND && !is_last_try)
             return status;
         if (status != STATUS_OK)
@@ -356,7 +102,7 @@ static enum status turns_open(struct lmdb_store *store, bool is_last_try, struct
 static void turns_give_up(struct turns *turns)
 {
     for (size_t i = 0; i < turns->count; i++)
-        generation_unref(turns->items[i].next);
+        lmdb_generation_unref(turns->items[i].next);
     turns->count = 0;
 }
 
@@ -374,7 +120,7 @@ static void turns_make(struct lmdb_store *store, struct turns *turns)
                                               turns->items[i].next);
     atomic_fetch_add(&store->version, 1);
     for (size_t i = 0; i < turns->count; i++)
-        view_let_go(turns->items[i].view, turns->items[i].old);
+        lmdb_view_let_go(turns->items[i].view, turns->items[i].old);
 }
 
 /*
@@ -479,8 +225,8 @@ static enum status watch_start(struct lmdb_store *store, struct error *err)
 static void store_free(struct lmdb_store *store)
 {
     for (struct lmdb_view *view = store->views; view != NULL; view = view->next) {
-        view_let_go(view, atomic_exchange(&view->current, NULL));
-        for (size_t i = 0; i < SLOTS; i++)
+        lmdb_view_let_go(view, atomic_exchange(&view->current, NULL));
+        for (size_t i = 0; i < LMDB_SLOTS; i++)
             assert(view->slots[i].generation == NULL); /* else a snapshot is still open */
         pthread_mutex_destroy(&view->lock);
     }
@@ -539,7 +285,6 @@ static struct lmdb_view *view_new(struct lmdb_store *store, struct str name)
     struct lmdb_view *view = (void *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
 
     view->base.driver = &online_lmdb;
-    view->store = store;
     view->name = arena_str(store->arena, name);
     pthread_mutex_init(&view->lock, NULL);
     return view;
