@@ -84,19 +84,6 @@ static bool is_the_sources_fault(enum status status)
     return status == STATUS_INVALID || status == STATUS_NOT_FOUND || status == STATUS_CONFLICT;
 }
 
-static bool reads_a_broken_one(const struct source *source,
-                               const struct source_question *question,
-                               const struct source_description *out)
-{
-    for (size_t r = 0; r < source->read_count; r++) {
-        for (size_t i = 0; i < question->count; i++) {
-            if (question->sources[i] == source->reads[r] && out[i].error.len > 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 /* Something is wrong with one of several: one by one, to learn of each what. */
 static enum status ask_each(const struct asking *asking, struct source_description *out,
                             struct error *err)
@@ -114,10 +101,6 @@ static enum status ask_each(const struct asking *asking, struct source_descripti
             return status;
         if (status != STATUS_OK)
             out[i].error = arena_str(asking->arena, str_from(err->message));
-    }
-    for (size_t i = 0; i < question->count; i++) {
-        if (out[i].error.len > 0 && reads_a_broken_one(question->sources[i], question, out))
-            out[i].error = STR("a source that it reads is broken");
     }
     return STATUS_OK;
 }

@@ -69,6 +69,16 @@ static struct str retold(struct build *build, struct str message)
                         STR_ARG(name), STR_ARG(near));
 }
 
+/* What is wrong with a source that it reads has been told, for that one comes before it. */
+static bool reads_broken(const struct build *build, const struct source *source)
+{
+    for (size_t r = 0; r < source->read_count; r++) {
+        if (build_find(build, "source", source->reads[r]->name)->is_broken)
+            return true;
+    }
+    return false;
+}
+
 static enum status ask_columns(struct build *build, const struct definition_input *input,
                                const struct source **asked, size_t count, struct error *err)
 {
@@ -82,14 +92,14 @@ static enum status ask_columns(struct build *build, const struct definition_inpu
     TRY(input->describe(input->describe_context, build->arena, &question, found, err));
     for (size_t i = 0; i < count; i++) {
         struct draft *draft = build_find(build, "source", asked[i]->name);
-        struct source *source = draft->object;
 
-        copy_columns(build, source, found[i].columns, found[i].count);
-        if (found[i].error.len > 0) {
-            definition_error_add(build->errors, source->text_place, STR_FMT,
+        copy_columns(build, draft->object, found[i].columns, found[i].count);
+        if (found[i].error.len == 0)
+            continue;
+        draft->is_broken = true;
+        if (!reads_broken(build, asked[i]))
+            definition_error_add(build->errors, asked[i]->text_place, STR_FMT,
                                  STR_ARG(retold(build, found[i].error)));
-            draft->is_broken = true;
-        }
     }
     return STATUS_OK;
 }

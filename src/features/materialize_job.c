@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define ROW_MAX ((size_t)1 << 30)
+
 /* Which entity each row is about; views of the same keys share it. */
 struct numbering {
     size_t *wants; /* the keys, in the source's wants */
@@ -257,6 +259,18 @@ static void build_row(const struct reading *reading, const struct building *buil
     online_row_encode(reading->times.int64s[newest], values, building->input_count, out);
 }
 
+/* Places in a row are 32 bits wide; what is near that is of use to no request. */
+static enum status check_size(size_t bytes, struct error *err)
+{
+    if (bytes <= ROW_MAX)
+        return STATUS_OK;
+    return error_set(
+        err, STATUS_LIMIT,
+        "what is kept of one entity takes %zu MiB, and may take %zu; windows without "
+        "`exact`, shorter ones and shorter texts take less",
+        bytes >> 20, ROW_MAX >> 20);
+}
+
 static enum status build_rows(const struct reading *reading, struct building *building,
                               const struct row_order *order, struct arena *arena,
                               struct online_builder *builder, struct error *err)
@@ -276,7 +290,9 @@ static enum status build_rows(const struct reading *reading, struct building *bu
 
         buffer_clear(&row);
         build_row(reading, building, inputs, order->rows + from, to - from, scratch, &row);
-        status = online_builder_add(builder, keys[i].key, buffer_str(&row), err);
+        status = check_size(row.len, err);
+        if (status == STATUS_OK)
+            status = online_builder_add(builder, keys[i].key, buffer_str(&row), err);
         if (newest_us > building->newest_us)
             building->newest_us = newest_us;
         arena_reset(scratch);
