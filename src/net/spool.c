@@ -26,7 +26,6 @@ struct spool {
     bool is_busy;
     bool is_dead; /* freed while busy */
     uv_fs_t req;
-    uv_work_t removal;
 };
 
 #define NAME_START "onggi-body-"
@@ -54,29 +53,29 @@ enum status spool_new(struct connection *connection, struct spool **out, struct 
     return STATUS_OK;
 }
 
-/* To give back what a large file takes on the disk is long for a loop. */
-static void remove_file(uv_work_t *work)
+static void on_closed(uv_fs_t *req)
 {
-    struct spool *spool = container_of(work, struct spool, removal);
+    struct spool *spool = container_of(req, struct spool, req);
 
-    close(spool->fd);
-    unlink(spool->path);
-}
-
-static void on_removed(uv_work_t *work, int status)
-{
-    struct spool *spool = container_of(work, struct spool, removal);
-
-    (void)status;
+    uv_fs_req_cleanup(req);
     free(spool->path);
     buffer_free(&spool->pending);
     buffer_free(&spool->writing);
     free(spool);
 }
 
+static void on_unlinked(uv_fs_t *req)
+{
+    struct spool *spool = container_of(req, struct spool, req);
+
+    uv_fs_req_cleanup(req);
+    uv_fs_close(&spool->loop->uv, &spool->req, spool->fd, on_closed);
+}
+
+/* To give back what a large file takes on the disk is long for a loop. */
 static void destroy(struct spool *spool)
 {
-    uv_queue_work(&spool->loop->uv, &spool->removal, remove_file, on_removed);
+    uv_fs_unlink(&spool->loop->uv, &spool->req, spool->path, on_unlinked);
 }
 
 /* The process that keeps a body in it, by the file's name; 0: it is none of ours. */

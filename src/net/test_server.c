@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +108,9 @@ static char files[] = "/tmp/onggi-test-files-XXXXXX";
 
 static enum status on_file(struct request *req, struct response *res, struct error *err)
 {
-    char *path = arena_cstr(req->arena, arena_printf(req->arena, "%s/XXXXXX", files));
-    int fd = mkstemp(path);
+    static atomic_uint made;
+    const char *path = arena_printf(req->arena, "%s/made-%u", files, made++).data;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool sized = fd >= 0 && ftruncate(fd, number(req, "bytes")) == 0;
 
     if (fd >= 0)
@@ -125,7 +127,10 @@ static enum status on_result(struct request *req, struct response *res, struct e
     const char *path = arena_printf(req->arena, "%s/" STR_FMT, files, STR_ARG(name)).data;
 
     if (str_equal(req->method, STR("POST"))) {
-        TRY(file_write(path, req->body, err));
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        if (fd < 0 || !file_write_all(fd, req->body) || close(fd) != 0)
+            return error_set(err, STATUS_INTERNAL, "cannot write %s", path);
         return response_empty(res, 204);
     }
     return response_file(res, 200, "application/octet-stream", path, true, err);

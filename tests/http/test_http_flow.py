@@ -294,7 +294,7 @@ class Crowds(unittest.TestCase):
                 client.socket.close()
 
     def test_few_files_are_fewer_connections(self):
-        with Server(files=300) as server:
+        with Server(files=300, loops=1) as server:
             clients = [server.connect() for _ in range(149)]
             for client in clients:
                 client.send(request("GET", "/echo"))
@@ -467,13 +467,13 @@ class Deadlines(unittest.TestCase):
             self.assertEqual(client.reply().body, b"slept")
 
     def test_a_reader_that_takes_a_little_now_and_then(self):
-        with Server(idle_ms=600) as server, server.connect(receive=4096) as slow:
+        with Server(idle_ms=1500) as server, server.connect(receive=4096) as slow:
             slow.send(request("GET", "/large?bytes=50000000"))
             began = time.monotonic()
             while metric(server, "onggi_http_connections") > 1:
                 slow.socket.recv(500)
                 time.sleep(0.1)
-                self.assertLess(time.monotonic() - began, 10)
+                self.assertLess(time.monotonic() - began, 20)
 
     def test_a_reader_that_takes_nothing(self):
         with Server(idle_ms=600) as server:
