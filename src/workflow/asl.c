@@ -31,11 +31,6 @@ enum status state_want_int(yyjson_val *json, const char *key, int64_t least, int
     return STATUS_OK;
 }
 
-static bool is_reference(const struct json_path *path)
-{
-    return path->definite && path->root == PATH_OF_INPUT;
-}
-
 enum status state_want_path(struct arena *arena, yyjson_val *json, const char *key,
                             bool reference, struct state_path *out, struct error *err)
 {
@@ -52,7 +47,7 @@ enum status state_want_path(struct arena *arena, yyjson_val *json, const char *k
         return error_set(err, STATUS_INVALID, "%s: must be a path in quotes, or null", key);
     if (json_path_parse(arena, json_str(value), &out->path, err) != STATUS_OK)
         return error_wrap(err, "%s", key);
-    if (reference && !is_reference(&out->path))
+    if (reference && !json_path_is_reference(&out->path))
         return error_set(err, STATUS_INVALID,
                          "%s: must lead to one place in the input: names and indexes only",
                          key);

@@ -273,8 +273,7 @@ void execution_fail(struct execution *execution, const struct fault *fault)
     const struct catcher *catcher = catcher_for(cursor->state, fault->error);
     struct fault told = *fault;
 
-    if (str_equal(fault->error, ERROR_RUNTIME) || str_equal(fault->error, ERROR_RESULT_PATH) ||
-        str_equal(fault->error, ERROR_INTRINSIC))
+    if (str_equal(fault->error, ERROR_RUNTIME) || str_equal(fault->error, ERROR_RESULT_PATH))
         told.cause = arena_printf(execution->scratch,
                                   "An error occurred while executing the state '" STR_FMT
                                   "' (entered at the event id #%lld). " STR_FMT,

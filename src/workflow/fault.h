@@ -19,7 +19,6 @@ struct fault {
 #define ERROR_TASK_FAILED STR("States.TaskFailed")
 #define ERROR_DATA_LIMIT STR("States.DataLimitExceeded")
 #define ERROR_RESULT_PATH STR("States.ResultPathMatchFailure")
-#define ERROR_INTRINSIC STR("States.IntrinsicFailure")
 /* A try that was cut off by a crash or a stop of the engine. */
 #define ERROR_INTERRUPTED STR("Onggi.Interrupted")
 

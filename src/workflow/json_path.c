@@ -29,6 +29,25 @@ static int64_t slice_bound(bool given, int64_t bound, int64_t otherwise, int64_t
     return bound < 0 ? 0 : bound > count ? count : bound;
 }
 
+/* An object of the names that are there. */
+static yyjson_mut_val *merged(const struct path_step *step, yyjson_mut_doc *doc,
+                              yyjson_mut_val *value)
+{
+    yyjson_mut_val *object = yyjson_mut_obj(doc);
+
+    if (!yyjson_mut_is_obj(value))
+        return NULL;
+    for (size_t i = 0; i < step->choice_count; i++) {
+        struct str name = step->choices[i].name;
+        yyjson_mut_val *found = child(&step->choices[i], value);
+
+        if (found != NULL && yyjson_mut_obj_getn(object, name.data, name.len) == NULL)
+            yyjson_mut_obj_add(object, yyjson_mut_strncpy(doc, name.data, name.len),
+                               yyjson_mut_val_mut_copy(doc, found));
+    }
+    return object;
+}
+
 struct collection {
     const struct json_path *path;
     yyjson_mut_doc *doc;
@@ -37,6 +56,21 @@ struct collection {
 };
 
 static void collect(const struct collection *c, size_t at, yyjson_mut_val *value);
+
+static void collect_union(const struct collection *c, size_t at, yyjson_mut_val *value)
+{
+    const struct path_step *step = &c->path->steps[at];
+    yyjson_mut_val *object;
+
+    if (step->choices[0].kind == PATH_NAME && at + 1 == c->path->count) {
+        object = merged(step, c->doc, value);
+        if (object != NULL)
+            yyjson_mut_arr_append(c->found, object);
+        return;
+    }
+    for (size_t i = 0; i < step->choice_count; i++)
+        collect(c, at + 1, child(&step->choices[i], value));
+}
 
 static void collect_slice(const struct collection *c, size_t at, yyjson_mut_val *list)
 {
@@ -106,8 +140,7 @@ static void collect(const struct collection *c, size_t at, yyjson_mut_val *value
         collect(c, at + 1, child(step, value));
         break;
     case PATH_UNION:
-        for (size_t i = 0; i < step->choice_count; i++)
-            collect(c, at + 1, child(&step->choices[i], value));
+        collect_union(c, at, value);
         break;
     case PATH_WILDCARD:
         collect_all(c, at + 1, value);
@@ -136,8 +169,28 @@ yyjson_mut_val *json_path_find(const struct json_path *path, yyjson_mut_doc *doc
         return c.found;
     }
     for (size_t i = 0; i < path->count && value != NULL; i++)
-        value = child(&path->steps[i], value);
+        value = path->steps[i].kind == PATH_UNION ? merged(&path->steps[i], doc, value)
+                                                  : child(&path->steps[i], value);
     return value;
+}
+
+static void append_step(struct buffer *text, const struct path_step *step)
+{
+    if (step->kind == PATH_NAME)
+        buffer_printf(text, "['" STR_FMT "']", STR_ARG(step->name));
+    else if (step->kind == PATH_INDEX)
+        buffer_printf(text, "[%lld]", (long long)step->from);
+    for (size_t i = 0; i < step->choice_count; i++)
+        buffer_printf(text, "%s'" STR_FMT "'%s", i == 0 ? "[" : ",",
+                      STR_ARG(step->choices[i].name), i + 1 == step->choice_count ? "]" : "");
+}
+
+static struct str step_text(struct arena *arena, const struct path_step *step)
+{
+    struct buffer text = { .arena = arena };
+
+    append_step(&text, step);
+    return buffer_str(&text);
 }
 
 /* $['a'][0]: as far as the first `count` steps. */
@@ -146,14 +199,8 @@ static struct str steps_text(const struct json_path *path, struct arena *arena, 
     struct buffer text = { .arena = arena };
 
     buffer_append_byte(&text, '$');
-    for (size_t i = 0; i < count; i++) {
-        const struct path_step *step = &path->steps[i];
-
-        if (step->kind == PATH_NAME)
-            buffer_printf(&text, "['" STR_FMT "']", STR_ARG(step->name));
-        else
-            buffer_printf(&text, "[%lld]", (long long)step->from);
-    }
+    for (size_t i = 0; i < count; i++)
+        append_step(&text, &path->steps[i]);
     return buffer_str(&text);
 }
 
@@ -167,10 +214,10 @@ static struct str step_failure(const struct json_path *path, struct arena *arena
                             at + 1 == path->count ? "No results for path: "
                                                   : "Missing property in path ",
                             STR_ARG(upto));
-    if (path->steps[at].kind == PATH_NAME)
+    if (path->steps[at].kind != PATH_INDEX)
         return arena_printf(
-            arena, "Expected to find an object with property ['" STR_FMT "'] in path " STR_FMT,
-            STR_ARG(path->steps[at].name), STR_ARG(steps_text(path, arena, at)));
+            arena, "Expected to find an object with property " STR_FMT " in path " STR_FMT,
+            STR_ARG(step_text(arena, &path->steps[at])), STR_ARG(steps_text(path, arena, at)));
     if (yyjson_mut_is_arr(value))
         return arena_printf(arena, "Index out of bounds when evaluating path " STR_FMT,
                             STR_ARG(upto));
@@ -185,7 +232,8 @@ struct str json_path_failure(const struct json_path *path, struct arena *arena,
     yyjson_mut_val *value = root;
 
     for (size_t i = 0; i < path->count; i++) {
-        yyjson_mut_val *next = child(&path->steps[i], value);
+        bool several = path->steps[i].kind == PATH_UNION;
+        yyjson_mut_val *next = several ? NULL : child(&path->steps[i], value);
 
         if (next == NULL)
             return step_failure(path, arena, i, value);

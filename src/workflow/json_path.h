@@ -6,7 +6,8 @@
  * slices, filters like [?(@.age > 3)], and ".." for all below. "$" begins at
  * the input, "$$" at the context object, "$name" at a variable. A path of single
  * names and indexes is definite: it finds one value or none. Any other finds a
- * list, perhaps an empty one.
+ * list, perhaps an empty one. Several names at the end of a definite path find
+ * an object of those that are there.
  */
 #include "base/arena.h"
 #include "base/json.h"
@@ -47,6 +48,8 @@ struct json_path {
 
 MUST_USE enum status json_path_parse(struct arena *arena, struct str text,
                                      struct json_path *out, struct error *err);
+/* Whether it leads to one place, as a Reference Path must: single names and indexes from "$". */
+bool json_path_is_reference(const struct json_path *path);
 /*
  * NULL if a definite path finds nothing. What a definite path finds is part of root: copy it
  * before putting it anywhere. A list is new, made in doc.

@@ -104,7 +104,7 @@ static enum status read_path(struct filter_reader *reader, struct str text, stru
     copy[0] = '$';
     TRY(json_path_parse(reader->arena, (struct str){ copy, text.len }, &out->path,
                         reader->err));
-    if (!out->path.definite || out->path.root != PATH_OF_INPUT)
+    if (!json_path_is_reference(&out->path))
         return filter_error(reader, "only single names and indexes may stand in a filter");
     return STATUS_OK;
 }

@@ -235,6 +235,32 @@ static enum status read_root(struct path_reader *reader)
     return STATUS_OK;
 }
 
+static bool is_single(const struct path_step *step)
+{
+    return step->kind == PATH_NAME || step->kind == PATH_INDEX;
+}
+
+/* Single steps, and several names at the end. */
+static bool is_one_object(const struct json_path *path)
+{
+    const struct path_step *last = path->count == 0 ? NULL : &path->steps[path->count - 1];
+
+    if (last == NULL || last->kind != PATH_UNION || last->choices[0].kind != PATH_NAME)
+        return false;
+    for (size_t i = 0; i + 1 < path->count; i++)
+        if (!is_single(&path->steps[i]))
+            return false;
+    return true;
+}
+
+bool json_path_is_reference(const struct json_path *path)
+{
+    for (size_t i = 0; i < path->count; i++)
+        if (!is_single(&path->steps[i]))
+            return false;
+    return path->root == PATH_OF_INPUT;
+}
+
 enum status json_path_parse(struct arena *arena, struct str text, struct json_path *out,
                             struct error *err)
 {
@@ -256,6 +282,7 @@ enum status json_path_parse(struct arena *arena, struct str text, struct json_pa
         else
             return path_error(&reader, "expected '.' or '['");
     }
+    path.definite = path.definite || is_one_object(&path);
     *out = path;
     return STATUS_OK;
 }

@@ -43,7 +43,9 @@ TEST(paths_select_by_filters_unions_and_descent)
         { EVAL("$..name"), "['al','bo','cy']" },
         { EVAL("$.users..[0]"), "[{'name':'al','age':30,'tags':[1]},1]" },
         { EVAL("$.users[0,2].name"), "['al','cy']" },
-        { EVAL("$.users[0][`age`, `name`]"), "[30,'al']" },
+        { EVAL("$.users[0][`age`, `name`, `no`]"), "{'age':30,'name':'al'}" },
+        { EVAL("$.users[1:][`age`,`mail`]"), "[{'age':31},{'age':40,'mail':null}]" },
+        { EVAL("$[`limit`,`users`][0].name"), "['al']" },
         { EVAL("$.users[-1:].name"), "['cy']" },
         { EVAL("$.users[?(@.age > `z`)]"), "[]" },
     };
@@ -273,6 +275,8 @@ TEST(a_path_that_finds_nothing_fails_in_the_known_words)
     assert_failure(
         PASS(",'InputPath':'$.a[3]'"), "{'a':[1]}", "States.Runtime",
         "Invalid path '$.a[3]' : Index out of bounds when evaluating path $['a'][3]");
+    assert_failure(PASS(",'InputPath':'$.a[`b`,`c`]'"), "{'a':1}", "States.Runtime",
+                   "Expected to find an object with property ['b','c'] in path $['a']");
     assert_failure(ONE("'Type':'Task','Resource':'test:echo','TimeoutSecondsPath':'$.limit',"
                        "'End':true"),
                    "{'a':0}", "States.Runtime",

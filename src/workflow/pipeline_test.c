@@ -297,6 +297,8 @@ TEST(faults_of_asl_have_their_json_path)
     assert_asl_fault(ASL("\"Type\":\"Pass\",\"Nxt\":\"B\""), "Next");
     assert_asl_fault(ASL("\"Type\":\"Pass\",\"Next\":\"B\",\"ResultPath\":\"$.a[*]\""),
                      "$.States.A: ResultPath: must lead to one place");
+    assert_asl_fault(ASL("\"Type\":\"Pass\",\"Next\":\"B\",\"ResultPath\":\"$['a','b']\""),
+                     "$.States.A: ResultPath: must lead to one place");
     assert_asl_fault(
         ASL("\"Type\":\"Pass\",\"Next\":\"B\",\"Parameters\":{\"a\":[{\"b.$\":\"c\"}]}"),
         "$.States.A: Parameters: a: b.$: 'c' is no path");
