@@ -42,8 +42,12 @@ static enum status read_to_end(struct arena *arena, int fd, const char *path, si
     return STATUS_OK;
 }
 
-/* Without O_NONBLOCK the open itself would wait for a pipe's other end. */
-static enum status open_regular(const char *path, int flags, int *out, struct error *err)
+/*
+ * Without O_NONBLOCK the open itself would wait for a pipe's other end. Of devices only those of
+ * characters are read, such as /dev/null: they give something at once, or an error.
+ */
+static enum status open_file(const char *path, int flags, bool trusted, int *out,
+                             struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
     struct stat info;
@@ -52,7 +56,8 @@ static enum status open_regular(const char *path, int flags, int *out, struct er
         return error_set(err, STATUS_INVALID, "read '%s': it is a link, not a file", path);
     if (fd < 0)
         return error_errno(err, errno, "open '%s'", path);
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (fstat(fd, &info) != 0 ||
+        !(S_ISREG(info.st_mode) || (trusted && S_ISCHR(info.st_mode)))) {
         close(fd);
         return error_set(err, STATUS_INVALID, "read '%s': not a regular file", path);
     }
@@ -81,14 +86,14 @@ static enum status read_sized(struct arena *arena, int fd, const char *path, siz
     return STATUS_OK;
 }
 
-static enum status read_whole(struct arena *arena, const char *path, int flags, size_t max,
+static enum status read_whole(struct arena *arena, const char *path, bool trusted, size_t max,
                               struct str *out, struct error *err)
 {
     struct stat info;
     enum status status;
     int fd;
 
-    TRY(open_regular(path, flags, &fd, err));
+    TRY(open_file(path, trusted ? 0 : O_NOFOLLOW, trusted, &fd, err));
     if (fstat(fd, &info) != 0)
         status = error_errno(err, errno, "read '%s'", path);
     else if ((uint64_t)info.st_size > max)
@@ -105,18 +110,18 @@ static enum status read_whole(struct arena *arena, const char *path, int flags, 
 enum status file_read(struct arena *arena, const char *path, size_t max, struct str *out,
                       struct error *err)
 {
-    return read_whole(arena, path, 0, max, out, err);
+    return read_whole(arena, path, true, max, out, err);
 }
 
 enum status file_read_untrusted(struct arena *arena, const char *path, size_t max,
                                 struct str *out, struct error *err)
 {
-    return read_whole(arena, path, O_NOFOLLOW, max, out, err);
+    return read_whole(arena, path, false, max, out, err);
 }
 
 enum status file_open_untrusted(const char *path, int *fd, struct error *err)
 {
-    return open_regular(path, O_NOFOLLOW, fd, err);
+    return open_file(path, O_NOFOLLOW, false, fd, err);
 }
 
 bool file_write_all(int fd, struct str content)

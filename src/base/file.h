@@ -7,10 +7,10 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-/* LIMIT if it is larger than max. INVALID if it is no regular file: a pipe could keep us for ever. */
+/* LIMIT if it is larger than max. INVALID for folders, and for pipes, which could keep us for ever. */
 MUST_USE enum status file_read(struct arena *arena, const char *path, size_t max,
                                struct str *out, struct error *err);
-/* For what somebody else's program left there: the last part of the path must not be a link either. */
+/* For what somebody else's program left there: regular files only, and no link to one. */
 MUST_USE enum status file_read_untrusted(struct arena *arena, const char *path, size_t max,
                                          struct str *out, struct error *err);
 /* Opens it for reading by the same rules; *fd is the caller's to close. */

@@ -161,10 +161,12 @@ TEST(a_file_that_does_not_say_its_length_is_read)
     assert_ok(file_read(arena, "/proc/self/smaps", 1 << 24, &text, &err));
     assert_true(text.len > 4096);
     assert_fails(STATUS_LIMIT, file_read(arena, "/proc/self/smaps", 4096, &text, &err));
+    assert_ok(file_read(arena, "/dev/null", 0, &text, &err));
+    assert_int_equal(text.len, 0);
     arena_free(arena);
 }
 
-TEST(only_regular_files_are_read)
+TEST(what_could_keep_the_reader_is_refused)
 {
     struct arena *arena = arena_new();
     char *folder = test_folder();
@@ -177,7 +179,8 @@ TEST(only_regular_files_are_read)
     assert_int_equal(mkfifo(pipe, 0600), 0);
     assert_int_equal(symlink("file", link), 0);
     assert_fails(STATUS_INVALID, file_read(arena, pipe, 100, &text, &err));
-    assert_fails(STATUS_INVALID, file_read(arena, "/dev/zero", 100, &text, &err));
+    assert_fails(STATUS_LIMIT, file_read(arena, "/dev/zero", 100, &text, &err));
+    assert_fails(STATUS_INVALID, file_read_untrusted(arena, "/dev/zero", 100, &text, &err));
     assert_ok(file_read(arena, link, 0, &text, &err));
     assert_int_equal(text.len, 0);
     assert_fails(STATUS_INVALID, file_read_untrusted(arena, link, 100, &text, &err));
@@ -208,6 +211,6 @@ TEST_MAIN(TEST_CASE(what_is_written_is_read),
           TEST_CASE(what_is_written_anew_keeps_its_mode_and_its_links),
           TEST_CASE(a_copy_keeps_content_and_mode),
           TEST_CASE(a_file_that_does_not_say_its_length_is_read),
-          TEST_CASE(only_regular_files_are_read), TEST_CASE(a_read_only_folder_is_removed),
-          TEST_CASE(globs_are_sorted_by_bytes),
+          TEST_CASE(what_could_keep_the_reader_is_refused),
+          TEST_CASE(a_read_only_folder_is_removed), TEST_CASE(globs_are_sorted_by_bytes),
           TEST_CASE(a_glob_finds_nothing_beside_its_folder), TEST_CASE(paths_stay_below))
