@@ -253,8 +253,7 @@ static const struct command_option init_options[] = {
 };
 
 static const struct command_option apply_options[] = {
-    { "force", NULL, "also where an endpoint no longer fits the model that it serves",
-      false },
+    { "force", NULL, "also where an endpoint no longer fits the model that it serves", false },
     { 0 },
 };
 

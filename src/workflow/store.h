@@ -9,8 +9,7 @@ MUST_USE enum status store_migrate(struct sql *db, struct error *err);
  * pipeline has one of this name (unless empty).
  */
 MUST_USE enum status store_create(struct sql *db, const struct execution *execution,
-                                  struct str name, struct str code_sha256,
-                                  struct error *err);
+                                  struct str name, struct str code_sha256, struct error *err);
 struct named_execution {
     struct str id; /* empty: there is none */
     struct str input, definition;

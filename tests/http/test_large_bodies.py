@@ -15,7 +15,7 @@ sys.path.insert(0, str(TESTS))
 sys.path.insert(0, str(TESTS / "support"))
 sys.path.insert(0, str(TESTS / "http"))
 import onggi  # noqa: E402
-import test_models  # noqa: E402
+import model_case  # noqa: E402
 from support.raw_http import Client  # noqa: E402
 
 ROWS = 10_000_000
@@ -23,12 +23,12 @@ PREDICT = "/api/v1/endpoints/plain/predict"
 
 
 class LargeBodies(onggi.ProjectCase):
-    files = test_models.FILES
+    files = model_case.FILES
     serving = True
 
     @classmethod
     def prepare(cls, project):
-        models = test_models.write_models(cls.path)
+        models = model_case.write_models(cls.path)
         project.must("apply")
         project.must("pipeline", "run", "m", "--param", f"file={models['good']}", "--follow")
         project.must("models", "approve", "m", "1", "--reason", "test")
@@ -43,7 +43,7 @@ class LargeBodies(onggi.ProjectCase):
         return client
 
     def assert_serves(self):
-        answer = self.good(PREDICT, test_models.asked(1, 2))
+        answer = self.good(PREDICT, model_case.asked(1, 2))
         self.assertEqual(answer["prediction"], {"score": 3})
 
     def most_memory(self):
@@ -54,7 +54,7 @@ class LargeBodies(onggi.ProjectCase):
         return int(line.split()[1]) * 1024
 
     def test_beyond_the_routes_limit_it_is_refused_before_it_comes(self):
-        row = len(json.dumps(test_models.asked(1))) + 1
+        row = len(json.dumps(model_case.asked(1))) + 1
         began = time.monotonic()
         client = self.connect()
         client.send(f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {row * ROWS}\r\n\r\n")

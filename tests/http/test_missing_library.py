@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "support"))
 sys.path.insert(0, str(TESTS / "http"))
 import onggi  # noqa: E402
-import test_models  # noqa: E402
+import model_case  # noqa: E402
 
 RPATH = b"build/deps/lib\0"
 
@@ -29,7 +29,7 @@ def without_libraries(folder):
 
 
 class MissingLibrary(onggi.ProjectCase):
-    files = {**test_models.FILES,
+    files = {**model_case.FILES,
              "features/sales.yaml": "entity: shop\nkey: shop\ntype: string\n---\nsource: sales\npath: data/sales.csv\n"
                                     "time: at\n---\nview: takings\nentity: shop\nsource: sales\nfeatures:\n"
                                     "  count_1d: {count: \"*\", window: 1d}\n---\nservice: shops\nfeatures: [takings]\n",
@@ -37,7 +37,7 @@ class MissingLibrary(onggi.ProjectCase):
 
     @classmethod
     def prepare(cls, project):
-        models = test_models.write_models(cls.path)
+        models = model_case.write_models(cls.path)
         project.must("apply")
         project.must("pipeline", "run", "m", "--param", f"file={models['good']}", "--follow")
         project.must("models", "approve", "m", "1", "--reason", "test")
@@ -61,7 +61,7 @@ class MissingLibrary(onggi.ProjectCase):
             self.assertIn("dev/setup brings it", str(checks[name]))
         answer = self.good("/api/v1/features/get", {"service": "asked", "entities": {}, "request": {"a": [1], "b": [2]}})
         self.assertEqual(answer["rows"], [[1, 2]])
-        answer = self.good("/api/v1/endpoints/spare/predict", test_models.asked(1))
+        answer = self.good("/api/v1/endpoints/spare/predict", model_case.asked(1))
         self.assertEqual((answer["decision"], answer["fallback"]), ("block", "no_model"))
 
 
