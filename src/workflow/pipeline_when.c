@@ -274,9 +274,25 @@ static yyjson_mut_val *by_path(struct when_reader *reader, const char *type, str
     return test_rule(reader, a, test, yyjson_mut_strncpy(reader->compiler->doc, b.data, b.len));
 }
 
+/* What stands in a state for a metric that JSON has no number for. */
+static yyjson_mut_val *is_odd(struct when_reader *reader, struct str a, struct str b)
+{
+    static const char *const odd[] = { "NaN", "Infinity", "-Infinity" };
+    yyjson_mut_val *tests[2 * ARRAY_LEN(odd)];
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        tests[count++] = test_rule(reader, a, STR("StringEquals"),
+                                   yyjson_mut_str(reader->compiler->doc, odd[i]));
+        tests[count++] = test_rule(reader, b, STR("StringEquals"),
+                                   yyjson_mut_str(reader->compiler->doc, odd[i]));
+    }
+    return joined(reader, "Or", count, tests);
+}
+
 /* Which kind two names have is known only when the gate is reached. */
-static yyjson_mut_val *with_name(struct when_reader *reader, struct str a, struct str sign,
-                                 struct str b)
+static yyjson_mut_val *by_any_kind(struct when_reader *reader, struct str a, struct str sign,
+                                   struct str b)
 {
     yyjson_mut_val *parts[4] = { by_path(reader, "Numeric", sign, a, b),
                                  by_path(reader, "String", sign, a, b) };
@@ -292,6 +308,17 @@ static yyjson_mut_val *with_name(struct when_reader *reader, struct str a, struc
         parts[count++] = negated(reader, joined(reader, "Or", 2, same));
     }
     return joined(reader, "Or", count, parts);
+}
+
+/* As texts two NaNs would be equal, and an Infinity less than a NaN: no gate opens for them. */
+static yyjson_mut_val *with_name(struct when_reader *reader, struct str a, struct str sign,
+                                 struct str b)
+{
+    yyjson_mut_val *rule = by_any_kind(reader, a, sign, b), *odd = is_odd(reader, a, b);
+
+    if (reader->inverted)
+        return joined(reader, "Or", 2, (yyjson_mut_val *[]){ odd, rule });
+    return joined(reader, "And", 2, (yyjson_mut_val *[]){ negated(reader, odd), rule });
 }
 
 static yyjson_mut_val *positive_rule(struct when_reader *reader, struct token left,
