@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TAKEOVER_VARIABLE "ONGGI_TAKEOVER"
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
 /* Who lived this long did not crash because of how it was started. */
@@ -52,48 +51,7 @@ struct state {
     int exit_code;
 };
 
-/* ---- takeover */
-
-struct takeover takeover_read(void)
-{
-    const char *text = getenv(TAKEOVER_VARIABLE);
-    struct takeover takeover = { .lock = -1 };
-    long pid = 0;
-    int used = 0;
-
-    /* The pid tells a process that was run anew from a child that inherited the variable. */
-    if (text == NULL ||
-        sscanf(text, "%ld %d %u %ld%n", &pid, &takeover.lock, &takeover.port, &takeover.child,
-               &used) != 4 ||
-        pid != getpid())
-        return (struct takeover){ .lock = -1 };
-    text += used;
-    while (takeover.listener_count < LISTENERS_MAX &&
-           sscanf(text, "%d%n", &takeover.listeners[takeover.listener_count], &used) == 1) {
-        takeover.listener_count++;
-        text += used;
-    }
-    takeover.is_one = takeover.listener_count > 0;
-    unsetenv(TAKEOVER_VARIABLE);
-    return takeover;
-}
-
-static void keep_over_exec(int fd, bool keep)
-{
-    (void)fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
-}
-
-static void write_takeover(const struct state *state)
-{
-    const struct takeover *sockets = &state->config->sockets;
-    char text[LISTENERS_MAX * 8 + 128];
-    int len = snprintf(text, sizeof(text), "%ld %d %u %ld", (long)getpid(), sockets->lock,
-                       sockets->port, (long)state->current.pid);
-
-    for (size_t i = 0; i < sockets->listener_count; i++)
-        len += snprintf(text + len, sizeof(text) - (size_t)len, " %d", sockets->listeners[i]);
-    setenv(TAKEOVER_VARIABLE, text, 1);
-}
+/* ---- a new program */
 
 /* Once it runs in our place there is no way back: it says beforehand whether it could. */
 static void run_check(const struct state *state)
@@ -143,22 +101,14 @@ static void check_new_program(struct state *state)
 /* Returns only if it failed; then everything is as before. */
 static void run_anew(struct state *state)
 {
-    struct takeover *sockets = &state->config->sockets;
-
     if (!may_run_anew(state))
         return;
-    write_takeover(state);
-    for (size_t i = 0; i < sockets->listener_count; i++)
-        keep_over_exec(sockets->listeners[i], true);
-    keep_over_exec(sockets->lock, true);
+    takeover_offer(&state->config->sockets, state->current.pid);
     /* The signals stay blocked: one that comes now waits for the new program. */
     execv(state->program, state->config->argv);
     log_error("server: cannot run '%s' anew: %s; going on as before", state->program,
               strerror(errno));
-    for (size_t i = 0; i < sockets->listener_count; i++)
-        keep_over_exec(sockets->listeners[i], false);
-    keep_over_exec(sockets->lock, false);
-    unsetenv(TAKEOVER_VARIABLE);
+    takeover_withdraw(&state->config->sockets);
 }
 
 /* ---- children */

@@ -12,23 +12,9 @@
  * new child starts, and when it is ready the old one finishes its requests. The
  * new program is asked first, by `--check`, whether it could start.
  */
-#include "base/arena.h"
-#include "base/status.h"
+#include "server/takeover.h"
 
-#define LISTENERS_MAX 256
-
-/* What a new program gets from the one it takes over from. */
-struct takeover {
-    bool is_one;
-    int lock;
-    int listeners[LISTENERS_MAX];
-    size_t listener_count;
-    unsigned port;
-    long child; /* still serves */
-};
-
-/* Reads what SIGUSR2 left in the environment, and removes it there. */
-struct takeover takeover_read(void);
+#include <stdbool.h>
 
 struct supervisor {
     char **argv;      /* to run the program anew */

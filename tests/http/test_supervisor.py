@@ -213,6 +213,7 @@ class Supervisor(onggi.ProjectCase):
         # As an upgrade does it: another file under the same name.
         shutil.copy(name, self.path / "onggi-next")
         os.replace(self.path / "onggi-next", binary)
+        (self.path / ".onggi" / "server.json").unlink()
         os.kill(self.pid, signal.SIGUSR2)
         wait_for(lambda: children(self.pid) and child not in children(self.pid), 60)
         time.sleep(0.3)
@@ -221,6 +222,13 @@ class Supervisor(onggi.ProjectCase):
         self.assertGreater(asker.good, 10)
         self.assertIsNone(self.project.server.poll())
         self.assertTrue(self.healthy())
+        # No job or script inherits what the new program was given.
+        for fd in Path(f"/proc/{self.pid}/fd").iterdir():
+            if int(fd.name) > 2:
+                flags = Path(f"/proc/{self.pid}/fdinfo/{fd.name}").read_text().split("flags:")[1].split()[0]
+                self.assertTrue(int(flags, 8) & os.O_CLOEXEC, os.readlink(fd))
+        # What commands find it by is written by who answers now.
+        self.assertIn(self.project.url, self.project.must("status"))
 
     def test_a_second_server_is_told_about_the_first(self):
         self.start()
