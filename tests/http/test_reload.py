@@ -277,6 +277,20 @@ class Settings(Case):
         self.assertEqual(self.code("/readyz"), 200)
         self.assertEqual(self.code("/readyz", host="evil.example"), 403)
 
+    def test_a_crash_when_the_log_cannot_be_opened_any_more(self):
+        (self.path / "logs").mkdir()
+        self.start("server: {threads: 2, access_log: logs/one.log}\n")
+        shutil.rmtree(self.path / "logs")
+        child = self.children()[0]
+        os.kill(child, signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: self.children() not in ([], [child])))
+        self.assertEqual(self.code("/readyz"), 200)
+        self.assertIn("serving without it", self.log())
+        (self.path / "logs").mkdir()
+        self.reload(None, "configuration read again")
+        self.assertEqual(self.code("/readyz"), 200)
+        self.assertTrue(wait_until(lambda: "/readyz" in (self.path / "logs" / "one.log").read_text()))
+
     def test_reloads_under_load_lose_nothing(self):
         self.start(self.BASE)
         clients = [Client(self.port) for _ in range(8)]
