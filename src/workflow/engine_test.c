@@ -2,6 +2,9 @@
 /* What the engine promises beyond the running of scripts: time, stops, redrives, names, fairness. */
 #include "workflow/workflow_test.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static enum status submit(struct task *task, void *context, struct str *output,
@@ -263,6 +266,33 @@ TEST(a_submitted_task_waits_across_restarts)
     place_close(&place);
 }
 
+/* Holds the lock as an engine does, and is gone before a child that it was just starting. */
+static void hold_lock_and_die(struct place *place)
+{
+    int file = open(arena_printf(place->arena, "%s/.onggi/workflow.lock", place->folder).data,
+                    O_RDWR | O_CREAT, 0666);
+
+    if (flock(file, LOCK_EX | LOCK_NB) != 0 || dprintf(file, "%ld", (long)getpid()) < 0)
+        _exit(1);
+    if (fork() == 0)
+        usleep(400000);
+    _exit(0);
+}
+
+TEST(a_killed_engines_lock_is_waited_for)
+{
+    struct place place = place_open();
+    struct error err;
+    pid_t child = fork();
+
+    if (child == 0)
+        hold_lock_and_die(&place);
+    waitpid(child, NULL, 0);
+    place_start(&place, NULL);
+    assert_ok(workflow_resume(place.workflow, &err));
+    place_close(&place);
+}
+
 TEST(a_second_engine_is_refused)
 {
     struct place place = place_open(), second;
@@ -315,7 +345,9 @@ TEST(loops_over_large_states_leave_the_others_their_turn)
     place_close(&place);
 }
 
-TEST_MAIN(TEST_CASE(time_in_the_queue_is_not_the_tasks),
+/* Forks first: a process with threads forks badly. */
+TEST_MAIN(TEST_CASE(a_killed_engines_lock_is_waited_for),
+          TEST_CASE(time_in_the_queue_is_not_the_tasks),
           TEST_CASE(an_execution_that_cannot_be_read_can_be_stopped),
           TEST_CASE(an_execution_that_is_not_loaded_is_stopped_and_not_redriven),
           TEST_CASE(a_redrive_is_told_like_a_start),

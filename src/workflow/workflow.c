@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -18,6 +19,8 @@
 
 #define KEEP_RUNS 3
 #define KEEP_LOGS 30
+#define LOCK_WAIT_MS 5000
+#define LOCK_LOOK_MS 10
 
 const char *execution_status_name(enum execution_status status)
 {
@@ -104,17 +107,44 @@ void workflow_add_task_type(struct workflow *workflow, const struct task_type *t
     workflow->types[workflow->type_count++] = (struct registered_type){ type, context };
 }
 
-static enum status lock_held(int file, struct error *err)
+/* 0: it does not tell. */
+static pid_t lock_holder(int file)
 {
     char pid[32] = { 0 };
 
-    if (pread(file, pid, sizeof(pid) - 1, 0) < 0)
-        pid[0] = '\0';
+    if (pread(file, pid, sizeof(pid) - 1, 0) <= 0)
+        return 0;
+    return (pid_t)strtol(pid, NULL, 10);
+}
+
+static enum status lock_held(int file, struct error *err)
+{
+    pid_t holder = lock_holder(file);
+    char pid[32] = "(unknown)";
+
+    if (holder > 0)
+        snprintf(pid, sizeof(pid), "%ld", (long)holder);
     return error_set(
         err, STATUS_CONFLICT,
         "process %s already runs this project's pipelines; ask that one (a server is "
         "found by itself), or end it",
-        pid[0] == '\0' ? "(unknown)" : pid);
+        pid);
+}
+
+/*
+ * A child that was just being started when its engine was killed holds a copy of the lock until it
+ * has noticed: where the holder itself is gone, that is worth waiting for.
+ */
+static bool lock(int file)
+{
+    for (int waited_ms = 0; flock(file, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_LOOK_MS) {
+        pid_t holder = lock_holder(file);
+
+        if (holder <= 0 || kill(holder, 0) == 0 || errno != ESRCH || waited_ms >= LOCK_WAIT_MS)
+            return false;
+        usleep(LOCK_LOOK_MS * 1000);
+    }
+    return true;
 }
 
 /* The lock dies with the process, however it ends. Children do not inherit it across exec. */
@@ -128,7 +158,7 @@ static enum status take_lock(struct workflow *workflow, struct error *err)
 
     if (file < 0)
         status = error_errno(err, errno, "open '%s'", path.data);
-    else if (flock(file, LOCK_EX | LOCK_NB) != 0)
+    else if (!lock(file))
         status = lock_held(file, err);
     arena_free(arena);
     if (status == STATUS_OK) {
