@@ -117,7 +117,7 @@ static bool is_checked(struct str from, enum value_type type)
            !str_starts(from, STR("DECIMAL("));
 }
 
-/* To DuckDB a TIMESTAMP drops a zone that the text names: 10:00+09:00 would be nine hours off. Ours is UTC. */
+/* A TIMESTAMP of DuckDB's drops a zone that the text names: 10:00+09:00 would be nine hours off. */
 static void put_instant(struct buffer *sql, struct str column)
 {
     buffer_append(sql, STR("CAST("));

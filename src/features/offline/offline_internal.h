@@ -28,7 +28,7 @@ MUST_USE enum status offline_confine(struct offline *offline, struct error *err)
 /* "name" and 'text' as SQL writes them. */
 void sql_put_name(struct buffer *sql, struct str name);
 void sql_put_text(struct buffer *sql, struct str text);
-/* The column, of a type of DuckDB's, as SQL that gives the same value in ours, or an error that says which. */
+/* The column, of a type of DuckDB's, as SQL that gives the same value in ours, or an error. */
 void sql_put_exact(struct buffer *sql, struct str column, struct str from,
                    enum value_type type);
 /* The type of DuckDB that holds ours. */

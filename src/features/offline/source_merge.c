@@ -140,7 +140,7 @@ static enum status merge_file(struct reader *reader, size_t file, struct error *
     return STATUS_OK;
 }
 
-/* DESCRIBE calls a column INTEGER that a Parquet file says to be all null; read as the first, it takes no 7. */
+/* DESCRIBE calls a column INTEGER that a Parquet file says to be all null; as the first it takes no 7. */
 static enum status find_untyped(struct reader *reader, struct error *err)
 {
     struct buffer sql = { 0 };
