@@ -149,6 +149,11 @@ void build_add(struct build *build, struct str kind, struct str name,
                     STR_ARG(name), STR_ARG(before->item.place.file), before->item.place.line);
         return;
     }
+    if (build->draft_count == DEFINITIONS_MAX) {
+        build_error(build, NULL, document, "a project has at most %d definitions",
+                    DEFINITIONS_MAX);
+        return;
+    }
     draft.item.place = place_of(document);
     draft.item.json = json_mut_write(build->arena,
                                      yaml_to_json(json_mut_doc(build->arena), document));

@@ -15,6 +15,8 @@
  * is done with them grows with the square.
  */
 #define FEATURES_MAX 10000
+/* Of all kinds in a project; they are looked up one by one. */
+#define DEFINITIONS_MAX 10000
 
 struct definitions {
     atomic_int references;

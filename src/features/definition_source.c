@@ -19,18 +19,17 @@ static void find_reads(struct build *build, struct source *source)
     struct definitions *defs = build->definitions;
     struct arena *scratch;
     struct str *words;
-    size_t count;
+    size_t count, capacity = 0;
 
     if (source->kind != SOURCE_SQL)
         return;
     scratch = arena_new();
     words = definition_sql_tables(scratch, source->text, &count);
-    source->reads = ARENA_ARRAY(build->arena, const struct source *, defs->source_count);
     for (size_t i = 0; i < defs->source_count; i++) {
         const struct source *other = &defs->sources[i];
 
         if (other != source && is_among(other->name, words, count))
-            source->reads[source->read_count++] = other;
+            ARENA_PUSH(build->arena, source->reads, source->read_count, capacity) = other;
     }
     arena_free(scratch);
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "features/source_spec.h"
 #include "support/test.h"
 
 #include <unistd.h>
@@ -402,6 +403,40 @@ TEST(a_wide_table_takes_no_more_than_its_width)
     project_free(&project);
 }
 
+TEST(a_project_has_so_many_definitions)
+{
+    struct buffer yaml = { 0 };
+
+    for (int i = 0; i < 10001; i++)
+        buffer_printf(&yaml, "entity: e%d\nkey: k\ntype: int64\n---\n", i);
+    buffer_append_byte(&yaml, '\0');
+    gives(yaml.data, "features/all.yaml:40001:1: a project has at most 10000 definitions\n");
+    buffer_free(&yaml);
+}
+
+/* As long a chain as there may be. */
+TEST(a_long_chain_of_sources_is_followed)
+{
+    struct project project = project_new("");
+    struct buffer yaml = { 0 };
+    const struct definitions *defs;
+    const struct source *last;
+
+    buffer_append(&yaml, STR("source: s0\npath: data/tx.parquet\n"));
+    for (int i = 1; i < 3000; i++)
+        buffer_printf(&yaml, "---\nsource: s%d\nsql: FROM s%d\n", i, i - 1);
+    buffer_append_byte(&yaml, '\0');
+    write_in(&project, "features/all.yaml", yaml.data);
+    buffer_free(&yaml);
+    project.knows_all = true;
+    if (load(&project, NULL, &defs) != STATUS_OK)
+        fail_msg("%s", err.message);
+    last = definitions_source_find(defs, STR("s2999"));
+    (void)source_specs_json(json_mut_doc(project.arena), project.arena, &last, 1);
+    definitions_unref(&defs);
+    project_free(&project);
+}
+
 TEST(a_view_has_so_many_features)
 {
     struct arena *arena = arena_new();
@@ -525,6 +560,8 @@ TEST_MAIN(TEST_CASE(a_project_is_read_checked_and_linked),
           TEST_CASE(sources_in_a_circle_are_told_once_each), TEST_CASE(sources_upon_sources),
           TEST_CASE(a_column_of_a_sources_name_is_no_table), TEST_CASE(mistakes_in_views),
           TEST_CASE(a_wide_table_takes_no_more_than_its_width),
+          TEST_CASE(a_project_has_so_many_definitions),
+          TEST_CASE(a_long_chain_of_sources_is_followed),
           TEST_CASE(a_view_has_so_many_features), TEST_CASE(one_mistake_gives_one_message),
           TEST_CASE(mistakes_in_services), TEST_CASE(equal_short_names_are_noticed),
           TEST_CASE(names_that_differ_in_case_only_are_no_two_names),

@@ -71,7 +71,10 @@ const struct feature_output *feature_plan_outputs(const struct feature_plan *pla
                                                   size_t *count);
 
 #define FEATURE_ROWS_MAX 10000
-/* Rows times values of each, those that only expressions read among them: about 100 MB. */
+/*
+ * Rows times values of each, those that only expressions read among them: some 200 MB with the
+ * reply's text.
+ */
 #define FEATURE_CELLS_MAX 1000000
 
 /* What so many rows cost: the values that have to be worked out. LIMIT beyond FEATURE_CELLS_MAX. */
