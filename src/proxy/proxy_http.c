@@ -139,15 +139,23 @@ static uint64_t deadline_of(const struct request *req, const struct endpoint *en
     return req->start_ns + (uint64_t)endpoint->spec.timeout_us * 1000;
 }
 
-static enum status on_predict_worker(struct request *req, struct response *res,
-                                     struct error *err);
+/* Where it is worked on: a loop thread must not be held, a worker may be, and there may be no worker free. */
+enum standing {
+    ON_LOOP,
+    ON_WORKER,
+    IN_NO_TIME,
+};
+
+static enum status hand_over(struct request *req, struct response *res, struct error *err);
 
 /* A model that is fast as a rule may be slow for a row: a loop thread gives up early, a worker begins anew. */
 static enum status answer(struct request *req, struct response *res, struct ask *ask,
-                          bool on_loop, struct error *err)
+                          enum standing standing, struct error *err)
 {
-    uint64_t deadline_ns = deadline_of(req, ask->endpoint);
-    uint64_t give_up_ns = on_loop ? ask->form.start_ns + INLINE_RUN_NS : deadline_ns;
+    uint64_t deadline_ns = standing == IN_NO_TIME ? req->start_ns
+                                                  : deadline_of(req, ask->endpoint);
+    uint64_t give_up_ns = standing == ON_LOOP ? ask->form.start_ns + INLINE_RUN_NS
+                                              : deadline_ns;
     struct prediction prediction = { .fallbacks = NULL };
     struct buffer out;
     enum status status;
@@ -156,7 +164,7 @@ static enum status answer(struct request *req, struct response *res, struct ask 
         give_up_ns = deadline_ns;
     status = predict(ask->endpoint, req->arena, &ask->query, give_up_ns, &prediction, err);
     if (give_up_ns < deadline_ns && (status == STATUS_TIMEOUT || prediction.is_late))
-        return request_hand_over(req, res, on_predict_worker, err);
+        return hand_over(req, res, err);
     if (status != STATUS_OK)
         return fail(ask, &prediction, err);
     if (prediction.fallbacks != NULL)
@@ -167,20 +175,24 @@ static enum status answer(struct request *req, struct response *res, struct ask 
 }
 
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
-                                struct response *res, bool on_loop, struct error *err)
+                                struct response *res, enum standing standing, struct error *err)
 {
     struct ask ask = { .endpoint = endpoint, .form.start_ns = clock_monotonic_ns() };
 
-    if (on_loop &&
+    if (standing == ON_LOOP &&
         (req->body.len > INLINE_BODY_MAX || (endpoint->model != NULL && !endpoint->is_inline)))
-        return request_hand_over(req, res, on_predict_worker, err);
+        return hand_over(req, res, err);
+    if (standing == IN_NO_TIME && req->body.len > INLINE_BODY_MAX)
+        return error_set(
+            err, STATUS_UNAVAILABLE,
+            "too many requests wait already, and this one is large; try again later");
     TRY(read_ask(req, &ask, err));
-    if (on_loop && ask.query.rows > INLINE_ROWS_MAX)
-        return request_hand_over(req, res, on_predict_worker, err);
-    return answer(req, res, &ask, on_loop, err);
+    if (standing == ON_LOOP && ask.query.rows > INLINE_ROWS_MAX)
+        return hand_over(req, res, err);
+    return answer(req, res, &ask, standing, err);
 }
 
-static enum status predict_on(struct request *req, struct response *res, bool on_loop,
+static enum status predict_on(struct request *req, struct response *res, enum standing standing,
                               struct error *err)
 {
     struct proxy *proxy = req->context;
@@ -188,20 +200,32 @@ static enum status predict_on(struct request *req, struct response *res, bool on
     enum status status;
 
     TRY(proxy_acquire(proxy, request_path_param(req, "endpoint"), &endpoint, err));
-    status = predict_with(endpoint, req, res, on_loop, err);
+    status = predict_with(endpoint, req, res, standing, err);
     proxy_release(proxy, endpoint);
     return status;
 }
 
 static enum status on_predict(struct request *req, struct response *res, struct error *err)
 {
-    return predict_on(req, res, true, err);
+    return predict_on(req, res, ON_LOOP, err);
 }
 
 static enum status on_predict_worker(struct request *req, struct response *res,
                                      struct error *err)
 {
-    return predict_on(req, res, false, err);
+    return predict_on(req, res, ON_WORKER, err);
+}
+
+/* Too many wait for a worker: it would be late, and the fallback needs none. */
+static enum status on_predict_refused(struct request *req, struct response *res,
+                                      struct error *err)
+{
+    return predict_on(req, res, IN_NO_TIME, err);
+}
+
+static enum status hand_over(struct request *req, struct response *res, struct error *err)
+{
+    return request_hand_over_or(req, res, on_predict_worker, on_predict_refused, err);
 }
 
 static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,

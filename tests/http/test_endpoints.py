@@ -10,7 +10,9 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "support"))
+sys.path.insert(0, str(TESTS))
 from model_case import FILES, ModelCase, asked  # noqa: E402
+from support.raw_http import Client, request  # noqa: E402
 
 
 class Changes(ModelCase):
@@ -283,6 +285,25 @@ class Rows(ModelCase):
             self.assertEqual((line["score"], line["decision"], line["fallback"]), wanted, i)
         self.refused(400, ["row 8", "no fallback", "out of data bounds"], "/api/v1/endpoints/plain/score",
                      {"entities_sql": rows, "time": "t"})
+
+
+class Crowd(ModelCase):
+    """More who wait for a worker than there is room for: to them, too, the fallback answers."""
+    files = {**FILES, "onggi.yaml": f"python: {sys.executable}\nserver: {{threads: 1, workers: 1}}\n"}
+    waiting = 1024
+
+    def test_who_finds_no_place_in_the_queue_gets_the_fallback(self):
+        self.served("moody", "spare")
+        body = json.dumps({"rows": [asked(1000)] * 9}).encode()  # so many are not asked on the loop
+        clients = [Client(int(self.project.url.rsplit(":", 1)[1]), 60) for _ in range(self.waiting + 100)]
+        for client in clients:
+            client.send(request("POST", "/api/v1/endpoints/spare/predict", "Content-Type: application/json", body=body))
+        for client in clients:
+            reply = client.reply()
+            self.assertEqual(reply.code, 200, reply)
+            self.assertEqual({(row["decision"], row["fallback"]) for row in json.loads(reply.body)["rows"]},
+                             {("block", "timeout")})
+            client.socket.close()
 
 
 if __name__ == "__main__":
