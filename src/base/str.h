@@ -41,7 +41,8 @@ static inline struct str str_slice(struct str s, size_t from, size_t to)
         to = s.len;
     if (from > to)
         from = to;
-    return (struct str){ s.data + from, to - from };
+    /* An empty view may have no bytes at all; C does not add to that, not even 0. */
+    return (struct str){ from == 0 ? s.data : s.data + from, to - from };
 }
 static inline bool str_equal(struct str a, struct str b)
 {
