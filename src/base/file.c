@@ -342,9 +342,9 @@ static int sync_content(int fd)
     }
     while (result == 0 && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = sync_at(dirfd(dir), entry->d_name);
+            result = sync_at(fd, entry->d_name);
     if (result == 0)
-        result = fsync(dirfd(dir));
+        result = fsync(fd);
     closedir(dir);
     return result;
 }

@@ -87,9 +87,9 @@ static struct token take_quoted(struct walk *walk, enum token_kind kind, bool ha
     size_t from = ++walk->at;
 
     for (; walk->at < walk->sql.len; walk->at++) {
-        if (has_escapes && look(walk, 0) == '\\')
-            walk->at++;
-        else if (look(walk, 0) == quote && look(walk, 1) == quote)
+        bool is_escape = has_escapes && look(walk, 0) == '\\';
+
+        if (is_escape || (look(walk, 0) == quote && look(walk, 1) == quote))
             walk->at++;
         else if (look(walk, 0) == quote)
             break;

@@ -133,11 +133,11 @@ MUST_USE enum status workflow_event_list(struct workflow *workflow, struct arena
                                          struct str id, int64_t after, size_t limit,
                                          struct workflow_event **out, size_t *count,
                                          struct error *err);
-/* The same, but the page also ends once it holds bytes_max; *more tells whether others follow. */
+/* The same, but the page also ends once it holds bytes_max. */
 MUST_USE enum status workflow_event_page(struct workflow *workflow, struct arena *arena,
                                          struct str id, int64_t after, size_t limit,
                                          size_t bytes_max, struct workflow_event **out,
-                                         size_t *count, bool *more, struct error *err);
+                                         size_t *count, struct error *err);
 /* The event is gone when the call returns; what it needs of it may be built in scratch, and goes too. */
 typedef void (*event_visit)(void *context, struct arena *scratch,
                             const struct workflow_event *event);

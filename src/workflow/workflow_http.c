@@ -294,17 +294,16 @@ static enum status on_history(struct request *req, struct response *res, struct 
     struct execution_info info;
     size_t limit, count;
     int64_t after;
-    bool more;
 
     TRY(query_number(req, "after", 0, 0, HISTORY_EVENTS_MAX, &after, err));
     TRY(query_limit(req, &limit, LIST_MAX, err));
     TRY(workflow_execution_get(req->context, req->arena, request_path_param(req, "id"), &info,
                                err));
     TRY(workflow_event_page(req->context, req->arena, info.id, after, limit, PAGE_BYTES,
-                            &events, &count, &more, err));
+                            &events, &count, err));
     for (size_t i = 0; i < count; i++)
         TRY(add_event(req, doc, list, &events[i], err));
-    if (more && events[count - 1].id < info.last_event)
+    if (count > 0 && events[count - 1].id < info.last_event)
         yyjson_mut_obj_add_int(doc, json, "next", events[count - 1].id);
     return answer(req, res, 200, json);
 }

@@ -153,8 +153,7 @@ static enum status read_events(struct sql_tx *tx, void *context, struct error *e
 
 enum status workflow_event_page(struct workflow *workflow, struct arena *arena, struct str id,
                                 int64_t after, size_t limit, size_t bytes_max,
-                                struct workflow_event **out, size_t *count, bool *more,
-                                struct error *err)
+                                struct workflow_event **out, size_t *count, struct error *err)
 {
     struct reading reading = {
         .arena = arena, .id = id, .after = after, .limit = limit, .bytes_max = bytes_max
@@ -163,7 +162,6 @@ enum status workflow_event_page(struct workflow *workflow, struct arena *arena, 
     TRY(sql_read(workflow->db, read_events, &reading, err));
     *out = reading.events;
     *count = reading.count;
-    *more = reading.count == limit || reading.bytes >= bytes_max;
     return STATUS_OK;
 }
 
@@ -171,10 +169,7 @@ enum status workflow_event_list(struct workflow *workflow, struct arena *arena, 
                                 int64_t after, size_t limit, struct workflow_event **out,
                                 size_t *count, struct error *err)
 {
-    bool more;
-
-    return workflow_event_page(workflow, arena, id, after, limit, SIZE_MAX, out, count, &more,
-                               err);
+    return workflow_event_page(workflow, arena, id, after, limit, SIZE_MAX, out, count, err);
 }
 
 struct visiting {

@@ -111,6 +111,7 @@ static const uint32_t *find_newest(const struct segment *segment)
             newest[i] = bounds.low[i] < bounds.high[i] ? bounds.high[i] - 1 : NO_ROW;
     }
     for (uint32_t i = 0; i < segment->question_count; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where a row was found there are rows */
         newest[i] = newest[i] == NO_ROW ? NO_ROW : segment->rows[newest[i]];
     return newest;
 }

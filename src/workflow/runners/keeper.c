@@ -87,8 +87,10 @@ static bool read_script(struct keeper *keeper)
     keeper->argv = calloc((size_t)script->argc + 1, sizeof(char *));
     keeper->envp = calloc((size_t)script->envc + 1, sizeof(char *));
     if (texts == NULL || keeper->argv == NULL || keeper->envp == NULL ||
-        !read_all(texts, script->bytes))
+        !read_all(texts, script->bytes)) {
+        free(texts);
         return false;
+    }
     at = texts;
     end = texts + script->bytes;
     keeper->program = next_text(&at, end);
