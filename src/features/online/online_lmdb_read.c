@@ -4,6 +4,8 @@
 
 #include "features/online/online_folder.h"
 
+#include <errno.h>
+
 /* Address space, not memory: room for a file that grows, without ever mapping it anew. */
 #define MAP_BYTES ((size_t)64 << 30)
 /* Of all processes together. */
@@ -34,21 +36,33 @@ static int rows_open(MDB_env *env, MDB_dbi *rows)
     return rc;
 }
 
-static enum status env_open(struct generation *generation, const char *path, struct error *err)
+/* A map_bytes of 0 maps what the file has. */
+static int env_try(struct generation *generation, const char *path, size_t map_bytes)
 {
     int dead;
     int rc = mdb_env_create(&generation->env);
 
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(generation->env, MAP_BYTES);
+    if (rc == 0 && map_bytes > 0)
+        rc = mdb_env_set_mapsize(generation->env, map_bytes);
     if (rc == 0)
         rc = mdb_env_set_maxreaders(generation->env, READERS);
     if (rc == 0)
         rc = mdb_env_open(generation->env, path, MDB_RDONLY | MDB_NOTLS | MDB_NORDAHEAD, 0644);
     if (rc == 0) /* slots of processes that died */
         rc = mdb_reader_check(generation->env, &dead);
-    if (rc == 0)
-        rc = rows_open(generation->env, &generation->rows);
+    return rc == 0 ? rows_open(generation->env, &generation->rows) : rc;
+}
+
+static enum status env_open(struct generation *generation, const char *path, struct error *err)
+{
+    int rc = env_try(generation, path, MAP_BYTES);
+
+    /* Where address space is short (ulimit -v, an emulator). */
+    if (rc == ENOMEM && generation->env != NULL) {
+        mdb_env_close(generation->env);
+        generation->env = NULL;
+        rc = env_try(generation, path, 0);
+    }
     return rc == 0 ? STATUS_OK : lmdb_failed(err, rc, path);
 }
 
