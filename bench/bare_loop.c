@@ -2,12 +2,18 @@
 /*
  * The limit that the server is measured against: one libuv loop, llhttp and a
  * fixed reply, nothing else. It checks nothing and must never serve anybody.
+ *
+ *     bare_loop [NANOSECONDS]
+ *
+ * With an argument it also burns so much time a request: the limit of whoever
+ * has as much to do besides.
  */
 #include <llhttp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 #define BODY_LEN 366
@@ -21,6 +27,7 @@ struct client {
 static char read_buffer[65536];
 static char reply[1024];
 static unsigned reply_len;
+static unsigned long work_rounds;
 
 static void make_reply(void)
 {
@@ -46,12 +53,47 @@ static void on_written(uv_write_t *write, int status)
     (void)status;
 }
 
+static double now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Counted, not timed: what is to be done does not grow less while the processor is away. */
+static void work(unsigned long rounds)
+{
+    static volatile unsigned long sink;
+
+    for (unsigned long i = 0; i < rounds; i++)
+        sink = i;
+}
+
+/* The fastest of several: the others were disturbed. */
+static unsigned long rounds_of(double ns)
+{
+    const unsigned long probe = 1000000;
+    double best = 1e18;
+
+    for (int i = 0; i < 20; i++) {
+        double start = now_ns(), took;
+
+        work(probe);
+        took = now_ns() - start;
+        best = took < best ? took : best;
+    }
+    return (unsigned long)(ns / best * (double)probe);
+}
+
 static int on_message_complete(llhttp_t *parser)
 {
     struct client *client = parser->data;
     uv_buf_t piece = uv_buf_init(reply, reply_len);
-    int done = uv_try_write((uv_stream_t *)&client->tcp, &piece, 1);
+    int done;
 
+    work(work_rounds);
+    done = uv_try_write((uv_stream_t *)&client->tcp, &piece, 1);
     if (done < 0)
         done = 0;
     if ((unsigned)done < reply_len) {
@@ -96,12 +138,13 @@ static void on_connection(uv_stream_t *listener, int status)
     (void)uv_read_start((uv_stream_t *)&client->tcp, on_allocate, on_read);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct sockaddr_in address;
     int len = sizeof(address);
     uv_tcp_t listener;
 
+    work_rounds = argc > 1 ? rounds_of(strtod(argv[1], NULL)) : 0;
     signal(SIGPIPE, SIG_IGN);
     make_reply();
     uv_ip4_addr("127.0.0.1", 0, &address);
