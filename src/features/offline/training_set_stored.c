@@ -321,6 +321,8 @@ void engine_free(struct engine *engine)
 {
     char ignored[SHA256_HEX_LEN + 1];
 
+    /* First of all: its threads have read what goes here. */
+    offline_close(&engine->offline);
     if (engine->hash != NULL)
         sha256_end(engine->hash, ignored);
     for (size_t i = 0; i < engine->set_count; i++) {
@@ -333,5 +335,4 @@ void engine_free(struct engine *engine)
         arena_free(engine->texts[i]);
     table_free(&engine->made);
     entity_rows_free(engine->spec, &engine->rows);
-    offline_close(&engine->offline);
 }
