@@ -69,15 +69,23 @@ static bool apply_entered(const struct application *a)
     return true;
 }
 
+static void apply_variables(const struct application *a)
+{
+    yyjson_val *assigned = yyjson_obj_get(a->details, "assignedVariables"), *key, *value;
+    size_t i, count;
+
+    if (assigned == NULL)
+        return;
+    yyjson_obj_foreach(assigned, i, count, key, value)
+        variables_put(&a->execution->variables, json_str(key), json_str(value));
+}
+
 static bool apply_exited(const struct application *a)
 {
     struct str output = text_field(a->details, "output");
     struct str next = text_field(a->private_part, "next");
-    yyjson_val *key, *value;
-    size_t i, count;
 
-    yyjson_obj_foreach(yyjson_obj_get(a->details, "assignedVariables"), i, count, key, value)
-        variables_put(&a->execution->variables, json_str(key), json_str(value));
+    apply_variables(a);
     if (next.len == 0) {
         a->cursor->phase = PHASE_ENDED;
         a->cursor->result = arena_str(a->cursor->arena, output);
