@@ -140,22 +140,21 @@ static uint64_t deadline_of(const struct request *req, const struct endpoint *en
 }
 
 /* Where it is worked on: a loop thread must not be held, a worker may be, and there may be no worker free. */
-enum standing {
+enum run_place {
     ON_LOOP,
     ON_WORKER,
-    IN_NO_TIME,
+    NO_WORKER_FREE,
 };
 
 static enum status hand_over(struct request *req, struct response *res, struct error *err);
 
 /* A model that is fast as a rule may be slow for a row: a loop thread gives up early, a worker begins anew. */
 static enum status answer(struct request *req, struct response *res, struct ask *ask,
-                          enum standing standing, struct error *err)
+                          enum run_place where, struct error *err)
 {
-    uint64_t deadline_ns = standing == IN_NO_TIME ? req->start_ns
-                                                  : deadline_of(req, ask->endpoint);
-    uint64_t give_up_ns = standing == ON_LOOP ? ask->form.start_ns + INLINE_RUN_NS
-                                              : deadline_ns;
+    uint64_t deadline_ns = where == NO_WORKER_FREE ? req->start_ns
+                                                   : deadline_of(req, ask->endpoint);
+    uint64_t give_up_ns = where == ON_LOOP ? ask->form.start_ns + INLINE_RUN_NS : deadline_ns;
     struct prediction prediction = { .fallbacks = NULL };
     struct buffer out;
     enum status status;
@@ -175,24 +174,24 @@ static enum status answer(struct request *req, struct response *res, struct ask 
 }
 
 static enum status predict_with(struct endpoint *endpoint, struct request *req,
-                                struct response *res, enum standing standing, struct error *err)
+                                struct response *res, enum run_place where, struct error *err)
 {
     struct ask ask = { .endpoint = endpoint, .form.start_ns = clock_monotonic_ns() };
 
-    if (standing == ON_LOOP &&
+    if (where == ON_LOOP &&
         (req->body.len > INLINE_BODY_MAX || (endpoint->model != NULL && !endpoint->is_inline)))
         return hand_over(req, res, err);
-    if (standing == IN_NO_TIME && req->body.len > INLINE_BODY_MAX)
+    if (where == NO_WORKER_FREE && req->body.len > INLINE_BODY_MAX)
         return error_set(
             err, STATUS_UNAVAILABLE,
             "too many requests wait already, and this one is large; try again later");
     TRY(read_ask(req, &ask, err));
-    if (standing == ON_LOOP && ask.query.rows > INLINE_ROWS_MAX)
+    if (where == ON_LOOP && ask.query.rows > INLINE_ROWS_MAX)
         return hand_over(req, res, err);
-    return answer(req, res, &ask, standing, err);
+    return answer(req, res, &ask, where, err);
 }
 
-static enum status predict_on(struct request *req, struct response *res, enum standing standing,
+static enum status predict_on(struct request *req, struct response *res, enum run_place where,
                               struct error *err)
 {
     struct proxy *proxy = req->context;
@@ -200,7 +199,7 @@ static enum status predict_on(struct request *req, struct response *res, enum st
     enum status status;
 
     TRY(proxy_acquire(proxy, request_path_param(req, "endpoint"), &endpoint, err));
-    status = predict_with(endpoint, req, res, standing, err);
+    status = predict_with(endpoint, req, res, where, err);
     proxy_release(proxy, endpoint);
     return status;
 }
@@ -220,7 +219,7 @@ static enum status on_predict_worker(struct request *req, struct response *res,
 static enum status on_predict_refused(struct request *req, struct response *res,
                                       struct error *err)
 {
-    return predict_on(req, res, IN_NO_TIME, err);
+    return predict_on(req, res, NO_WORKER_FREE, err);
 }
 
 static enum status hand_over(struct request *req, struct response *res, struct error *err)
