@@ -237,13 +237,14 @@ static void check_cancelled(struct watch *watch, process_cancelled cancelled, vo
     }
 }
 
-/* A keeper that was killed took the script with it; what else it kept is left to its mark. */
+/* A keeper that was killed took the script with it, but not what else it kept. */
 static void take_end(struct process *process, struct process_end *end)
 {
     struct keeper_report report;
     int state = SIGKILL;
 
-    if (read_report(process, &report) && report.kind == KEEPER_ENDED)
+    end->left_some = !read_report(process, &report) || report.kind != KEEPER_ENDED;
+    if (!end->left_some)
         state = report.value;
     if (end->kind == PROCESS_EXITED && WIFSIGNALED(state))
         end->kind = PROCESS_SIGNALLED;

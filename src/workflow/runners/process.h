@@ -40,7 +40,8 @@ enum process_end_kind {
 };
 struct process_end {
     enum process_end_kind kind;
-    int code; /* exit code or signal */
+    int code;       /* exit code or signal */
+    bool left_some; /* perhaps: the keeper was killed before it had ended all that it kept */
     uint64_t peak_bytes;
 };
 
@@ -54,7 +55,7 @@ void process_abandon(struct process *process);
 typedef bool (*process_cancelled)(void *context);
 /*
  * Waits for the end, whatever the reason, and leaves nothing behind that descends from the
- * script. A cancelled one gets SIGTERM, and five seconds later SIGKILL.
+ * script, unless it says so. A cancelled one gets SIGTERM, and five seconds later SIGKILL.
  */
 void process_wait(struct process *process, const struct process_limits *limits,
                   process_cancelled cancelled, void *context, struct process_end *out);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define PASSES_MAX 100
 #define PASS_PAUSE_US 2000
 #define FAMILY_MAX 100000
+#define COMMAND_MAX ((size_t)4 << 20)
 
 struct process_stat {
     char state;
@@ -242,16 +244,60 @@ void process_tree_end(pid_t root)
     arena_free(arena);
 }
 
-static bool is_marked(struct arena *arena, pid_t pid, struct str wanted)
+/* What a process is called by is empty only while it becomes another program, and in the kernel's own. */
+static bool is_between_programs(struct arena *arena, pid_t pid)
+{
+    const char *path = arena_printf(arena, "/proc/%ld/cmdline", (long)pid).data;
+    char program[2];
+    struct str words;
+    struct error err;
+
+    if (file_read(arena, path, COMMAND_MAX, &words, &err) != STATUS_OK || words.len > 0)
+        return false;
+    path = arena_printf(arena, "/proc/%ld/exe", (long)pid).data;
+    return readlink(path, program, sizeof(program)) > 0;
+}
+
+enum marked { MARKED, UNMARKED, UNCLEAR };
+
+static enum marked look_at(struct arena *arena, pid_t pid, struct str wanted)
 {
     const char *path = arena_printf(arena, "/proc/%ld/environ", (long)pid).data;
     struct str environment;
     struct error err;
+    enum status status = file_read(arena, path, (size_t)4 << 20, &environment, &err);
 
+    /* It has ended, and may have started another that we have not seen. */
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return UNCLEAR;
     /* Most are not ours to read, and then not ours to end. */
-    return file_read(arena, path, (size_t)4 << 20, &environment, &err) == STATUS_OK &&
-           (memmem(environment.data, environment.len, wanted.data, wanted.len) != NULL ||
-            str_starts(environment, str_slice(wanted, 1, wanted.len)));
+    if (status != STATUS_OK)
+        return UNMARKED;
+    if (environment.len == 0)
+        return is_between_programs(arena, pid) ? UNCLEAR : UNMARKED;
+    return memmem(environment.data, environment.len, wanted.data, wanted.len) != NULL ||
+                   str_starts(environment, str_slice(wanted, 1, wanted.len))
+               ? MARKED
+               : UNMARKED;
+}
+
+/* False when none was found and none could have been missed. */
+static bool end_marked_once(struct arena *arena, struct str wanted)
+{
+    bool again = false;
+    pid_t *pids;
+    size_t count = list_all(arena, &pids);
+
+    for (size_t i = 0; i < count; i++) {
+        struct arena_mark mark = arena_mark(arena);
+        enum marked found = pids[i] == getpid() ? UNMARKED : look_at(arena, pids[i], wanted);
+
+        if (found == MARKED)
+            kill(pids[i], SIGKILL);
+        again |= found != UNMARKED;
+        arena_rewind(arena, mark);
+    }
+    return again;
 }
 
 void process_end_marked(struct str variable, struct str value_start)
@@ -260,15 +306,12 @@ void process_end_marked(struct str variable, struct str value_start)
     /* "\0NAME=value…": the environment is a list of such. */
     struct str wanted = arena_printf(arena, "#" STR_FMT "=" STR_FMT, STR_ARG(variable),
                                      STR_ARG(value_start));
-    pid_t *pids;
-    size_t count = list_all(arena, &pids);
+    struct arena_mark mark;
 
     ((char *)(uintptr_t)wanted.data)[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        struct arena_mark mark = arena_mark(arena);
-
-        if (pids[i] != getpid() && is_marked(arena, pids[i], wanted))
-            kill(pids[i], SIGKILL);
+    mark = arena_mark(arena);
+    for (unsigned pass = 0; pass < PASSES_MAX && end_marked_once(arena, wanted); pass++) {
+        usleep(PASS_PAUSE_US);
         arena_rewind(arena, mark);
     }
     arena_free(arena);

@@ -17,5 +17,9 @@ uint64_t process_tree_bytes(struct arena *arena, pid_t root, uint64_t limit);
 uint64_t process_bytes(pid_t pid);
 /* Kills all below root until none is found, then root. For a root that does not do so itself. */
 void process_tree_end(pid_t root);
-/* Kills every process whose environment has this variable beginning with this value, but ourselves. */
+/*
+ * Kills every process whose environment has this variable beginning with this value, but ourselves,
+ * until a look at all finds none and nothing that could hide one: a process that was killed may have
+ * started another after the list was made, and one that just becomes another program has no environment.
+ */
 void process_end_marked(struct str variable, struct str value_start);

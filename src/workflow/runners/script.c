@@ -207,8 +207,8 @@ static enum status run(struct task *task, void *context, struct str *output, str
                       &process, err));
     process_wait(&process, &limits, wants_to_end,
                  &(struct watched){ .task = task, .log = log.data }, &end);
-    /* Nothing is left, unless the script has killed its keeper. */
-    process_end_marked(STR("ONGGI_TASK_FOLDER"), task->folder);
+    if (end.left_some)
+        process_end_marked(STR("ONGGI_TASK_FOLDER"), task->folder);
     if (end.kind != PROCESS_EXITED || end.code != 0)
         return script_fail(task, &script, &end, &limits, err);
     seconds = (double)((clock_monotonic_ns() - begun_ns) / 1000000) / 1000.0;
