@@ -6,17 +6,20 @@
  */
 #include "serving/runtime/runtime.h"
 #include "serving/signature.h"
+#include "serving/trees.h"
 
 struct loaded {
     struct runtime_model
         *model; /* the columns of its inputs are as many as the features fill */
     struct signature signature;
-    bool is_bound; /* its runners have the tensors of one row */
+    bool is_bound;             /* its runners have the tensors of one row */
+    const struct trees *trees; /* that answer in the runtime's place; NULL: none */
 };
 
 struct loading {
     struct str bytes;
     struct str features; /* the JSON of a signature; without names in it the file's own count */
+    const struct trees *trees; /* what the file was read as; used if the runtime agrees */
     size_t runner_count;
     bool shares; /* the runners have one session, and its memory, together */
 };

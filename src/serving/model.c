@@ -139,7 +139,9 @@ static enum status open_model(struct model *model, const struct model_source *so
     TRY(check_hash(source, hash, err));
     TRY(serving_runtime(model->serving, &runtime, err));
     TRY(try_bytes(model, source, bytes, hash, runtime, err));
-    loading.shares = bytes.len >= SHARED_FROM_BYTES ||
+    loading.trees = trees_read(model->arena, bytes);
+    /* Where trees answer, the runtime is only asked whether they do so rightly. */
+    loading.shares = loading.trees != NULL || bytes.len >= SHARED_FROM_BYTES ||
                      model->memory_bytes > APART_MAX_BYTES / loading.runner_count;
     TRY(charge(model, &loading, err));
     say(source, "load");

@@ -1,78 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/model_file.h"
 
+#include "serving/protobuf.h"
+
 #define DEPTH_MAX 64
 #define NODES_MAX 1000000
-
-/* A protobuf message being read: protobuf.dev/programming-guides/encoding. */
-struct reader {
-    const unsigned char *at;
-    const unsigned char *end;
-};
-
-enum wire { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
-
-struct field {
-    uint64_t number;
-    enum wire wire;
-    uint64_t integer; /* WIRE_VARINT */
-    struct str bytes; /* WIRE_BYTES */
-};
-
-static struct reader reader_of(struct str bytes)
-{
-    const unsigned char *at = (const unsigned char *)bytes.data;
-
-    return (struct reader){ at, at + bytes.len };
-}
-
-static bool read_varint(struct reader *in, uint64_t *out)
-{
-    uint64_t value = 0;
-
-    for (unsigned shift = 0; shift < 64 && in->at < in->end; shift += 7) {
-        unsigned char byte = *in->at++;
-
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take(struct reader *in, uint64_t len, struct str *out)
-{
-    if (len > (uint64_t)(in->end - in->at))
-        return false;
-    *out = (struct str){ (const char *)in->at, (size_t)len };
-    in->at += len;
-    return true;
-}
-
-/* False when the bytes are no field; ask for the end with in->at == in->end first. */
-static bool read_field(struct reader *in, struct field *out)
-{
-    uint64_t key, len;
-
-    if (!read_varint(in, &key) || key >> 3 == 0)
-        return false;
-    out->number = key >> 3;
-    out->wire = (enum wire)(key & 7);
-    switch (key & 7) {
-    case WIRE_VARINT:
-        return read_varint(in, &out->integer);
-    case WIRE_FIXED64:
-        return take(in, 8, &out->bytes);
-    case WIRE_BYTES:
-        return read_varint(in, &len) && take(in, len, &out->bytes);
-    case WIRE_FIXED32:
-        return take(in, 4, &out->bytes);
-    default:
-        return false;
-    }
-}
 
 /* Of as many domains the functions of one model may be. */
 #define FUNCTION_DOMAINS_MAX 64
@@ -87,7 +19,7 @@ struct check {
 /* What a message holds that is worth a look; everything else is passed over. */
 struct rule {
     uint64_t number;
-    enum status (*visit)(struct check *check, const struct field *field, int depth);
+    enum status (*visit)(struct check *check, const struct protobuf_field *field, int depth);
 };
 
 static enum status malformed(struct check *check)
@@ -99,14 +31,14 @@ static enum status malformed(struct check *check)
 static enum status walk(struct check *check, struct str bytes, const struct rule *rules,
                         size_t count, int depth)
 {
-    struct reader in = reader_of(bytes);
-    struct field field = { 0 };
+    struct protobuf_reader in = protobuf_reader_of(bytes);
+    struct protobuf_field field = { 0 };
 
     if (depth > DEPTH_MAX)
         return error_set(check->err, STATUS_INVALID, "graphs are nested deeper than %d",
                          DEPTH_MAX);
     while (in.at != in.end) {
-        if (!read_field(&in, &field))
+        if (!protobuf_next(&in, &field))
             return malformed(check);
         for (size_t i = 0; i < count; i++)
             if (rules[i].number == field.number)
@@ -116,7 +48,7 @@ static enum status walk(struct check *check, struct str bytes, const struct rule
 }
 
 /* Sub-messages must come as bytes: another wire type under their number is damage. */
-static enum status walk_message(struct check *check, const struct field *field,
+static enum status walk_message(struct check *check, const struct protobuf_field *field,
                                 const struct rule *rules, size_t count, int depth)
 {
     if (field->wire != WIRE_BYTES)
@@ -131,14 +63,16 @@ static enum status refuse_external(struct check *check)
                      " (onnx.save_model(model, path, save_as_external_data=False))");
 }
 
-static enum status on_data_location(struct check *check, const struct field *field, int depth)
+static enum status on_data_location(struct check *check, const struct protobuf_field *field,
+                                    int depth)
 {
     (void)depth;
     return field->wire == WIRE_VARINT && field->integer == 0 ? STATUS_OK
                                                              : refuse_external(check);
 }
 
-static enum status on_external_data(struct check *check, const struct field *field, int depth)
+static enum status on_external_data(struct check *check, const struct protobuf_field *field,
+                                    int depth)
 {
     (void)field;
     (void)depth;
@@ -146,7 +80,7 @@ static enum status on_external_data(struct check *check, const struct field *fie
 }
 
 /* TensorProto: external_data 13, data_location 14. */
-static enum status on_tensor(struct check *check, const struct field *field, int depth)
+static enum status on_tensor(struct check *check, const struct protobuf_field *field, int depth)
 {
     static const struct rule rules[] = { { 13, on_external_data }, { 14, on_data_location } };
 
@@ -154,17 +88,19 @@ static enum status on_tensor(struct check *check, const struct field *field, int
 }
 
 /* SparseTensorProto: values 1, indices 2. */
-static enum status on_sparse_tensor(struct check *check, const struct field *field, int depth)
+static enum status on_sparse_tensor(struct check *check, const struct protobuf_field *field,
+                                    int depth)
 {
     static const struct rule rules[] = { { 1, on_tensor }, { 2, on_tensor } };
 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
 
-static enum status on_graph(struct check *check, const struct field *field, int depth);
+static enum status on_graph(struct check *check, const struct protobuf_field *field, int depth);
 
 /* AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23. */
-static enum status on_attribute(struct check *check, const struct field *field, int depth)
+static enum status on_attribute(struct check *check, const struct protobuf_field *field,
+                                int depth)
 {
     static const struct rule rules[] = { { 5, on_tensor },         { 6, on_graph },
                                          { 10, on_tensor },        { 11, on_graph },
@@ -200,7 +136,8 @@ static enum status check_domain(struct check *check, struct str domain)
                      STR_ARG(str_slice(domain, 0, 80)));
 }
 
-static enum status on_node_domain(struct check *check, const struct field *field, int depth)
+static enum status on_node_domain(struct check *check, const struct protobuf_field *field,
+                                  int depth)
 {
     (void)depth;
     if (field->wire != WIRE_BYTES)
@@ -209,7 +146,7 @@ static enum status on_node_domain(struct check *check, const struct field *field
 }
 
 /* NodeProto: attribute 5, domain 7. */
-static enum status on_node(struct check *check, const struct field *field, int depth)
+static enum status on_node(struct check *check, const struct protobuf_field *field, int depth)
 {
     static const struct rule rules[] = { { 5, on_attribute }, { 7, on_node_domain } };
 
@@ -219,7 +156,7 @@ static enum status on_node(struct check *check, const struct field *field, int d
 }
 
 /* GraphProto: node 1, initializer 5, sparse_initializer 15. */
-static enum status on_graph(struct check *check, const struct field *field, int depth)
+static enum status on_graph(struct check *check, const struct protobuf_field *field, int depth)
 {
     static const struct rule rules[] = { { 1, on_node },
                                          { 5, on_tensor },
@@ -228,7 +165,8 @@ static enum status on_graph(struct check *check, const struct field *field, int 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
 
-static enum status on_ir_version(struct check *check, const struct field *field, int depth)
+static enum status on_ir_version(struct check *check, const struct protobuf_field *field,
+                                 int depth)
 {
     (void)depth;
     if (field->wire != WIRE_VARINT)
@@ -237,7 +175,8 @@ static enum status on_ir_version(struct check *check, const struct field *field,
     return STATUS_OK;
 }
 
-static enum status on_producer(struct check *check, const struct field *field, int depth)
+static enum status on_producer(struct check *check, const struct protobuf_field *field,
+                               int depth)
 {
     (void)depth;
     if (field->wire != WIRE_BYTES)
@@ -247,19 +186,19 @@ static enum status on_producer(struct check *check, const struct field *field, i
 }
 
 /* OperatorSetIdProto: domain 1, version 2. */
-static enum status on_opset(struct check *check, const struct field *field, int depth)
+static enum status on_opset(struct check *check, const struct protobuf_field *field, int depth)
 {
-    struct reader in;
+    struct protobuf_reader in;
     struct str domain = STR_EMPTY;
-    struct field part = { 0 };
+    struct protobuf_field part = { 0 };
     uint64_t version = 0;
 
     (void)depth;
     if (field->wire != WIRE_BYTES)
         return malformed(check);
-    in = reader_of(field->bytes);
+    in = protobuf_reader_of(field->bytes);
     while (in.at != in.end) {
-        if (!read_field(&in, &part))
+        if (!protobuf_next(&in, &part))
             return malformed(check);
         if (part.number == 1 && part.wire == WIRE_BYTES)
             domain = part.bytes;
@@ -274,18 +213,19 @@ static enum status on_opset(struct check *check, const struct field *field, int 
 }
 
 /* StringStringEntryProto: key 1, value 2. */
-static enum status on_metadata(struct check *check, const struct field *field, int depth)
+static enum status on_metadata(struct check *check, const struct protobuf_field *field,
+                               int depth)
 {
-    struct reader in;
+    struct protobuf_reader in;
     struct str key = STR_EMPTY, value = STR_EMPTY;
-    struct field part = { 0 };
+    struct protobuf_field part = { 0 };
 
     (void)depth;
     if (field->wire != WIRE_BYTES)
         return malformed(check);
-    in = reader_of(field->bytes);
+    in = protobuf_reader_of(field->bytes);
     while (in.at != in.end) {
-        if (!read_field(&in, &part))
+        if (!protobuf_next(&in, &part))
             return malformed(check);
         if (part.wire == WIRE_BYTES && part.number == 1)
             key = part.bytes;
@@ -297,14 +237,16 @@ static enum status on_metadata(struct check *check, const struct field *field, i
     return STATUS_OK;
 }
 
-static enum status on_function(struct check *check, const struct field *field, int depth)
+static enum status on_function(struct check *check, const struct protobuf_field *field,
+                               int depth)
 {
     static const struct rule rules[] = { { 7, on_node }, { 11, on_attribute } };
 
     return walk_message(check, field, rules, ARRAY_LEN(rules), depth);
 }
 
-static enum status on_function_domain(struct check *check, const struct field *field, int depth)
+static enum status on_function_domain(struct check *check, const struct protobuf_field *field,
+                                      int depth)
 {
     (void)depth;
     if (field->wire != WIRE_BYTES)
@@ -320,7 +262,8 @@ static enum status on_function_domain(struct check *check, const struct field *f
 }
 
 /* FunctionProto: node 7, domain 10, attribute_proto 11. */
-static enum status note_function(struct check *check, const struct field *field, int depth)
+static enum status note_function(struct check *check, const struct protobuf_field *field,
+                                 int depth)
 {
     static const struct rule rules[] = { { 10, on_function_domain } };
 

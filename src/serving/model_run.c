@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/model.h"
 
+#include "base/clock.h"
+
+/* Rows that trees answer between two looks at the clock. */
+#define TREE_ROWS 256
+
 static enum status count_run(struct model *model, size_t rows, enum status status)
 {
     if (status == STATUS_OK)
@@ -19,6 +24,49 @@ static enum status need_features(const struct model *model, struct error *err)
                      " does not say which features its inputs take; add them to "
                      "its metadata: the key 'features' with a JSON list of names",
                      STR_ARG(model->name));
+}
+
+/* --- trees: no runner is needed, since nothing is written but what is the caller's -- */
+
+static enum status run_trees(const struct model *model, struct arena *arena, const float *rows,
+                             size_t count, size_t stride, uint64_t deadline_ns,
+                             struct tensor *outputs, struct error *err)
+{
+    const struct trees *trees = model->loaded.trees;
+    float *sums = ARENA_ARRAY(arena, float, count);
+
+    for (size_t from = 0; from < count; from += TREE_ROWS) {
+        size_t some = count - from < TREE_ROWS ? count - from : TREE_ROWS;
+
+        if (from > 0 && deadline_ns != 0 && clock_monotonic_ns() >= deadline_ns)
+            return error_set(err, STATUS_TIMEOUT, "the model did not answer in time");
+        trees_sum(trees, rows + from * stride, some, stride, sums + from);
+    }
+    trees_answer(trees, arena, sums, count, model->loaded.model->outputs, outputs);
+    return STATUS_OK;
+}
+
+/* Whether the trees answer this input; what is unusual about it the runtime finds out. */
+static bool takes_trees(const struct model *model, const struct tensor *input)
+{
+    const struct trees *trees = model->loaded.trees;
+
+    return trees != NULL && input->rank == 2 && input->dims[0] > 0 &&
+           input->dims[1] >= (int64_t)trees->width;
+}
+
+static enum status run_row_by_trees(const struct model *model, struct arena *arena,
+                                    const struct value *features, uint64_t deadline_ns,
+                                    struct tensor *outputs, struct error *err)
+{
+    const struct signature *signature = &model->loaded.signature;
+    size_t width = signature->feature_count;
+    struct tensor input = { .type = TENSOR_FLOAT32,
+                            .count = width,
+                            .floats = ARENA_ARRAY(arena, float, width) };
+
+    TRY(signature_fill(signature, features, 0, &input, err));
+    return run_trees(model, arena, input.floats, 1, width, deadline_ns, outputs, err);
 }
 
 /* --- one row -------------------------------------------------------------- */
@@ -43,6 +91,9 @@ enum status model_run_row(struct model *model, struct arena *arena,
     struct runner *runner;
     enum status status;
 
+    if (model->loaded.trees != NULL && model->loaded.signature.is_matrix)
+        return count_run(model, 1,
+                         run_row_by_trees(model, arena, features, deadline_ns, outputs, err));
     if (!model->loaded.is_bound)
         return model_run_rows(model, arena, 1, features, deadline_ns, outputs, err);
     TRY(runner_take(&model->pool, deadline_ns, &runner, err));
@@ -60,6 +111,9 @@ static enum status run_tensors(struct model *model, struct arena *arena, struct 
     struct runner *runner;
     enum status status;
 
+    if (takes_trees(model, &inputs[0]))
+        return run_trees(model, arena, inputs[0].floats, (size_t)inputs[0].dims[0],
+                         (size_t)inputs[0].dims[1], deadline_ns, outputs, err);
     TRY(runner_take(&model->pool, deadline_ns, &runner, err));
     runner_arm(&model->pool, runner, deadline_ns);
     status = base->runtime->driver->run(base, runner->base, arena, inputs, outputs, err);
