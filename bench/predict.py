@@ -6,8 +6,8 @@ usage: bench/predict.py [BUILD] [ROUNDS]     an optimised build (default build/r
                                              each (5); three times as many for the latency at half of the top rate
 
 Ten stored features of two entities, a model of 100 trees of depth 6, 100,000 entities of each kind asked at
-random. The parts: the bare loop with its parser, JSON, two keys in LMDB, one run in ONNX Runtime. Then the
-latency at half of the top rate, requests falling due at fixed times, beside the bare loop's at that rate, in turns
+random. The parts: the bare loop with its parser, JSON, two keys in LMDB, one run in ONNX Runtime, and what
+takes that one's place in the server, the walk of the trees. Then the latency at half of the top rate, requests falling due at fixed times, beside the bare loop's at that rate, in turns
 (a shared machine is quiet in one second and busy in the next). The median of the p99s of whole loads is what counts;
 that of slices of 50 ms shows what of it is the host's (bench/http_load.c says how), and a bare loop that burns the
 time of the other parts besides shows how near to the limit anybody comes who has as much to do.
@@ -192,6 +192,10 @@ def measure(bench, rounds):
     print(f"predict over HTTP: {whole:.2f} us of CPU, {median(wholes, 'per_second'):,.0f} requests/s, "
           f"p50 {median(wholes, 'p50_us'):.0f} us, p99 {median(wholes, 'p99_us'):.0f} us")
     print(f"ratio of CPU: {verdict(whole / total, REACH_CPU)}")
+    walk = median(parts, "walk_us")
+    own = total - pieces["run"] + walk
+    print(f"the trees are walked here, in {walk:.2f} us: beside the sum with that in ONNX Runtime's place, {own:.2f}, "
+          f"it is {whole / own:.2f}")
     late, bare_late = median(calm, "p99_us"), median(bare_calm, "p99_us")
     print(f"at {rate:,.0f} requests/s, {len(calm)} loads of each: p99 {late:.0f} us, bare loop {bare_late:.0f} us, "
           f"ratio {verdict(late / bare_late, REACH_P99)}")

@@ -93,9 +93,10 @@ static enum status run_show(struct cli *cli, struct error *err)
     print_fallback(cli, json_find(answer, STR("fallback")));
     print_last_fallback(cli, json_find(answer, STR("last_fallback")));
     if (json_find(answer, STR("model_p50_us")) != NULL)
-        print_line("speed     p50 %s µs, p99 %s µs a row, the model alone",
+        print_line("speed     p50 %s µs, p99 %s µs a row, the model alone, %s",
                    cli_field(cli, answer, "model_p50_us"),
-                   cli_field(cli, answer, "model_p99_us"));
+                   cli_field(cli, answer, "model_p99_us"),
+                   cli_field(cli, answer, "model_runs"));
     print_rules(cli, answer);
     note_server(cli);
     return STATUS_OK;

@@ -239,6 +239,9 @@ static void add_endpoint(yyjson_mut_doc *doc, yyjson_mut_val *object,
         struct model_speed speed = model_speed(endpoint->model);
 
         yyjson_mut_obj_add_int(doc, object, "version", model_version_number(endpoint->model));
+        yyjson_mut_obj_add_str(doc, object, "model_runs",
+                               model_is_walked(endpoint->model) ? "as trees"
+                                                                : "in ONNX Runtime");
         yyjson_mut_obj_add_real(doc, object, "model_p50_us", (double)speed.p50_ns / 1000);
         yyjson_mut_obj_add_real(doc, object, "model_p99_us", (double)speed.p99_ns / 1000);
     }

@@ -16,10 +16,13 @@ struct loaded {
     const struct trees *trees; /* that answer in the runtime's place; NULL: none */
 };
 
+/* What trees_read() makes of a file; NULL too where ONGGI_TREES=runtime leaves everything to the runtime. */
+const struct trees *loaded_read_trees(struct arena *arena, struct str bytes);
+
 struct loading {
     struct str bytes;
     struct str features; /* the JSON of a signature; without names in it the file's own count */
-    const struct trees *trees; /* what the file was read as; used if the runtime agrees */
+    const struct trees *trees; /* of the file, or NULL; they answer if the runtime agrees */
     size_t runner_count;
     bool shares; /* the runners have one session, and its memory, together */
 };

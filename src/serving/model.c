@@ -139,7 +139,7 @@ static enum status open_model(struct model *model, const struct model_source *so
     TRY(check_hash(source, hash, err));
     TRY(serving_runtime(model->serving, &runtime, err));
     TRY(try_bytes(model, source, bytes, hash, runtime, err));
-    loading.trees = trees_read(model->arena, bytes);
+    loading.trees = loaded_read_trees(model->arena, bytes);
     /* Where trees answer, the runtime is only asked whether they do so rightly. */
     loading.shares = loading.trees != NULL || bytes.len >= SHARED_FROM_BYTES ||
                      model->memory_bytes > APART_MAX_BYTES / loading.runner_count;
@@ -219,6 +219,11 @@ int64_t model_version_number(const struct model *model)
 struct model_speed model_speed(const struct model *model)
 {
     return model->speed;
+}
+
+bool model_is_walked(const struct model *model)
+{
+    return model->loaded.trees != NULL;
 }
 
 size_t model_memory(const struct model *model)

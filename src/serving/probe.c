@@ -246,6 +246,7 @@ static enum status try_model(struct str features, int64_t *took_bytes, struct er
 
     runtime_onnx.prepare();
     TRY(map_model(&loading.bytes, err));
+    loading.trees = loaded_read_trees(arena, loading.bytes);
     TRY(runtime_onnx.open(&runtime, err));
     before = own_bytes();
     TRY(loaded_open(arena, runtime, &loading, &loaded, err));

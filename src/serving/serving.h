@@ -90,6 +90,8 @@ void serving_list(struct serving *serving, struct arena *arena, struct model_ent
 struct str model_name(const struct model *model);
 int64_t model_version_number(const struct model *model);
 struct model_speed model_speed(const struct model *model);
+/* Whether it is trees that are walked here and not in the runtime (docs/serving.md). */
+bool model_is_walked(const struct model *model);
 /* What one session of it takes, as its trial told; 0: not known. */
 size_t model_memory(const struct model *model);
 /* None where the inputs cannot be filled from one row of features: then only model_infer() runs it. */

@@ -61,9 +61,12 @@ static void make_rows(const struct trees *trees, size_t stride, float *rows)
     }
 }
 
+/* To the bit, but that one NaN is as good as another. */
 static bool is_same_float(float left, float right)
 {
-    return memcmp(&left, &right, sizeof(left)) == 0 || (isnan(left) && isnan(right));
+    if (isnan(left) || isnan(right))
+        return isnan(left) && isnan(right);
+    return left == right && signbit(left) == signbit(right);
 }
 
 static bool is_same_data(const struct tensor *left, const struct tensor *right)

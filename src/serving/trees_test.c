@@ -90,7 +90,7 @@ static void grow_all(unsigned trees, unsigned depth, float lowest)
     for (unsigned i = 0; i < trees; i++) {
         int64_t next = 0;
 
-        grow(2 * i, &next, depth, lowest);
+        grow(2 * (int64_t)i, &next, depth, lowest);
     }
 }
 
