@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "serving/runtime/runtime.h"
-#include "serving/trees.h"
+#include "serving/trees/trees.h"
 
 #include "support/onnx_writer.h"
 

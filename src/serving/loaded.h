@@ -6,7 +6,7 @@
  */
 #include "serving/runtime/runtime.h"
 #include "serving/signature.h"
-#include "serving/trees.h"
+#include "serving/trees/trees.h"
 
 struct loaded {
     struct runtime_model

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/protobuf.h"
 
+#include <string.h>
+
 struct protobuf_reader protobuf_reader_of(struct str bytes)
 {
     const unsigned char *at = (const unsigned char *)bytes.data;
@@ -53,4 +55,15 @@ bool protobuf_next(struct protobuf_reader *in, struct protobuf_field *out)
     default:
         return false;
     }
+}
+
+float protobuf_float(const char *bytes)
+{
+    uint32_t bits = 0;
+    float value;
+
+    for (unsigned i = 0; i < sizeof(bits); i++)
+        bits |= (uint32_t)(unsigned char)bytes[i] << (8 * i);
+    memcpy(&value, &bits, sizeof(value));
+    return value;
 }

@@ -25,3 +25,5 @@ struct protobuf_reader protobuf_reader_of(struct str bytes);
 bool protobuf_next(struct protobuf_reader *in, struct protobuf_field *out);
 /* For packed lists. */
 bool protobuf_varint(struct protobuf_reader *in, uint64_t *out);
+/* Of four bytes. */
+float protobuf_float(const char *bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "serving/trees.h"
+#include "serving/trees/trees.h"
 
 #include "serving/model_file.h"
 
