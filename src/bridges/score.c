@@ -172,6 +172,7 @@ static enum status make(void *context, struct training_set_visit *visit,
     json_add_str(visit->doc, visit->answer, "endpoint", request.endpoint);
     json_add_str(visit->doc, visit->answer, "model", result.model);
     yyjson_mut_obj_add_sint(visit->doc, visit->answer, "version", result.version);
+    yyjson_mut_obj_add_uint(visit->doc, visit->answer, "fallbacks", result.set.fallbacks);
     *out = result.set;
     return STATUS_OK;
 }
@@ -192,7 +193,7 @@ static const struct route routes[] = {
       "\"features\":{\"type\":\"boolean\"},\"format\":{\"enum\":[\"parquet\",\"csv\"]}}}",
       "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},"
       "\"endpoint\":{\"type\":\"string\"},\"model\":{\"type\":\"string\"},"
-      "\"version\":{\"type\":\"integer\"},\"rows\":{\"type\":\"integer\"},"
+      "\"version\":{\"type\":\"integer\"},\"fallbacks\":{\"type\":\"integer\"},\"rows\":{\"type\":\"integer\"},"
       "\"columns\":{\"type\":\"integer\"},\"bytes\":{\"type\":\"integer\"},"
       "\"seconds\":{\"type\":\"number\"},\"fingerprint\":{\"type\":\"string\"}}}",
       UINT_MAX },

@@ -110,7 +110,8 @@ struct scoring {
     size_t *indices;        /* of model outputs */
     struct arena **scratch; /* one a thread */
     atomic_size_t done;
-    pthread_mutex_t texts; /* around column_keep_text: threads share columns */
+    atomic_size_t fallbacks; /* rows that the endpoint's fallback answered */
+    pthread_mutex_t texts;   /* around column_keep_text: threads share columns */
 };
 
 static enum status add_column(struct scoring *scoring, struct str name, enum value_type type,
@@ -248,11 +249,14 @@ static enum status predict_batch(void *context, size_t task, unsigned thread, st
     struct scoring *scoring = context;
     struct arena *arena = scoring->scratch[thread];
     size_t from = task * BATCH, left = scoring->out.rows - from,
-           n = left < BATCH ? left : BATCH;
+           n = left < BATCH ? left : BATCH, fallbacks = 0;
     struct prediction prediction;
     enum status status = predict_rows(scoring, arena, from, n, &prediction, err);
     size_t done = atomic_fetch_add(&scoring->done, n) + n;
 
+    for (size_t row = 0; status == STATUS_OK && row < n; row++)
+        fallbacks += prediction_fallback(&prediction, row) != FALLBACK_NONE;
+    atomic_fetch_add(&scoring->fallbacks, fallbacks);
     if (status == STATUS_OK)
         keep(scoring, &prediction, from);
     else if (prediction.bad_row != SIZE_MAX)
@@ -315,7 +319,8 @@ static enum status run_endpoint(struct job *job, struct arena *arena, const yyjs
     struct scoring scoring = { .arena = arena };
     const struct training_set_stage stage = { .run = run_stage,
                                               .context = &scoring,
-                                              .keeps_features = asked->keeps_features };
+                                              .keeps_features = asked->keeps_features,
+                                              .fallbacks = &scoring.fallbacks };
     enum status status;
 
     TRY(endpoint_new_shaped(&asked->endpoint, &asked->shape, model, &scoring.endpoint, err));

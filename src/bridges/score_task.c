@@ -13,6 +13,7 @@ static struct str output_json(struct task *task, struct str endpoint,
     json_add_str(doc, root, "model", result->model);
     yyjson_mut_obj_add_sint(doc, root, "version", result->version);
     yyjson_mut_obj_add_uint(doc, root, "rows", result->set.rows);
+    yyjson_mut_obj_add_uint(doc, root, "fallbacks", result->set.fallbacks);
     yyjson_mut_obj_add_uint(doc, root, "columns", result->set.columns);
     yyjson_mut_obj_add_uint(doc, root, "bytes", result->set.bytes);
     yyjson_mut_obj_add_real(doc, root, "seconds", result->set.seconds);
@@ -36,9 +37,10 @@ static enum status run_score(struct task *task, void *context, struct str *outpu
     TRY(json_need_str(task->input, "endpoint", &request.endpoint, err));
     TRY(task_read_entities(context, task, &request.set, err));
     TRY(score_build(&score, task->arena, &request, &result, err));
-    task_log(task, "%llu rows by version %lld of " STR_FMT " in %.1f s",
+    task_log(task, "%llu rows by version %lld of " STR_FMT " in %.1f s, %llu by the fallback",
              (unsigned long long)result.set.rows, (long long)result.version,
-             STR_ARG(result.model), result.set.seconds);
+             STR_ARG(result.model), result.set.seconds,
+             (unsigned long long)result.set.fallbacks);
     *output = output_json(task, request.endpoint, &result);
     return STATUS_OK;
 }

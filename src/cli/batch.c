@@ -127,6 +127,7 @@ enum status batch_run(struct cli *cli, const struct batch *batch, struct error *
     struct cli_request request;
     struct cli_answer answer;
     const char *format;
+    int64_t fallbacks;
 
     TRY(check_options(cli, err));
     TRY(format_of(cli, out, &format, err));
@@ -140,11 +141,15 @@ enum status batch_run(struct cli *cli, const struct batch *batch, struct error *
         print_json(cli, answer.json);
         return STATUS_OK;
     }
+    fallbacks = (int64_t)json_field_number(answer.json, "fallbacks");
     print_note(
         "%s rows × %s columns in %s: %s",
         arena_cstr(arena, text_count(arena, (int64_t)json_field_number(answer.json, "rows"))),
         cli_field(cli, answer.json, "columns"),
         arena_cstr(arena, text_seconds(arena, json_field_number(answer.json, "seconds"))),
         arena_cstr(arena, out));
+    if (fallbacks > 0)
+        print_note("%s of them answered by the fallback: the column 'fallback' says why",
+                   arena_cstr(arena, text_count(arena, fallbacks)));
     return STATUS_OK;
 }

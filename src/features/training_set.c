@@ -265,17 +265,19 @@ static enum status read_result(struct arena *arena, struct str text,
                                struct training_set_result *out, struct error *err)
 {
     yyjson_val *json;
-    int64_t rows = 0, columns = 0, bytes = 0;
+    int64_t rows = 0, columns = 0, bytes = 0, fallbacks = 0;
 
     TRY(json_parse(arena, text, &json, err));
     TRY(json_want_int64(json, "rows", &rows, err));
     TRY(json_want_int64(json, "columns", &columns, err));
     TRY(json_want_int64(json, "bytes", &bytes, err));
+    TRY(json_want_int64(json, "fallbacks", &fallbacks, err));
     TRY(json_need_str(json, "fingerprint", &out->fingerprint, err));
     out->fingerprint = arena_str(arena, out->fingerprint);
     out->rows = (uint64_t)rows;
     out->columns = (uint64_t)columns;
     out->bytes = (uint64_t)bytes;
+    out->fallbacks = (uint64_t)fallbacks;
     out->seconds = yyjson_get_num(json_find(json, STR("seconds")));
     return STATUS_OK;
 }

@@ -37,6 +37,7 @@ struct training_set_result {
     uint64_t rows;
     uint64_t columns;
     uint64_t bytes;
+    uint64_t fallbacks; /* rows that a fallback answered; of the job "score" only */
     double seconds;
     struct str fingerprint; /* SHA-256, hex: of definitions, request and the data read */
 };

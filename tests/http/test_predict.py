@@ -316,7 +316,9 @@ class Predict(onggi.ProjectCase):
         source, result = self.path / "rows.csv", self.path / "scored.csv"
         source.write_text("".join(",".join(map(str, line)) + "\n"
                                   for line in [rows[0], *(row.values() for row in rows)]))
-        self.project.must("predict", "small", "--entities", source, "--out", result, *arguments)
+        done = self.project.run("predict", "small", "--entities", source, "--out", result, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.told = done.stderr
         with result.open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -341,6 +343,7 @@ class Predict(onggi.ProjectCase):
                 else:
                     self.assertEqual(got[name], "")
         self.assertEqual({row["fallback"] for row in scored}, {"", "nan_score"})
+        self.assertIn(f"{sum(row['fallback'] != '' for row in scored)} of them answered by the fallback", self.told)
         self.assertEqual({row["decision"] for row in scored}, {"stop", "look", "pass"})
 
     def test_92_a_batch_knows_what_was_known_then(self):
@@ -396,7 +399,7 @@ class Predict(onggi.ProjectCase):
         code, answer = self.ask("/api/v1/endpoints/whole/score", {"entities_sql": some, "format": "csv"})
         self.assertEqual(code, 200, answer)
         scored = list(csv.DictReader(self.project.read(f"/api/v1/results/{answer['id']}").decode().splitlines()))
-        self.assertEqual(len(scored), 1000)
+        self.assertEqual((len(scored), answer["fallbacks"]), (1000, 10))
         for i, row in enumerate(scored):
             if i % 100 == 7:
                 self.assertEqual((row["score"], row["probability"], row["decision"], row["fallback"]),

@@ -50,9 +50,10 @@ enum status training_set_run(struct job *job, struct arena *arena, const yyjson_
         *result = arena_printf(
             arena,
             "{\"rows\":%zu,\"columns\":%zu,\"bytes\":%llu,"
-            "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\"}",
+            "\"seconds\":%.3f,\"fingerprint\":\"" STR_FMT "\",\"fallbacks\":%zu}",
             engine.rows.count, engine.column_count, (unsigned long long)bytes,
-            (double)(clock_monotonic_ns() - started) / 1e9, STR_ARG(fingerprint));
+            (double)(clock_monotonic_ns() - started) / 1e9, STR_ARG(fingerprint),
+            stage == NULL || stage->fallbacks == NULL ? 0 : atomic_load(stage->fallbacks));
     engine_free(&engine);
     return status;
 }

@@ -9,6 +9,8 @@
 #include "features/column.h"
 #include "features/job.h"
 
+#include <stdatomic.h>
+
 struct training_set_stage {
     /*
      * Called once, with the features by the names of the outputs and, where the specification
@@ -19,6 +21,8 @@ struct training_set_stage {
                        const struct table *request, struct table *out, struct error *err);
     void *context;
     bool keeps_features; /* writes the features too, in front of what the stage made */
+    /* After run(): how many rows a fallback answered. NULL: the stage has no such thing. */
+    const atomic_size_t *fallbacks;
 };
 
 /* What the job does; stage may be NULL. *result as training_set_build reads it. */
