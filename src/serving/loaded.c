@@ -76,11 +76,27 @@ static enum status run_once(const struct loaded *loaded, struct error *err)
     return status == STATUS_LIMIT ? error_wrap(err, "the first run") : STATUS_OK;
 }
 
-const struct trees *loaded_read_trees(struct arena *arena, struct str bytes)
+static struct str wanted_trees(void)
 {
     const char *wanted = getenv("ONGGI_TREES");
 
-    return wanted != NULL && strcmp(wanted, "runtime") == 0 ? NULL : trees_read(arena, bytes);
+    return wanted == NULL ? STR_EMPTY : str_from(wanted);
+}
+
+enum status loaded_check_environment(struct error *err)
+{
+    struct str wanted = wanted_trees();
+
+    if (wanted.len == 0 || str_equal(wanted, STR("runtime")))
+        return STATUS_OK;
+    return error_set(err, STATUS_INVALID,
+                     "ONGGI_TREES is '" STR_FMT "': expected runtime, or nothing at all",
+                     STR_ARG(wanted));
+}
+
+const struct trees *loaded_read_trees(struct arena *arena, struct str bytes)
+{
+    return wanted_trees().len > 0 ? NULL : trees_read(arena, bytes);
 }
 
 /* Nobody has to mend anything where they do not agree, but somebody may wonder why it is slow. */

@@ -16,6 +16,8 @@ struct loaded {
     const struct trees *trees; /* that answer in the runtime's place; NULL: none */
 };
 
+/* INVALID for an ONGGI_TREES that is neither empty nor "runtime". */
+MUST_USE enum status loaded_check_environment(struct error *err);
 /* What trees_read() makes of a file; NULL too where ONGGI_TREES=runtime leaves everything to the runtime. */
 const struct trees *loaded_read_trees(struct arena *arena, struct str bytes);
 

@@ -84,8 +84,10 @@ static struct catalogue *catalogue_new(size_t count)
 enum status serving_open(const struct serving_config *config, struct serving **out,
                          struct error *err)
 {
-    struct serving *serving = calloc(1, sizeof(*serving));
+    struct serving *serving;
 
+    TRY(loaded_check_environment(err));
+    serving = calloc(1, sizeof(*serving));
     if (serving == NULL)
         return error_set(err, STATUS_LIMIT, "out of memory");
     runtime_onnx.prepare();

@@ -10,6 +10,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "support"))
+import onggi  # noqa: E402
 from model_case import ModelCase, tensor  # noqa: E402
 
 PYTHON = TESTS.parent / "build" / "venv" / "flights" / "bin" / "python"
@@ -105,6 +106,12 @@ class Trees(ModelCase):
     def restart(self):
         self.project.stop()
         self.project.serve()
+
+    def test_a_wish_that_is_none(self):
+        other = onggi.Project(self.path / "other", {"onggi.yaml": "\n"})
+        done = other.run("endpoints", "list", env={"ONGGI_TREES": "off"})
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("ONGGI_TREES is 'off': expected runtime", done.stderr)
 
     def test_what_is_no_forest_runs_in_the_runtime(self):
         self.served("good")
