@@ -99,11 +99,11 @@ class Roles(onggi.ProjectCase):
             thread.start()
         for thread in threads:
             thread.join()
-        # Approving what somebody has just approved is refused, with who; every other one is on record.
+        # Approving what is approved is refused, with who did it; every other one is on record.
         for code, answer in answers:
             if code != 200:
                 self.assertEqual(code, 409, answer)
-                self.assertIn("is APPROVED by approver_user: decision ", answer["error"]["message"])
+                self.assertIn("is APPROVED by approver_user: ", answer["error"]["message"])
         taken = self.as_role("viewer", VERSION)[1]["decisions"]
         self.assertEqual(len(taken) - before, [code for code, _ in answers].count(200))
         for later, earlier in zip(taken, taken[1:]):
