@@ -253,7 +253,7 @@ static enum status deploy(struct demo *demo, struct error *err)
     TRY(cli_post(cli, STR("/api/v1/endpoints/" ENDPOINT "/deploy"), body, &answer, err));
     done(demo, "deploy",
          arena_printf(cli->arena,
-                      "endpoint " ENDPOINT " serves version %lld, p50 %.0f µs a row",
+                      "endpoint " ENDPOINT " serves version %lld, p50 %.1f µs a row",
                       (long long)demo->version, json_field_number(answer, "p50_us")));
     return STATUS_OK;
 }
