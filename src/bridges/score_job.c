@@ -199,6 +199,11 @@ static struct value result_value(const struct scoring *scoring,
 
 static void keep(struct scoring *scoring, const struct prediction *prediction, size_t from)
 {
+    size_t fallbacks = 0;
+
+    for (size_t row = 0; row < prediction->rows; row++)
+        fallbacks += prediction_fallback(prediction, row) != FALLBACK_NONE;
+    atomic_fetch_add(&scoring->fallbacks, fallbacks);
     for (size_t at = 0; at < scoring->out.column_count; at++) {
         struct column *column = &scoring->out.columns[at];
         /* Decisions and reasons live as long as the endpoint and the program. */
@@ -249,14 +254,11 @@ static enum status predict_batch(void *context, size_t task, unsigned thread, st
     struct scoring *scoring = context;
     struct arena *arena = scoring->scratch[thread];
     size_t from = task * BATCH, left = scoring->out.rows - from,
-           n = left < BATCH ? left : BATCH, fallbacks = 0;
+           n = left < BATCH ? left : BATCH;
     struct prediction prediction;
     enum status status = predict_rows(scoring, arena, from, n, &prediction, err);
     size_t done = atomic_fetch_add(&scoring->done, n) + n;
 
-    for (size_t row = 0; status == STATUS_OK && row < n; row++)
-        fallbacks += prediction_fallback(&prediction, row) != FALLBACK_NONE;
-    atomic_fetch_add(&scoring->fallbacks, fallbacks);
     if (status == STATUS_OK)
         keep(scoring, &prediction, from);
     else if (prediction.bad_row != SIZE_MAX)

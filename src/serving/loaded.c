@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "serving/model_file.h"
 
 #include <stdlib.h>
@@ -144,20 +145,12 @@ void loaded_close(struct loaded *loaded)
 
 #define WARM_UP_NS UINT64_C(50000000)
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 /* The same row again would look faster than it is: the processor learns a tree's branches. */
 static void randomize(struct tensor *inputs, size_t count, uint64_t *state)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < inputs[i].count; k++) {
-            double number = (double)(next_random(state) >> 11) * 0x1p-51 - 2;
+            double number = (double)(random_next(state) >> 11) * 0x1p-51 - 2;
 
             if (inputs[i].type == TENSOR_FLOAT32)
                 inputs[i].floats[k] = (float)number;

@@ -84,6 +84,22 @@ TEST(trees_answer_a_row_and_many_rows_alike)
     model_unref(&model);
 }
 
+/* The first block of rows is always done; between two the clock counts. */
+TEST(a_walk_of_many_rows_keeps_its_deadline)
+{
+    float *rows = ARENA_ARRAY(arena, float, 2000);
+    struct tensor outputs[OUTPUTS_MAX];
+    struct model *model;
+
+    assert_ok(load(onnx_trees(arena, 2, 20, 4, "[\"a\",\"b\"]"), "{}", 1, &model));
+    assert_true(model_is_walked(model));
+    assert_ok(model_run_matrix(model, arena, 100, rows, 1, outputs, &err));
+    assert_fails(STATUS_TIMEOUT, model_run_matrix(model, arena, 1000, rows, 1, outputs, &err));
+    assert_ok(model_run_matrix(model, arena, 1000, rows, 0, outputs, &err));
+    assert_int_equal(outputs[1].dims[0], 1000);
+    model_unref(&model);
+}
+
 TEST(null_is_nan_and_text_is_refused)
 {
     const struct value nothing[] = { value_null(TYPE_FLOAT64), value_null(TYPE_STRING) };
@@ -590,6 +606,7 @@ TEST(tensors_are_checked_against_the_inputs)
 
 static const struct CMUnitTest tests[] = {
     TEST_CASE(trees_answer_a_row_and_many_rows_alike),
+    TEST_CASE(a_walk_of_many_rows_keeps_its_deadline),
     TEST_CASE(null_is_nan_and_text_is_refused),
     TEST_CASE(a_network_gives_its_only_number_as_the_score),
     TEST_CASE(inputs_of_all_types_are_filled_by_their_names),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/protobuf.h"
-#include "serving/trees/internal.h"
+#include "serving/trees/trees_internal.h"
 
 enum list_kind { LIST_INTS, LIST_FLOATS, LIST_TEXTS, LIST_IGNORED };
 
@@ -40,26 +40,32 @@ static const struct attribute_name known[] = {
     { STR_INIT("nodes_hitrates"), LIST_IGNORED, 0 },
 };
 
+static void add_int(struct list *out, uint64_t value)
+{
+    if (out->data != NULL)
+        out->ints[out->count] = (int64_t)value;
+    out->count++;
+}
+
 /* i 3, ints 8, packed or not. */
 static bool take_ints(const struct protobuf_field *field, struct list *out)
 {
-    struct protobuf_reader in = protobuf_reader_of(field->bytes);
-    uint64_t value = field->integer;
+    struct protobuf_reader in;
+    uint64_t value;
 
     if (field->number != 3 && field->number != 8)
         return true;
     if (field->wire == WIRE_VARINT) {
-        if (out->data != NULL)
-            out->ints[out->count] = (int64_t)value;
-        out->count++;
+        add_int(out, field->integer);
         return true;
     }
+    if (field->wire != WIRE_BYTES)
+        return false;
+    in = protobuf_reader_of(field->bytes);
     while (in.at != in.end) {
-        if (field->wire != WIRE_BYTES || !protobuf_varint(&in, &value))
+        if (!protobuf_varint(&in, &value))
             return false;
-        if (out->data != NULL)
-            out->ints[out->count] = (int64_t)value;
-        out->count++;
+        add_int(out, value);
     }
     return true;
 }
@@ -149,7 +155,7 @@ static bool read_attribute(struct arena *scratch, struct str bytes, struct attri
 }
 
 /* NodeProto: attribute 5. */
-bool attributes_read(struct arena *scratch, struct str body, struct attributes *out)
+bool trees_read_attributes(struct arena *scratch, struct str body, struct attributes *out)
 {
     struct protobuf_reader in = protobuf_reader_of(body);
     struct protobuf_field field = { 0 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/trees/trees.h"
 
+#include "base/random.h"
+
 #include <math.h>
 
 #define ROWS 256
@@ -8,18 +10,10 @@
 /* Of each row's features so many times as it has any, one is moved to a limit of a tree. */
 #define MOVES 2
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 static float any_number(uint64_t *random)
 {
     static const float odd[] = { 0, -0.0F, 1, -1, NAN, NAN, INFINITY, -INFINITY };
-    uint64_t drawn = next_random(random);
+    uint64_t drawn = random_next(random);
 
     if (drawn % 8 == 0)
         return odd[drawn / 8 % ARRAY_LEN(odd)];
@@ -27,14 +21,13 @@ static float any_number(uint64_t *random)
 }
 
 /* To where the trees decide, or next to it: there an answer that is nearly right shows. */
-static void move_to_limit(const struct trees *trees, size_t node_count, float *row,
-                          uint64_t *random)
+static void move_to_limit(const struct trees *trees, float *row, uint64_t *random)
 {
-    const struct tree_node *node = &trees->nodes[next_random(random) % node_count];
+    const struct tree_node *node = &trees->nodes[random_next(random) % trees->node_count];
 
     if (node->span == 0)
         return;
-    switch (next_random(random) % 4) {
+    switch (random_next(random) % 4) {
     case 0:
         row[node->feature] = nextafterf(node->value, -INFINITY);
         break;
@@ -48,7 +41,6 @@ static void move_to_limit(const struct trees *trees, size_t node_count, float *r
 
 static void make_rows(const struct trees *trees, size_t stride, float *rows)
 {
-    size_t node_count = trees->node_count;
     uint64_t random = UINT64_C(0x9E3779B97F4A7C15);
 
     for (size_t i = 0; i < ROWS; i++) {
@@ -57,7 +49,7 @@ static void make_rows(const struct trees *trees, size_t stride, float *rows)
         for (size_t k = 0; k < stride; k++)
             row[k] = any_number(&random);
         for (size_t k = 0; k < MOVES * stride; k++)
-            move_to_limit(trees, node_count, row, &random);
+            move_to_limit(trees, row, &random);
     }
 }
 
@@ -94,11 +86,10 @@ static bool is_same(const struct tensor *left, const struct tensor *right)
 static bool agree_on(const struct trees *trees, struct runtime_model *model,
                      struct arena *arena, float *rows, size_t count, size_t stride)
 {
-    const int64_t dims[] = { (int64_t)count, (int64_t)stride };
     struct tensor input = { .name = model->inputs[0].name,
                             .type = TENSOR_FLOAT32,
                             .rank = 2,
-                            .dims = { dims[0], dims[1] },
+                            .dims = { (int64_t)count, (int64_t)stride },
                             .count = count * stride,
                             .floats = rows };
     struct tensor *theirs = ARENA_ARRAY(arena, struct tensor, model->output_count);
@@ -132,7 +123,7 @@ static size_t stride_of(const struct trees *trees, const struct runtime_model *m
 
 bool trees_agree(const struct trees *trees, struct runtime_model *model)
 {
-    size_t stride = stride_of(trees, model);
+    size_t stride = stride_of(trees, model), numbers = ROWS * stride;
     struct arena *arena;
     float *rows;
     bool agree;
@@ -140,7 +131,7 @@ bool trees_agree(const struct trees *trees, struct runtime_model *model)
     if (stride == 0)
         return false;
     arena = arena_new();
-    rows = ARENA_ARRAY(arena, float, ROWS *stride);
+    rows = ARENA_ARRAY(arena, float, numbers);
     make_rows(trees, stride, rows);
     agree = agree_on(trees, model, arena, rows, ROWS, stride);
     for (size_t i = 0; agree && i < ALONE; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "serving/trees/internal.h"
+#include "serving/trees/trees_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static bool is_text_or_absent(const struct list *list, struct str wanted)
     return list->count == 0 || (list->count == 1 && str_equal(list->texts[0], wanted));
 }
 
-/* What stands beside the trees. Only one class has weights: then their sum is all that counts. */
+/* Only one class has weights: then their sum is all that counts. */
 static bool read_frame(struct arena *arena, const struct attributes *attributes,
                        struct trees *trees)
 {
@@ -53,8 +53,8 @@ static bool read_frame(struct arena *arena, const struct attributes *attributes,
 struct tree {
     int64_t id;
     size_t first, count;
-    uint32_t
-        *places; /* by the number of a node: 1 + where it stands among the tree's; 0: nowhere */
+    /* By the number of a node: 1 + where it stands among the tree's; 0: nowhere. */
+    uint32_t *places;
     size_t place_count;
 };
 
@@ -235,7 +235,8 @@ static bool place_tree(struct forest *forest, const struct tree *tree, uint32_t 
 static bool place_trees(struct arena *arena, struct forest *forest, struct trees *out)
 {
     size_t groups = (forest->count + TREES_AT_ONCE - 1) / TREES_AT_ONCE;
-    uint32_t *roots = ARENA_ARRAY(arena, uint32_t, groups *TREES_AT_ONCE);
+    size_t places = groups * TREES_AT_ONCE;
+    uint32_t *roots = ARENA_ARRAY(arena, uint32_t, places);
     uint32_t *depths = ARENA_ARRAY(arena, uint32_t, groups);
 
     for (size_t i = 0; i < forest->count; i++) {
@@ -247,14 +248,13 @@ static bool place_trees(struct arena *arena, struct forest *forest, struct trees
         *deepest = depth > *deepest ? depth : *deepest;
     }
     forest->nodes[forest->made] = (struct tree_node){ .child = (uint32_t)forest->made };
-    for (size_t i = forest->count; i < groups * TREES_AT_ONCE; i++)
+    for (size_t i = forest->count; i < places; i++)
         roots[i] = (uint32_t)forest->made;
     out->nodes = forest->nodes;
     out->node_count = forest->made + 1;
     out->roots = roots;
     out->depths = depths;
     out->groups = groups;
-    out->count = forest->count;
     for (size_t i = 0; i < forest->made; i++)
         if (forest->nodes[i].span > 0 && forest->nodes[i].feature >= out->width)
             out->width = (size_t)forest->nodes[i].feature + 1;
@@ -283,9 +283,9 @@ static bool read_all(struct arena *arena, struct arena *scratch, struct str file
     struct attributes *attributes = ARENA_NEW(scratch, struct attributes);
     struct str body;
 
-    return graph_find_ensemble(scratch, file, out, &body) &&
-           attributes_read(scratch, body, attributes) && read_frame(arena, attributes, out) &&
-           read_trees(arena, scratch, attributes, out);
+    return trees_find_ensemble(scratch, file, out, &body) &&
+           trees_read_attributes(scratch, body, attributes) &&
+           read_frame(arena, attributes, out) && read_trees(arena, scratch, attributes, out);
 }
 
 struct trees *trees_read(struct arena *arena, struct str file)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/protobuf.h"
-#include "serving/trees/internal.h"
+#include "serving/trees/trees_internal.h"
 
 #define PARTS_MAX 8 /* nodes of the graph, and names of each of its lists */
 
@@ -226,7 +226,7 @@ static bool trace_outputs(const struct graph *graph, const struct node *ensemble
     return true;
 }
 
-bool graph_find_ensemble(struct arena *scratch, struct str file, struct trees *out,
+bool trees_find_ensemble(struct arena *scratch, struct str file, struct trees *out,
                          struct str *body)
 {
     struct graph *graph = ARENA_NEW(scratch, struct graph);

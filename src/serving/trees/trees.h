@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Ensembles of decision trees by our own walk: several trees at once and no branch that depends on a
- * value, where the processor would guess wrong at every other node. The arithmetic is that of ONNX
+ * Ensembles of decision trees by our own walk: several trees at once and no branch at a node, where
+ * the processor would guess wrong every other time. The arithmetic is that of ONNX
  * Runtime (float32, summed in the order of the trees), so that the answers are its answers bit for
  * bit; trees_agree() makes sure before a model is served this way. What is no such ensemble is left
  * to the runtime.
@@ -28,7 +28,6 @@ struct trees {
     const uint32_t *roots;  /* the last group is filled up with leaves of 0 */
     const uint32_t *depths; /* of each group: the steps that its deepest tree needs */
     size_t groups;
-    size_t count;    /* trees */
     size_t width;    /* features that a row must have at least */
     bool classifies; /* between two classes; else it estimates a number */
     bool is_logistic;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serving/trees/trees.h"
 
+#include "serving/loaded.h"
 #include "serving/model_file.h"
 
 #include "support/onnx_writer.h"
@@ -227,8 +228,8 @@ static void assert_same_tensor(const struct tensor *ours, const struct tensor *t
     assert_memory_equal(ours->data, theirs->data, ours->count * tensor_type_size(ours->type));
 }
 
-static void compare(const struct trees *trees, struct runtime_model *model, float *rows,
-                    size_t count)
+static void assert_same_answers(const struct trees *trees, struct runtime_model *model,
+                                float *rows, size_t count)
 {
     struct tensor input = { .name = STR("x"),
                             .type = TENSOR_FLOAT32,
@@ -246,7 +247,7 @@ static void compare(const struct trees *trees, struct runtime_model *model, floa
         assert_same_tensor(&ours[i], &theirs[i]);
 }
 
-static void compare_many(void)
+static void assert_answers_are_the_runtimes(void)
 {
     static float rows[3000 * FEATURES];
     struct trees *trees = read_it();
@@ -262,23 +263,23 @@ static void compare_many(void)
                       ? forest.limit[(size_t)((draw() + 1) / 2 * (double)forest.nodes)]
                       : (float)draw() * 1.2F;
     }
-    compare(trees, model, rows, 3000);
+    assert_same_answers(trees, model, rows, 3000);
     for (size_t i = 0; i < 50; i++)
-        compare(trees, model, rows + i * FEATURES, 1);
-    compare(trees, model, rows, 100);
+        assert_same_answers(trees, model, rows + i * FEATURES, 1);
+    assert_same_answers(trees, model, rows, 100);
     runtime->driver->unload(model);
 }
 
 TEST(one_tree_decides)
 {
     plant_one(true);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(one_tree_estimates)
 {
     plant_one(false);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(many_trees_decide)
@@ -287,7 +288,7 @@ TEST(many_trees_decide)
     grow_all(103, 6, -1);
     forest.base[0] = 0.3F;
     forest.base_count = 1;
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(many_trees_estimate)
@@ -297,7 +298,7 @@ TEST(many_trees_estimate)
     grow_all(500, 5, -1);
     forest.base[0] = -12.5F;
     forest.base_count = 1;
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(deep_trees_end_at_different_depths)
@@ -306,7 +307,7 @@ TEST(deep_trees_end_at_different_depths)
     forest.compare = "BRANCH_LEQ";
     forest.ends = -0.02;
     grow_all(20, 30, -1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(nan_goes_where_each_node_says)
@@ -314,7 +315,7 @@ TEST(nan_goes_where_each_node_says)
     plant(true);
     forest.has_tracks = true;
     grow_all(40, 6, -1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(weights_that_are_all_positive_make_a_probability)
@@ -324,9 +325,9 @@ TEST(weights_that_are_all_positive_make_a_probability)
     grow_all(30, 4, 0);
     for (size_t i = 0; i < forest.weights; i++)
         forest.weight[i] /= 60;
-    compare_many();
+    assert_answers_are_the_runtimes();
     forest.transform = "LOGISTIC";
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(scores_that_are_not_transformed)
@@ -334,7 +335,7 @@ TEST(scores_that_are_not_transformed)
     plant(true);
     forest.transform = "NONE";
     grow_all(30, 4, -1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(labels_are_texts)
@@ -344,7 +345,7 @@ TEST(labels_are_texts)
     plant(true);
     forest.labels = labels;
     grow_all(30, 4, -1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 TEST(only_the_scores_are_wanted)
@@ -352,7 +353,7 @@ TEST(only_the_scores_are_wanted)
     plant(true);
     forest.label_output = NULL;
     grow_all(30, 4, -1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 static void add_tail(float factor)
@@ -372,7 +373,7 @@ TEST(what_converters_put_behind_the_trees)
     plant(true);
     grow_all(30, 4, -1);
     add_tail(1);
-    compare_many();
+    assert_answers_are_the_runtimes();
 }
 
 /* --- what is left to the runtime ------------------------------------------ */
@@ -481,6 +482,26 @@ TEST(trees_that_differ_do_not_agree)
     runtime->driver->unload(model);
 }
 
+/* Where they differ the runtime answers, and nobody is told but the log. */
+TEST(trees_that_differ_are_not_served)
+{
+    struct loading loading = { .features = STR("{}"), .runner_count = 1 };
+    struct loaded loaded;
+
+    plant(true);
+    grow_all(3, 3, -1);
+    loading.bytes = file();
+    loading.trees = read_it();
+    assert_ok(loaded_open(arena, runtime, &loading, &loaded, &err));
+    assert_ptr_equal(loaded.trees, loading.trees);
+    loaded_close(&loaded);
+    forest.weight[0] += 1;
+    loading.bytes = file();
+    assert_ok(loaded_open(arena, runtime, &loading, &loaded, &err));
+    assert_null(loaded.trees);
+    loaded_close(&loaded);
+}
+
 static int set_up(void **state_at)
 {
     (void)state_at;
@@ -516,6 +537,7 @@ int main(void)
         TEST_CASE(graphs_that_do_more),
         TEST_CASE(a_graph_that_bites_its_tail),
         TEST_CASE(trees_that_differ_do_not_agree),
+        TEST_CASE(trees_that_differ_are_not_served),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -17,8 +17,9 @@ static inline uint32_t step(const struct tree_node *nodes, uint32_t at, const fl
     float value = row[node->feature];
     unsigned is_not_less = !(value < node->value);
 
+    /* All in numbers: a && would be a branch. */
     if (has_nan)
-        is_not_less &= !(isnan(value) && node->nan_is_less);
+        is_not_less &= ~((unsigned)(isnan(value) != 0) & node->nan_is_less);
     return node->child + (is_not_less & node->span);
 }
 

@@ -9,7 +9,7 @@
 #include "serving/trees/trees.h"
 
 /* Sets classifies and the outputs; the body is that of the ensemble's NodeProto. */
-bool graph_find_ensemble(struct arena *scratch, struct str file, struct trees *out,
+bool trees_find_ensemble(struct arena *scratch, struct str file, struct trees *out,
                          struct str *body);
 
 struct list {
@@ -34,4 +34,4 @@ struct attributes {
 };
 
 /* False too for an attribute that is not known. Texts are views into the body. */
-bool attributes_read(struct arena *scratch, struct str body, struct attributes *out);
+bool trees_read_attributes(struct arena *scratch, struct str body, struct attributes *out);
